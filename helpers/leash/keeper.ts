@@ -1,0 +1,49 @@
+// Runs detached, started by leash.ts; reads duties as JSON lines and does those left when its standard input ends.
+import { rm } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import type { Duty } from './leash.ts';
+
+const duties = new Map<number, Duty>();
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { id, duty } = JSON.parse(line) as { id: number; duty?: Duty };
+  if (duty) duties.set(id, duty);
+  else duties.delete(id);
+}
+
+for (const duty of [...duties.values()].reverse()) {
+  try {
+    await undertake(duty);
+  } catch {
+    // Nobody is left to be told; the next duty matters more.
+  }
+}
+
+async function undertake(duty: Duty): Promise<void> {
+  if ('kill' in duty) {
+    killGroup(duty.kill);
+  } else if ('folder' in duty) {
+    await rm(duty.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+  } else if ('container' in duty) {
+    const { getContainerRuntimeClient } = await import('testcontainers');
+    const { container } = await getContainerRuntimeClient();
+    await container.getById(duty.container).remove({ force: true, v: true });
+  } else {
+    const { createConnection } = await import('mysql2/promise');
+    const connection = await createConnection(duty.server);
+    for (const statement of duty.sql) await connection.query(statement).catch(() => undefined);
+    await connection.end();
+  }
+}
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It is gone already.
+    }
+  }
+}

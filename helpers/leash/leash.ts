@@ -1,0 +1,51 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+/** What is to be undone when this process is gone, however it went. */
+export type Duty =
+  /** SIGKILL to the process, and on POSIX to the group that it leads. */
+  | { readonly kill: number }
+  /** Delete the folder and all in it. */
+  | { readonly folder: string }
+  /** Remove the container and its volumes, through the engine that Testcontainers finds. */
+  | { readonly container: string }
+  /** Run the statements, each by itself, on a server that outlives this process. */
+  | { readonly sql: readonly string[]; readonly server: string };
+
+const keeperFile = fileURLToPath(new URL('keeper.ts', import.meta.url));
+
+let keeper: ChildProcess | undefined;
+let lastId = 0;
+
+/**
+ * Promises that `duty` is done as soon as this process ends, also by `kill -9`, and returns the function that takes
+ * the promise back. The one who holds a thing still closes it himself; the leash is for when he no longer can.
+ *
+ * How: a detached keeper process reads a pipe from this one. The pipe ends with this process, whatever ended it, and
+ * the keeper then does what has not been taken back, latest first.
+ */
+export function leash(duty: Duty): () => void {
+  keeper ??= startKeeper();
+  const id = ++lastId;
+  tell({ id, duty });
+  return () => tell({ id });
+}
+
+function startKeeper(): ChildProcess {
+  // A session of its own, so that Ctrl-C in the terminal does not reach it.
+  const child = spawn(process.execPath, [keeperFile], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+    windowsHide: true,
+  });
+  child.on('error', () => undefined);
+  child.stdin?.on('error', () => undefined);
+  child.unref();
+  (child.stdin as unknown as { unref(): void } | null)?.unref();
+  return child;
+}
+
+function tell(line: { readonly id: number; readonly duty?: Duty }): void {
+  // A pipe takes a short line at once, so it is on its way even if the next thing is a SIGKILL.
+  keeper?.stdin?.write(`${JSON.stringify(line)}\n`);
+}
