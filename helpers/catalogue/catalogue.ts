@@ -1,0 +1,100 @@
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { closest } from 'fastest-levenshtein';
+import { type Tokens, marked } from 'marked';
+import { parse as parseYaml } from 'yaml';
+import { repositoryRoot } from '../subject/target.ts';
+import { UserError } from '../command/user-error.ts';
+
+/** What every answer needs, what survives production, what a senior adds. */
+export const tiers = ['core', 'robust', 'stretch'] as const;
+export type Tier = (typeof tiers)[number];
+
+/** What a kata's module may use beyond its own file and the installed packages. */
+export const needs = ['mysql', 'net', 'worker', 'child-process'] as const;
+export type Need = (typeof needs)[number];
+
+/** One sentence that a right module keeps, and one test. */
+export interface KataPromise {
+  readonly number: number;
+  readonly tier: Tier;
+  readonly text: string;
+}
+
+/** A kata as its own README tells it. */
+export interface Kata {
+  readonly slug: string;
+  readonly title: string;
+  readonly track: string;
+  readonly level: 'junior' | 'mid' | 'senior';
+  readonly minutes: number;
+  readonly needs: readonly Need[];
+  /** Numbers of the promises that the starter breaks. */
+  readonly starterBreaks: readonly number[];
+  readonly promises: readonly KataPromise[];
+}
+
+/** The slugs of all katas, in alphabetical order. */
+export function kataSlugs(): string[] {
+  return readdirSync(join(repositoryRoot, 'katas'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name)
+    .sort();
+}
+
+/**
+ * Resolves what a user typed to slugs; nothing typed is all of them.
+ * @throws UserError that names the nearest kata when one is unknown
+ */
+export function chooseKatas(typed: readonly string[]): string[] {
+  const slugs = kataSlugs();
+  for (const name of typed) {
+    if (!slugs.includes(name)) {
+      throw new UserError(`There is no kata "${name}". Did you mean ${closest(name, slugs)}? Known katas: ${slugs.join(', ')}.`);
+    }
+  }
+  return typed.length === 0 ? slugs : slugs.filter((slug) => typed.includes(slug));
+}
+
+/**
+ * Reads a kata's README: its front matter, and the numbered promises below the headings core, robust and stretch.
+ * @throws UserError that names the file and the fault
+ */
+export function readKata(slug: string): Kata {
+  const file = join(repositoryRoot, 'katas', slug, 'README.md');
+  const shown = `katas/${slug}/README.md`;
+  if (!existsSync(file)) throw new UserError(`${shown} is missing; a kata is described there.`);
+  const [, frontMatter, body] = /^---\r?\n(.*?)\r?\n---\r?\n(.*)$/s.exec(readFileSync(file, 'utf8')) ?? [];
+  if (frontMatter === undefined || body === undefined) throw new UserError(`${shown} does not begin with front matter between two lines of ---.`);
+
+  const fields = parseYaml(frontMatter) as Record<string, unknown>;
+  const field = <T>(name: string, valid: (value: unknown) => boolean): T => {
+    if (!valid(fields[name])) throw new UserError(`${shown}: front matter "${name}" is ${JSON.stringify(fields[name])}, which is not what it should be.`);
+    return fields[name] as T;
+  };
+  const isText = (value: unknown) => typeof value === 'string' && value !== '';
+  const promises = readPromises(body);
+  if (promises.length === 0) throw new UserError(`${shown} has no numbered promises below "### core", "### robust" or "### stretch".`);
+  return {
+    slug,
+    title: field('title', isText),
+    track: field('track', isText),
+    level: field('level', (value) => ['junior', 'mid', 'senior'].includes(value as string)),
+    minutes: field('minutes', (value) => Number.isInteger(value)),
+    needs: field('needs', (value) => Array.isArray(value) && value.every((item) => needs.includes(item as Need))),
+    starterBreaks: field('starterBreaks', (value) => Array.isArray(value) && value.every((item) => promises.some(({ number }) => number === item))),
+    promises,
+  };
+}
+
+function readPromises(body: string): KataPromise[] {
+  const found: KataPromise[] = [];
+  let tier: Tier | undefined;
+  for (const token of marked.lexer(body)) {
+    if (token.type === 'heading') tier = tiers.find((name) => name === (token as Tokens.Heading).text);
+    if (token.type === 'list' && (token as Tokens.List).ordered && tier) {
+      for (const item of (token as Tokens.List).items) found.push({ number: found.length + 1, tier, text: item.text.replace(/\s+/g, ' ').trim() });
+    }
+  }
+  return found;
+}

@@ -1,0 +1,112 @@
+// The only code of ours in a subject's process: it loads the module, runs what the test sends, and answers with data.
+// Plain JavaScript, so that the process starts without a transform. It keeps to itself what it needs of the process
+// before the module is loaded, and takes away what a module could use to speak in its place or to reach other
+// processes: the permission model does not hold signals back.
+import { registerHooks } from 'node:module';
+import { notPlain } from './plain.js';
+
+/** @typedef {{ name: string, message: string, stack: string, code?: string | number }} Told */
+
+/** This process's channel to the test, kept out of reach of the module. */
+const channel = Object.create(process, Object.fromEntries(['_send'].map((name) => [name, { value: Reflect.get(process, name) }])));
+const send = /** @type {(message: unknown) => void} */ (process.send?.bind(channel));
+const exit = process.exit.bind(process);
+const turn = setImmediate;
+const evaluatedName = 'evaluate.js';
+
+/** @type {Record<string, unknown>} */
+let kata = {};
+/** What the test keeps in this process from one evaluate to the next. */
+const kept = {};
+
+process.on('uncaughtExceptionMonitor', (error, origin) => send({ event: 'uncaught', origin, error: tell(error) }));
+process.on('exit', (code) => send({ event: 'exit', code, stack: new Error().stack ?? '' }));
+process.on('message', (message) => void answer(/** @type {any} */ (message)));
+
+for (const name of ['kill', '_kill', 'send', '_send', 'abort', '_debugProcess', '_debugEnd']) {
+  Object.defineProperty(process, name, { value: undefined, configurable: false, writable: false });
+}
+// Node itself calls this one when the runner is gone.
+Object.defineProperty(process, 'disconnect', { value: () => exit(0), configurable: false, writable: false });
+send({ event: 'ready' });
+
+/** @param {{ id: string, kind: string, url: string, source: string, args: unknown, count: number }} order */
+async function answer(order) {
+  try {
+    if (order.kind === 'load') {
+      const exported = await load(order.url, order.source);
+      send({ id: order.id, value: exported });
+    } else if (order.kind === 'turns') {
+      for (let left = order.count; left > 0; left--) await new Promise((resolve) => turn(resolve));
+      send({ id: order.id });
+    } else {
+      const value = await evaluate(order.source, order.args);
+      const fault = notPlain(value, 'result');
+      if (fault === undefined) send({ id: order.id, value });
+      else send({ id: order.id, fault: `what evaluate returns must be plain data, but ${fault}` });
+    }
+  } catch (error) {
+    const told = tell(error);
+    const free = error instanceof ReferenceError && topFrame(told.stack).includes(evaluatedName);
+    send(free ? { id: order.id, fault: closureFault(told.message) } : { id: order.id, error: told });
+  }
+}
+
+/**
+ * @param {string} url
+ * @param {string} source
+ */
+async function load(url, source) {
+  const hooks = registerHooks({
+    load: (loaded, context, next) => (loaded === url ? { format: 'module', source, shortCircuit: true } : next(loaded, context)),
+  });
+  const namespace = await import(url);
+  hooks.deregister();
+  const exported = Object.keys(namespace);
+  kata = new Proxy(Object.freeze({ __proto__: null, ...namespace }), {
+    get(target, key) {
+      if (typeof key === 'symbol' || key in target || key === 'then') return Reflect.get(target, key);
+      throw Object.assign(new Error(`no export named ${key}; it exports ${exported.join(', ') || 'nothing'}`), { name: 'MissingExport' });
+    },
+  });
+  return exported;
+}
+
+/**
+ * @param {string} source
+ * @param {unknown} args
+ */
+async function evaluate(source, args) {
+  const run = (0, eval)(`(${source})\n//# sourceURL=${evaluatedName}`);
+  return await run(kata, args, kept);
+}
+
+/** @param {string} message */
+function closureFault(message) {
+  const name = /^(\S+) is not defined/.exec(message)?.[1] ?? message;
+  return `the function given to evaluate uses ${name}, which does not exist in the subject's process; pass it in args`;
+}
+
+/** @param {string} stack */
+function topFrame(stack) {
+  return stack.split('\n').find((line) => /^\s+at /.test(line)) ?? '';
+}
+
+/**
+ * @param {unknown} error
+ * @returns {Told}
+ */
+function tell(error) {
+  if (error instanceof Error) {
+    const { name, message, stack = '', code } = /** @type {Error & { code?: string | number }} */ (error);
+    const cause = error.cause === undefined ? '' : `\n[cause] ${error.cause instanceof Error ? error.cause.stack : String(error.cause)}`;
+    return { name: String(name), message: String(message), stack: String(stack) + cause, ...(code === undefined ? {} : { code }) };
+  }
+  let text;
+  try {
+    text = typeof error === 'string' ? JSON.stringify(error) : String(error);
+  } catch {
+    text = typeof error;
+  }
+  return { name: 'NonError', message: `${text} (not an Error)`, stack: '' };
+}

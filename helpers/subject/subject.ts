@@ -1,0 +1,278 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Need, readKata } from '../catalogue/catalogue.ts';
+import { leash } from '../leash/leash.ts';
+import { CapturedOutput } from './captured-output.ts';
+import { type Compiled, compile } from './compile.ts';
+import { notPlain } from './plain.js';
+import { SubjectError } from './subject-error.ts';
+import { repositoryRoot, shortPath, targetFile } from './target.ts';
+
+export interface SubjectOptions {
+  /** What the module may use beyond its own file and the installed packages; by default what the kata's README says. */
+  readonly needs?: readonly Need[];
+  /** How long loading, and each call, may take before the process is killed. Default 10,000. */
+  readonly limitMs?: number;
+  /** How much it may print before the process is killed. Default 16 MiB. */
+  readonly outputLimitBytes?: number;
+}
+
+interface Told {
+  readonly name: string;
+  readonly message: string;
+  readonly stack: string;
+}
+
+type FromHost =
+  | { readonly event: 'ready' }
+  | { readonly event: 'exit'; readonly code: number; readonly stack: string }
+  | { readonly event: 'uncaught'; readonly origin: string; readonly error: Told }
+  | { readonly id: string; readonly value?: unknown; readonly error?: Told; readonly fault?: string };
+
+interface Waiting {
+  readonly doing: string;
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
+
+const hostFile = fileURLToPath(new URL('host.js', import.meta.url));
+const plainFile = fileURLToPath(new URL('plain.js', import.meta.url));
+/** The variables of the runner's environment that a subject gets to see. */
+const passedOn = ['LANG', 'LC_ALL', 'TZ', 'SystemRoot'];
+
+/**
+ * A kata's module in a process of its own. The test drives it from outside; what comes back is plain data.
+ * `Kata` is the type of the module, `Kept` of what the test leaves in the process between two calls.
+ */
+export class Subject<Kata, Kept extends object = Record<string, never>> implements AsyncDisposable {
+  readonly file: string;
+  readonly #child: ChildProcess;
+  readonly #limitMs: number;
+  readonly #release: () => void;
+  readonly #stdout: CapturedOutput;
+  readonly #stderr: CapturedOutput;
+  readonly #waiting = new Map<string, Waiting>();
+  readonly #closed: Promise<void>;
+  readonly #ready: Promise<void>;
+  #ended: SubjectError | undefined;
+  #uncaught: Extract<FromHost, { event: 'uncaught' }> | undefined;
+  #exit: Extract<FromHost, { event: 'exit' }> | undefined;
+
+  /** Use `startSubject` or `startModule`. */
+  constructor(file: string, options: SubjectOptions) {
+    this.file = file;
+    this.#limitMs = options.limitMs ?? 10_000;
+    const outputLimitBytes = options.outputLimitBytes ?? 16 * 1024 * 1024;
+    this.#child = spawn(process.execPath, [...nodeFlags(file, options.needs ?? []), hostFile], {
+      cwd: repositoryRoot,
+      detached: process.platform !== 'win32',
+      env: Object.fromEntries(passedOn.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))),
+      serialization: 'advanced',
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      windowsHide: true,
+    });
+    this.#release = this.#child.pid === undefined ? () => undefined : leash({ kill: this.#child.pid });
+    const overflow = () => this.#kill(`printed more than ${outputLimitBytes / 1024 / 1024} MiB and was stopped; a module should say less`);
+    this.#stdout = new CapturedOutput(this.#child.stdout!, outputLimitBytes, overflow);
+    this.#stderr = new CapturedOutput(this.#child.stderr!, outputLimitBytes, overflow);
+
+    const { promise: ready, resolve: becomeReady } = Promise.withResolvers<void>();
+    const { promise: closed, resolve: close } = Promise.withResolvers<void>();
+    this.#ready = ready;
+    this.#closed = closed;
+    this.#child.on('message', (message) => {
+      const told = message as FromHost;
+      if ('id' in told) this.#settle(told);
+      else if (told.event === 'ready') becomeReady();
+      else if (told.event === 'uncaught') this.#uncaught = told;
+      else this.#exit = told;
+    });
+    this.#child.on('error', (error) => {
+      this.#end(new SubjectError(`No process could be started for ${shortPath(file)}: ${error.message}`));
+      close();
+    });
+    // A child of the module's own may hold the pipes open: the whole group goes with its leader.
+    this.#child.on('exit', () => this.#killGroup());
+    this.#child.on('close', (code, signal) => {
+      this.#release();
+      this.#end(this.#post(code, signal));
+      becomeReady();
+      close();
+    });
+  }
+
+  /** The process id, for instruments that look at the process from outside. */
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** What it printed on standard output and standard error, both ends of it when it is long. */
+  get printed(): string {
+    return [this.#stdout.text, this.#stderr.text].filter(Boolean).join('\n');
+  }
+
+  /**
+   * Runs `fn` in the subject's process and gives back what it returns. `fn` is sent as text: it sees the module, `args`,
+   * and `kept`, an object that stays in the process from one call to the next; nothing else of the test.
+   * @throws SubjectError when `fn` or the module throws, hangs or ends the process, or when something is not plain data
+   */
+  async evaluate<Args, Result>(
+    fn: (kata: Kata, args: Args, kept: Kept) => Result | Promise<Result>,
+    ...[args]: undefined extends Args ? [args?: Args] : [args: Args]
+  ): Promise<Result> {
+    const fault = notPlain(args, 'args');
+    if (fault !== undefined) throw new SubjectError(`What evaluate is given must be plain data, but ${fault}.`);
+    return (await this.#order('answering a call', { kind: 'evaluate', source: fn.toString(), args })) as Result;
+  }
+
+  /** Comes back when the subject's event loop has turned `count` times more. */
+  async turns(count: number): Promise<void> {
+    await this.#order('turning its event loop', { kind: 'turns', count });
+  }
+
+  /** Loads the module. `startSubject` has done so already. */
+  async load({ url, source }: Compiled): Promise<void> {
+    await this.#ready;
+    await this.#order('loading', { kind: 'load', url, source });
+  }
+
+  /** Ends the process at once, with all that it started. Never throws. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#killGroup();
+    await this.#closed;
+  }
+
+  #order(doing: string, order: Record<string, unknown>): Promise<unknown> {
+    if (this.#ended) return Promise.reject(this.#ended);
+    // Not to be guessed: an answer counts only when it names its question.
+    const id = randomUUID();
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => void this.#hang(doing), this.#limitMs);
+      this.#waiting.set(id, {
+        doing,
+        resolve: (value) => (clearTimeout(timer), resolve(value)),
+        reject: (error) => (clearTimeout(timer), reject(error)),
+      });
+      this.#child.send({ id, ...order }, () => undefined);
+    });
+  }
+
+  #settle(told: Extract<FromHost, { id: string }>): void {
+    const waiting = this.#waiting.get(told.id);
+    if (!waiting) return;
+    this.#waiting.delete(told.id);
+    const name = shortPath(this.file);
+    if (told.fault !== undefined) waiting.reject(new SubjectError(`In the test of ${name}: ${told.fault}.`));
+    else if (told.error?.name === 'MissingExport') waiting.reject(new SubjectError(`${name} has ${told.error.message}.`));
+    else if (told.error) waiting.reject(new SubjectError(`${name} threw while ${waiting.doing}: ${sentence(told.error)}`, moduleStack(told.error.stack)));
+    else waiting.resolve(told.value);
+  }
+
+  async #hang(doing: string): Promise<void> {
+    const id = randomUUID();
+    const answered = new Promise<boolean>((resolve) => {
+      this.#waiting.set(id, { doing, resolve: () => resolve(true), reject: () => resolve(false) });
+      this.#child.send({ id, kind: 'turns', count: 1 }, () => undefined);
+      setTimeout(resolve, 1000, false).unref();
+    });
+    const why = (await answered) ? 'its event loop is free, so something that it awaits never happens' : 'its event loop is blocked, as by an endless loop';
+    this.#kill(`was stopped after ${this.#limitMs / 1000} s of ${doing}: ${why}`);
+  }
+
+  #kill(why: string): void {
+    this.#end(new SubjectError(`${shortPath(this.file)} ${why}.`));
+    this.#killGroup();
+  }
+
+  #end(error: SubjectError): void {
+    this.#ended ??= error;
+    for (const { reject } of this.#waiting.values()) reject(this.#ended);
+    this.#waiting.clear();
+  }
+
+  #post(code: number | null, signal: string | null): SubjectError {
+    const name = shortPath(this.file);
+    if (this.#uncaught) {
+      const how = this.#uncaught.origin === 'unhandledRejection' ? 'an unhandled rejection' : 'an uncaught exception';
+      return new SubjectError(`${name} ended its process by ${how}: ${sentence(this.#uncaught.error)}`, moduleStack(this.#uncaught.error.stack));
+    }
+    if (this.#stderr.text.includes('heap out of memory')) return new SubjectError(`${name} ended its process by running out of memory.`);
+    if (signal !== null) return new SubjectError(`${name} had its process ended by ${signal}.`);
+    const stack = moduleStack(this.#exit?.stack ?? '');
+    return new SubjectError(`${name} ended its process with exit code ${code}${stack ? ', by process.exit' : ''}, while its test was not done.`, stack);
+  }
+
+  #killGroup(): void {
+    const { pid } = this.#child;
+    if (pid === undefined) return;
+    try {
+      process.kill(-pid, 'SIGKILL');
+    } catch {
+      this.#child.kill('SIGKILL');
+    }
+  }
+}
+
+/**
+ * Starts the kata's module in a process of its own: the candidate's file, the solution or one submission, whichever
+ * this run judges. What it prints is shown when the test that started it fails.
+ * @throws SubjectError when it does not compile, does not load, or does not do so within its limit
+ */
+export async function startSubject<Kata, Kept extends object = Record<string, never>>(slug: string, options: SubjectOptions = {}): Promise<Subject<Kata, Kept>> {
+  return await startModule(targetFile(slug), { needs: readKata(slug).needs, ...options });
+}
+
+/** Like `startSubject`, for any module file. */
+export async function startModule<Kata, Kept extends object = Record<string, never>>(file: string, options: SubjectOptions = {}): Promise<Subject<Kata, Kept>> {
+  const subject = new Subject<Kata, Kept>(file, options);
+  await showPrintedOnFailure(subject);
+  try {
+    await subject.load(await compile(file));
+    return subject;
+  } catch (error) {
+    await subject[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function nodeFlags(file: string, needs: readonly Need[]): string[] {
+  const folders = [join(repositoryRoot, 'node_modules'), file, hostFile, plainFile];
+  const allows = new Set(needs.map((need) => (need === 'mysql' ? 'net' : need)));
+  return [
+    '--enable-source-maps',
+    '--permission',
+    ...folders.map((folder) => `--allow-fs-read=${folder}`),
+    // Node 24 has no --allow-net, and does not hold the network back.
+    ...[...allows].map((name) => `--allow-${name}`).filter((flag) => process.allowedNodeEnvironmentFlags.has(flag)),
+  ];
+}
+
+async function showPrintedOnFailure(subject: Subject<never, never>): Promise<void> {
+  if (process.env.VITEST === undefined) return;
+  const { onTestFailed } = await import('vitest');
+  onTestFailed(({ task }) => {
+    if (subject.printed) task.meta.printed = [...(task.meta.printed ?? []), subject.printed];
+  });
+}
+
+function sentence({ name, message }: Told): string {
+  return name === 'NonError' ? message : `${name}: ${message}`;
+}
+
+/** The frames of the module and its packages, without those of Node, of the host and of the test's own function. */
+function moduleStack(stack: string): string {
+  return stack
+    .split('\n')
+    .filter((line) => /^\s+at /.test(line) && !/node:internal|node:events|evaluate\.js|helpers.subject.host\.js/.test(line))
+    .map((line) => line.replace('at Proxy.', 'at ').replace(/file:\/\/\S+?(?=:\d+:\d+)/, (url) => shortPath(fileURLToPath(url))).replaceAll(`${repositoryRoot}/`, ''))
+    .join('\n');
+}
+
+declare module 'vitest' {
+  interface TaskMeta {
+    /** What the subjects of this test printed. */
+    printed?: string[];
+  }
+}
