@@ -1,0 +1,232 @@
+import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net';
+import { AnswerReader, type Packet, PacketReader, type Prepared, type Request, keepReadable, readGreeting, readRequest, writePacket } from './packets.ts';
+import type { Timeline } from './timeline.ts';
+
+/** One command of a client, on its way through the proxy. */
+export interface Command {
+  /** The server's id of the connection it came on. */
+  readonly threadId: number;
+  readonly sql: string;
+  /** The server's error number, once it has answered with an error. */
+  readonly errno: number | undefined;
+}
+
+/** A command's answer that the proxy keeps to itself for now. */
+export interface Hold {
+  /** Comes true when the server has answered the command, so that its effects are there and its locks are held. */
+  readonly reached: Promise<Command>;
+  /** Lets the answer, and all that follows, through. Harmless when nothing is held. */
+  release(): void;
+}
+
+interface HoldOrder {
+  catches(command: Command): boolean;
+  on: 'command' | 'answer';
+  held: Link | undefined;
+  reach(command: Command): void;
+}
+
+/** One client's connection through the proxy. */
+interface Link {
+  readonly client: Socket;
+  readonly server: Socket;
+  readonly fromClient: PacketReader;
+  readonly fromServer: PacketReader;
+  readonly prepared: Map<number, Prepared>;
+  readonly withheld: Buffer[];
+  holding: HoldOrder | undefined;
+  number: number;
+  threadId: number;
+  capabilities: number;
+  authenticated: boolean;
+  /** Set while a command waits for its answer. */
+  open: { command: Command & { errno: number | undefined }; request: Request; answer: AnswerReader; answered: (text: string) => void } | undefined;
+}
+
+/**
+ * Stands between one process and the server, reads along, and can withhold the answer to a chosen command. It changes
+ * nothing of what passes, except that it takes TLS and compression out of the server's offer.
+ */
+export class MysqlProxy implements AsyncDisposable {
+  readonly #server: Server;
+  readonly #links = new Set<Link>();
+  readonly #name: string;
+  #timeline: Timeline | undefined;
+  #holdOrder: HoldOrder | undefined;
+  #activity = 0;
+  #accepted = 0;
+
+  private constructor(server: Server, name: string) {
+    this.#server = server;
+    this.#name = name;
+  }
+
+  /** Opens a proxy on a free port of the loopback. `name` is how its process is called in a timeline. */
+  static async start(to: { readonly host: string; readonly port: number }, name: string): Promise<MysqlProxy> {
+    const listener = createServer({ noDelay: true });
+    const proxy = new MysqlProxy(listener, name);
+    listener.on('connection', (client) => proxy.#accept(client, connect({ host: to.host, port: to.port, noDelay: true })));
+    await new Promise<void>((resolve, reject) => listener.once('error', reject).listen(0, '127.0.0.1', resolve));
+    return proxy;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Counts whatever has passed so far; unchanged means that nothing has. */
+  get activity(): number {
+    return this.#activity;
+  }
+
+  /** Commands that the server has not answered yet, and whether a connection is just being made. */
+  get pending(): { readonly commands: Command[]; readonly connecting: boolean } {
+    const links = [...this.#links];
+    return {
+      commands: links.flatMap(({ open }) => (open ? [open.command] : [])),
+      connecting: links.some(({ authenticated, client }) => !authenticated && !client.destroyed),
+    };
+  }
+
+  /** The server's ids of the connections that are open now. */
+  get threadIds(): number[] {
+    return [...this.#links].map(({ threadId }) => threadId);
+  }
+
+  /** From now on writes what passes into `timeline`; undefined stops it. */
+  record(timeline: Timeline | undefined): void {
+    this.#timeline = timeline;
+  }
+
+  /** Withholds the answer to the `count`-th command from now (from 1), over all connections of this process. */
+  holdCommand(count: number): Hold {
+    let seen = 0;
+    return this.#hold('command', () => ++seen === count);
+  }
+
+  /** Withholds the next answer from now that is an error with one of these numbers. */
+  holdError(errnos: readonly number[]): Hold {
+    return this.#hold('answer', ({ errno }) => errno !== undefined && errnos.includes(errno));
+  }
+
+  /** Ends all connections at once and stops listening. Never throws. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { client, server } of this.#links) {
+      client.destroy();
+      server.destroy();
+    }
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  #hold(on: HoldOrder['on'], catches: HoldOrder['catches']): Hold {
+    const { promise: reached, resolve: reach } = Promise.withResolvers<Command>();
+    const order: HoldOrder = { on, catches, held: undefined, reach };
+    this.#holdOrder = order;
+    return {
+      reached,
+      release: () => {
+        if (this.#holdOrder === order) this.#holdOrder = undefined;
+        const link = order.held;
+        if (link?.holding !== order) return;
+        link.holding = undefined;
+        this.#timeline?.note(this.#name, link.number, 'gets its answer');
+        for (const chunk of link.withheld.splice(0)) link.client.write(chunk);
+        if (link.server.destroyed) link.client.destroy();
+      },
+    };
+  }
+
+  #accept(client: Socket, server: Socket): void {
+    const link: Link = {
+      client,
+      server,
+      fromClient: new PacketReader(),
+      fromServer: new PacketReader(),
+      prepared: new Map(),
+      withheld: [],
+      holding: undefined,
+      number: ++this.#accepted,
+      threadId: 0,
+      capabilities: 0,
+      authenticated: false,
+      open: undefined,
+    };
+    this.#links.add(link);
+    this.#activity += 1;
+    client.on('data', (chunk: Buffer) => {
+      this.#activity += 1;
+      for (const packet of link.fromClient.push(chunk)) this.#fromClient(link, packet);
+      server.write(chunk);
+    });
+    server.on('data', (chunk: Buffer) => {
+      this.#activity += 1;
+      this.#fromServer(link, chunk);
+    });
+    const gone = () => {
+      this.#activity += 1;
+      this.#links.delete(link);
+      client.destroy();
+      server.destroy();
+    };
+    client.on('error', gone).on('close', gone);
+    server.on('error', gone).on('close', gone);
+  }
+
+  #fromClient(link: Link, { sequence, payload }: Packet): void {
+    if (!link.authenticated) {
+      // The client's own flags, once; both sides must have a capability for it to be used.
+      if (sequence === 1 && payload.length >= 4) link.capabilities &= payload.readUInt32LE(0);
+      return;
+    }
+    if (sequence !== 0) return;
+    const request = readRequest(payload, link.capabilities, link.prepared);
+    if (!request.answered) return;
+    const command = { threadId: link.threadId, sql: request.sql, errno: undefined };
+    const answered = request.matters && this.#timeline ? this.#timeline.command(this.#name, link.number, request.sql) : () => undefined;
+    link.open = { command, request, answer: new AnswerReader(request, link.capabilities), answered };
+    const order = this.#holdOrder;
+    if (order?.on === 'command' && request.matters && order.held === undefined && order.catches(command)) this.#catch(link, order);
+  }
+
+  #catch(link: Link, order: HoldOrder): void {
+    order.held = link;
+    link.holding = order;
+    this.#holdOrder = undefined;
+  }
+
+  #fromServer(link: Link, chunk: Buffer): void {
+    const greeting = link.threadId === 0;
+    const packets = link.fromServer.push(chunk);
+    for (const { sequence, payload } of packets) {
+      if (link.threadId === 0 && sequence === 0 && payload[0] === 10) {
+        const { threadId, capabilities } = readGreeting(payload);
+        link.threadId = threadId;
+        link.capabilities = capabilities;
+        keepReadable(payload);
+      } else if (!link.authenticated) {
+        link.authenticated = payload[0] === 0;
+      } else if (link.open) {
+        this.#answer(link, link.open, payload);
+      }
+    }
+    if (link.holding) link.withheld.push(chunk);
+    else if (greeting) for (const packet of packets) link.client.write(writePacket(packet));
+    else link.client.write(chunk);
+  }
+
+  #answer(link: Link, open: NonNullable<Link['open']>, payload: Buffer): void {
+    open.answer.push(payload);
+    const { summary, errno, prepared } = open.answer;
+    if (summary === undefined) return;
+    link.open = undefined;
+    open.command.errno = errno;
+    if (prepared) link.prepared.set(prepared.id, prepared.statement);
+    const order = this.#holdOrder;
+    if (order?.on === 'answer' && order.held === undefined && order.catches(open.command)) this.#catch(link, order);
+    open.answered(summary);
+    if (link.holding) {
+      this.#timeline?.note(this.#name, link.number, 'its answer is withheld');
+      link.holding.reach(open.command);
+    }
+  }
+}

@@ -1,0 +1,4 @@
+CREATE TABLE counters (
+  id VARCHAR(64) NOT NULL PRIMARY KEY,
+  value BIGINT NOT NULL
+) ENGINE = InnoDB;
