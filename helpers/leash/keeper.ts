@@ -1,6 +1,7 @@
 // Runs detached, started by leash.ts; reads duties as JSON lines and does those left when its standard input ends.
 import { rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
+import { setTimeout } from 'node:timers/promises';
 import type { Duty } from './leash.ts';
 
 const duties = new Map<number, Duty>();
@@ -27,7 +28,12 @@ async function undertake(duty: Duty): Promise<void> {
   } else if ('container' in duty) {
     const { getContainerRuntimeClient } = await import('testcontainers');
     const { container } = await getContainerRuntimeClient();
-    await container.getById(duty.container).remove({ force: true, v: true });
+    const limitMs = performance.now() + (duty.appearsWithinMs ?? 0);
+    for (;;) {
+      const isGone = await container.getById(duty.container).remove({ force: true, v: true }).then(() => true, () => false);
+      if (isGone || performance.now() > limitMs) break;
+      await setTimeout(100);
+    }
   } else {
     const { createConnection } = await import('mysql2/promise');
     const connection = await createConnection(duty.server);

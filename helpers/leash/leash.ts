@@ -7,8 +7,11 @@ export type Duty =
   | { readonly kill: number }
   /** Delete the folder and all in it. */
   | { readonly folder: string }
-  /** Remove the container and its volumes, through the engine that Testcontainers finds. */
-  | { readonly container: string }
+  /**
+   * Remove the container of this id or name and its volumes, through the engine that Testcontainers finds. One that is
+   * not there yet, because we were killed while the engine made it, is waited for `appearsWithinMs` (default 0).
+   */
+  | { readonly container: string; readonly appearsWithinMs?: number }
   /** Run the statements, each by itself, on a server that outlives this process. */
   | { readonly sql: readonly string[]; readonly server: string };
 

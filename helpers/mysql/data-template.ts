@@ -77,9 +77,9 @@ async function initialise(program: ServerProgram, data: string): Promise<void> {
     return;
   }
   const [tables, rows] = await systemTables(program);
-  await mkdir(join(data, 'mysql'), { recursive: true, mode: 0o700 });
-  const sql = `USE mysql;\nSET @auth_root_socket=NULL;\n${tables}\n${rows}\n${mariadbClosing}`;
-  await run(program, [...flags, '--bootstrap', '--skip-grant-tables=OFF', '--silent-startup'], sql);
+  await mkdir(data, { mode: 0o700 });
+  const sql = `CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket=NULL;\n${tables}\n${rows}\n${mariadbClosing}`;
+  await run(program, [...flags, '--bootstrap'], sql);
 }
 
 /** The statements that make MariaDB's own tables, from the folder of its messages. */

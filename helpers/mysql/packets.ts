@@ -33,6 +33,12 @@ export function writePacket({ sequence, payload }: Packet): Buffer {
   return Buffer.concat([header, payload]);
 }
 
+/** The bytes of a command that runs one statement. */
+export function writeQuery(sql: string, capabilities: number): Buffer {
+  const attributes = (capabilities & capability.queryAttributes) === 0 ? [] : [0, 1];
+  return writePacket({ sequence: 0, payload: Buffer.concat([Buffer.from([3, ...attributes]), Buffer.from(sql)]) });
+}
+
 const capability = { deprecateEof: 1 << 24, queryAttributes: 1 << 27 };
 
 /** What the server says first: the id of its thread, and what it is capable of. */

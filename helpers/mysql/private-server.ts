@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { type Socket, createServer } from 'node:net';
 import { join } from 'node:path';
 import { leash } from '../leash/leash.ts';
 import { diskRefusal } from './cache-folder.ts';
@@ -43,6 +43,7 @@ export async function startPrivateServer(
     await writeFile(join(folder, 'init.sql'), accountStatements(password), { mode: 0o600 });
 
     const { port, stop } = await bootOnFreePort(program, folder);
+    await rm(join(folder, 'init.sql'));
     return {
       source: program.source,
       host: '127.0.0.1',
@@ -114,7 +115,10 @@ async function boot(
   );
   const release = child.pid === undefined ? () => undefined : leash({ kill: child.pid });
   const ended = endOf(child);
+  const stderr = child.stderr as Socket | null;
   const stop = async (): Promise<void> => {
+    child.ref();
+    stderr?.ref();
     killGroup(child);
     await ended;
     release();
@@ -122,7 +126,7 @@ async function boot(
 
   let log = '';
   const ready = new Promise<'ready'>((resolve) => {
-    child.stderr?.on('data', (chunk) => {
+    stderr?.on('data', (chunk) => {
       log = (log + String(chunk)).slice(-20_000);
       // Both flavours print the port in the line that says that they serve.
       if (new RegExp(`port: ${port}\\b`).test(log)) resolve('ready');
@@ -141,7 +145,7 @@ async function boot(
 
   // A run that forgets to dispose must still be able to end; the leash then does the rest.
   child.unref();
-  (child.stderr as unknown as { unref?(): void } | null)?.unref?.();
+  stderr?.unref();
   return { stop };
 }
 

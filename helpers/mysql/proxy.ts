@@ -1,5 +1,5 @@
 import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net';
-import { AnswerReader, type Packet, PacketReader, type Prepared, type Request, keepReadable, readGreeting, readRequest, writePacket } from './packets.ts';
+import { AnswerReader, type Packet, PacketReader, type Prepared, type Request, keepReadable, readGreeting, readRequest, writePacket, writeQuery } from './packets.ts';
 import type { Timeline } from './timeline.ts';
 
 /** One command of a client, on its way through the proxy. */
@@ -39,6 +39,8 @@ interface Link {
   threadId: number;
   capabilities: number;
   authenticated: boolean;
+  /** The server's word that the client is in, while the proxy's own statement runs before it. */
+  welcome: Packet | undefined;
   /** Set while a command waits for its answer. */
   open: { command: Command & { errno: number | undefined }; request: Request; answer: AnswerReader; answered: (text: string) => void } | undefined;
 }
@@ -51,20 +53,25 @@ export class MysqlProxy implements AsyncDisposable {
   readonly #server: Server;
   readonly #links = new Set<Link>();
   readonly #name: string;
+  readonly #greeting: string | undefined;
   #timeline: Timeline | undefined;
   #holdOrder: HoldOrder | undefined;
   #activity = 0;
   #accepted = 0;
 
-  private constructor(server: Server, name: string) {
+  private constructor(server: Server, name: string, greeting: string | undefined) {
     this.#server = server;
     this.#name = name;
+    this.#greeting = greeting;
   }
 
-  /** Opens a proxy on a free port of the loopback. `name` is how its process is called in a timeline. */
-  static async start(to: { readonly host: string; readonly port: number }, name: string): Promise<MysqlProxy> {
+  /**
+   * Opens a proxy on a free port of the loopback. `name` is how its process is called in a timeline; `greeting` is a
+   * statement that the proxy runs on each connection before the client gets it.
+   */
+  static async start(to: { readonly host: string; readonly port: number }, name: string, greeting?: string): Promise<MysqlProxy> {
     const listener = createServer({ noDelay: true });
-    const proxy = new MysqlProxy(listener, name);
+    const proxy = new MysqlProxy(listener, name, greeting);
     listener.on('connection', (client) => proxy.#accept(client, connect({ host: to.host, port: to.port, noDelay: true })));
     await new Promise<void>((resolve, reject) => listener.once('error', reject).listen(0, '127.0.0.1', resolve));
     return proxy;
@@ -131,7 +138,6 @@ export class MysqlProxy implements AsyncDisposable {
         link.holding = undefined;
         this.#timeline?.note(this.#name, link.number, 'gets its answer');
         for (const chunk of link.withheld.splice(0)) link.client.write(chunk);
-        if (link.server.destroyed) link.client.destroy();
       },
     };
   }
@@ -149,6 +155,7 @@ export class MysqlProxy implements AsyncDisposable {
       threadId: 0,
       capabilities: 0,
       authenticated: false,
+      welcome: undefined,
       open: undefined,
     };
     this.#links.add(link);
@@ -165,6 +172,8 @@ export class MysqlProxy implements AsyncDisposable {
     const gone = () => {
       this.#activity += 1;
       this.#links.delete(link);
+      link.holding = undefined;
+      link.withheld.length = 0;
       client.destroy();
       server.destroy();
     };
@@ -195,23 +204,31 @@ export class MysqlProxy implements AsyncDisposable {
   }
 
   #fromServer(link: Link, chunk: Buffer): void {
-    const greeting = link.threadId === 0;
     const packets = link.fromServer.push(chunk);
-    for (const { sequence, payload } of packets) {
-      if (link.threadId === 0 && sequence === 0 && payload[0] === 10) {
-        const { threadId, capabilities } = readGreeting(payload);
-        link.threadId = threadId;
-        link.capabilities = capabilities;
-        keepReadable(payload);
-      } else if (!link.authenticated) {
-        link.authenticated = payload[0] === 0;
-      } else if (link.open) {
-        this.#answer(link, link.open, payload);
-      }
+    if (!link.authenticated) {
+      for (const packet of packets) this.#authenticate(link, packet);
+      return;
     }
+    for (const { payload } of packets) if (link.open) this.#answer(link, link.open, payload);
     if (link.holding) link.withheld.push(chunk);
-    else if (greeting) for (const packet of packets) link.client.write(writePacket(packet));
     else link.client.write(chunk);
+  }
+
+  #authenticate(link: Link, packet: Packet): void {
+    const { sequence, payload } = packet;
+    if (link.threadId === 0 && sequence === 0 && payload[0] === 10) {
+      const { threadId, capabilities } = readGreeting(payload);
+      link.threadId = threadId;
+      link.capabilities = capabilities;
+      keepReadable(payload);
+    } else if (payload[0] === 0 && link.welcome === undefined && this.#greeting !== undefined) {
+      link.welcome = packet;
+      link.server.write(writeQuery(this.#greeting, link.capabilities));
+      return;
+    } else if (link.welcome !== undefined || payload[0] === 0) {
+      link.authenticated = true;
+    }
+    link.client.write(writePacket(link.welcome ?? packet));
   }
 
   #answer(link: Link, open: NonNullable<Link['open']>, payload: Buffer): void {

@@ -4,25 +4,22 @@ import { waitingThreads } from './lock-waits.ts';
 import type { MysqlProxy } from './proxy.ts';
 import { Timeline } from './timeline.ts';
 
-/** How a call went: with its value, or with the message of its error. */
-export type Outcome<T> = { readonly value: T; readonly error?: never } | { readonly error: string; readonly value?: never };
-
 /** A process, seen from outside: what it says to the server, and whether its event loop still turns. */
 export interface Session {
   readonly proxy: MysqlProxy;
   readonly subject: { turns(count: number): Promise<void> };
 }
 
-/** Why the explorer let the withheld call go on: what the other calls had come to. */
-export type Standstill = 'done' | 'waiting for a lock' | 'idle';
+/** What the other calls had come to when the explorer let the withheld one go on. */
+export type Standstill = 'done' | 'waiting for a lock' | 'idle' | 'not done';
 
 /** One schedule: the first call stood still after its `step`-th command while the others ran. */
 export interface Schedule<First, Others> {
   readonly step: number;
   /** The command whose answer was withheld. */
   readonly command: string;
-  readonly first: Outcome<First>;
-  readonly others: Outcome<Others>;
+  readonly first: First;
+  readonly others: Others;
   /** What the other calls had come to before the first was let go. */
   readonly standstill: Standstill;
   readonly timeline: string;
@@ -39,6 +36,8 @@ export interface Exploration<First, Others> {
   reset(): Promise<void>;
   /** Steps beyond this one are not explored. Default 12. */
   readonly maxSteps?: number;
+  /** Waits until the others' call cannot go further by itself. Default `standstillOf`. */
+  readonly standstill?: (call: Promise<Others>, others: Session, admin: Connection) => Promise<Standstill>;
 }
 
 /**
@@ -48,39 +47,35 @@ export interface Exploration<First, Others> {
  *
  * Every schedule is one that a server may meet, so a right module keeps its promise in each of them, whatever the
  * explorer took for a standstill. Why it withholds answers and not commands: the statement has run, and its locks are held.
+ * @throws what a call throws; calls are expected to come back with data that says how they went
  */
 export async function* explore<First, Others>(exploration: Exploration<First, Others>): AsyncGenerator<Schedule<First, Others>> {
-  const { first, others, admin, reset, maxSteps = 12 } = exploration;
+  const { first, others, admin, reset, maxSteps = 12, standstill: waitForStandstill = standstillOf } = exploration;
   for (let step = 1; step <= maxSteps; step++) {
     await reset();
     const timeline = new Timeline();
     first.proxy.record(timeline);
     others.proxy.record(timeline);
     const hold = first.proxy.holdCommand(step);
-    const firstCall = outcomeOf(first.call());
     try {
+      const firstCall = first.call();
       const command = await Promise.race([hold.reached, firstCall.then(() => undefined)]);
       if (command === undefined) return;
 
-      const othersCall = outcomeOf(others.call());
-      const standstill = await standstillOf(othersCall, others, admin);
+      const othersCall = others.call();
+      // Should one fail, the other's failure must not go unheard of by the process.
+      firstCall.catch(() => undefined);
+      othersCall.catch(() => undefined);
+      const standstill = await waitForStandstill(othersCall, others, admin);
       hold.release();
-      const [firstOutcome, othersOutcome] = await Promise.all([firstCall, othersCall]);
-      yield { step, command: command.sql, first: firstOutcome, others: othersOutcome, standstill, timeline: timeline.toString() };
+      const outcome = { first: await firstCall, others: await othersCall };
+      yield { step, command: command.sql, ...outcome, standstill, timeline: timeline.toString() };
     } finally {
       hold.release();
       first.proxy.record(undefined);
       others.proxy.record(undefined);
     }
   }
-}
-
-/** Turns a call into data that says how it went. */
-export function outcomeOf<T>(call: Promise<T>): Promise<Outcome<T>> {
-  return call.then(
-    (value) => ({ value }),
-    (error: unknown) => ({ error: error instanceof Error ? error.message : String(error) }),
-  );
 }
 
 /**

@@ -47,7 +47,7 @@ export class TestDatabase implements AsyncDisposable {
     const url = `mysql://${encodeURIComponent(server.user)}:${encodeURIComponent(server.password)}@${server.host}:${server.port}/`;
     const release = leash({ sql: removal(name), server: url });
     const admin = await createConnection({ ...server, multipleStatements: true });
-    await admin.query(`CREATE DATABASE ${name} CHARACTER SET utf8mb4; CREATE USER '${name}'@'%' IDENTIFIED BY '${password}'; GRANT ${rights} ON ${name}.* TO '${name}'@'%'; USE ${name}`);
+    await admin.query(`CREATE DATABASE ${name} CHARACTER SET utf8mb4; CREATE USER '${name}'@'%' IDENTIFIED BY '${password}'; GRANT ${rights} ON ${name}.* TO '${name}'@'%'; USE ${name}; SET SESSION lock_wait_timeout = 10`);
     await admin.query(await readFile(join(repositoryRoot, 'katas', slug, 'schema.sql'), 'utf8'));
     return new TestDatabase(name, admin, server, password, release);
   }
@@ -58,20 +58,14 @@ export class TestDatabase implements AsyncDisposable {
     return { host, port, user: this.name, password: this.#password, database: this.name, connectionLimit };
   }
 
-  /** Opens a proxy before this server; `name` is how its process is called in a timeline. */
-  proxy(name: string): Promise<MysqlProxy> {
-    return MysqlProxy.start(this.#server, name);
+  /** Opens a proxy before this server; see `MysqlProxy.start`. */
+  proxy(name: string, greeting?: string): Promise<MysqlProxy> {
+    return MysqlProxy.start(this.#server, name, greeting);
   }
 
   /** A further connection of the test's own, for a session beside the first. */
   async connect(): Promise<Connection> {
-    return await createConnection({ ...this.#server, database: this.name });
-  }
-
-  /** How many connections the module's account holds at the server. */
-  async connections(): Promise<number> {
-    const [rows] = await this.admin.query<({ n: number } & import('mysql2').RowDataPacket)[]>('SELECT COUNT(*) AS n FROM information_schema.processlist WHERE user = ?', [this.name]);
-    return rows[0]!.n;
+    return await createConnection({ ...this.#server, database: this.name, multipleStatements: true });
   }
 
   /** Drops the database and the account. Never throws. */

@@ -1,0 +1,287 @@
+import type { RowDataPacket } from 'mysql2/promise';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { waitingThreads } from '../../helpers/mysql/lock-waits.ts';
+import { type Session, explore } from '../../helpers/mysql/schedule-explorer.ts';
+import { useTestDatabase } from '../../helpers/mysql/use-test-database.ts';
+import { type Subject, startSubject } from '../../helpers/subject/subject.ts';
+import { settles, until } from '../../helpers/wait/until.ts';
+import type * as Kata from '../../katas/race-condition/race-condition.ts';
+
+/** Both counters' value before each schedule. */
+const start = 100;
+/** The pool's size where a promise is about connections that run out. */
+const connectionLimit = 3;
+/** Lock wait timeout, deadlock, and what NOWAIT meets. */
+const lockErrors = [1205, 1213, 3572];
+
+const database = await useTestDatabase('race-condition');
+const { admin } = database;
+
+describe('core', () => {
+  test('No increment is lost when five calls run at once in one process.', async () => {
+    const a = await open('A');
+
+    const schedules = explore({
+      first: { ...a, call: () => increment(a, 'a') },
+      others: { ...a, call: () => incrementAtOnce(a, 'a', 4) },
+      admin,
+      reset,
+    });
+
+    for await (const { step, first, others, timeline } of schedules) {
+      const answered = answers([first, ...others]).length;
+      const what = `five calls at once, one of them stopped for a while after its statement ${step}; ${answered} were answered\n${timeline}\n`;
+      expect(await valueOf('a'), `${what}value in the table, from ${start}`).toBe(start + answered);
+    }
+  });
+
+  test('Each of five calls at once is answered with the value that it made: one more each time, no value twice.', async () => {
+    const a = await open('A');
+
+    const schedules = explore({
+      first: { ...a, call: () => increment(a, 'a') },
+      others: { ...a, call: () => incrementAtOnce(a, 'a', 4) },
+      admin,
+      reset,
+    });
+
+    for await (const { step, first, others, timeline } of schedules) {
+      const calls = [first, ...others];
+      const what = `five calls at once, one of them stopped for a while after its statement ${step}${refusals(calls)}\n${timeline}\n`;
+      expect(answers(calls), `${what}answers, from ${start}`).toEqual([101, 102, 103, 104, 105]);
+    }
+  });
+});
+
+describe('robust', () => {
+  test('Nothing is lost and no value given twice between two processes, whatever statement the other one is at.', async () => {
+    const [a, b] = [await open('A'), await open('B')];
+
+    const schedules = explore({
+      first: { ...a, call: () => increment(a, 'a') },
+      others: { ...b, call: () => increment(b, 'a') },
+      admin,
+      reset,
+    });
+
+    for await (const { step, first, others, timeline } of schedules) {
+      const what = `process A stopped for a while after its statement ${step}, and B ran${refusals([first, others])}\n${timeline}\n`;
+      await expectNothingLost([first, others], what);
+    }
+
+    await reset();
+    const crowd = await Promise.all([incrementAtOnce(a, 'a', 8), incrementAtOnce(b, 'a', 8)]);
+    await expectNothingLost(crowd.flat(), 'two processes with eight calls each, all at once\n');
+  });
+
+  test('A statement that fails leaves no lock and no connection behind.', async () => {
+    onTestFinished(allowWrites);
+    const [a, b] = [await open('A', { connectionLimit }), await open('B')];
+
+    await refuseWrites('disk full');
+    const failed = [];
+    for (let call = 0; call <= connectionLimit; call++) failed.push(await increment(a, 'a'));
+    const freed = await until(rowIsFree);
+    expect(failed.map(({ error }) => error), `${connectionLimit + 1} calls with a pool of ${connectionLimit} connections while every write fails; their errors`).toEqual(
+      failed.map(() => expect.stringContaining('disk full')),
+    );
+    expect(freed, `the row is free again after ${connectionLimit + 1} calls failed`).toBe(true);
+
+    await allowWrites();
+    expect(await increment(b, 'a'), `after the failed calls, one of another process, from ${start}`).toEqual({ value: start + 1 });
+    expect(await increment(a, 'a'), `and one of the same process`).toEqual({ value: start + 2 });
+  });
+
+  test('An unknown id is refused with an error that names it, and no counter is made.', async () => {
+    const a = await open('A', { connectionLimit });
+
+    const refused = [];
+    for (let call = 0; call <= connectionLimit; call++) refused.push(await increment(a, 'no-such-counter'));
+    const next = await increment(a, 'a');
+
+    expect(refused, `${connectionLimit + 1} calls for the unknown id no-such-counter, with a pool of ${connectionLimit} connections`).toEqual(
+      refused.map(() => ({ error: expect.stringContaining('no-such-counter') })),
+    );
+    expect(await valueOf('no-such-counter'), 'value of the unknown counter in the table').toBeUndefined();
+    expect(next, `the next call, for a known id, from ${start}`).toEqual({ value: start + 1 });
+  });
+
+  test('close() leaves no connection open.', async () => {
+    const a = await open('A');
+
+    await incrementAtOnce(a, 'a', 4);
+    const before = a.proxy.threadIds.length;
+    await a.subject.evaluate((_kata, _args, kept) => kept.counter.close());
+    await until(() => a.proxy.threadIds.length === 0);
+
+    expect(a.proxy.threadIds.length, `four calls at once opened ${before} connections; still open after close()`).toBe(0);
+  });
+});
+
+describe('stretch', () => {
+  test('An increment never waits for one of another id.', async () => {
+    const [a, b] = [await open('A'), await open('B')];
+
+    for (const other of [b, a]) {
+      const schedules = explore({
+        first: { ...a, call: () => increment(a, 'a') },
+        others: { ...other, call: () => increment(other, 'b') },
+        admin,
+        reset,
+        standstill: async (call) => ((await settles(call)) ? 'done' : 'not done'),
+      });
+
+      for await (const { step, others, standstill, timeline } of schedules) {
+        const what = `a call for "a" stopped for a while after its statement ${step}; meanwhile one for "b" in ${other === a ? 'the same' : 'another'} process\n${timeline}\n`;
+        expect(standstill, `${what}the call for "b" was`).toBe('done');
+        expect(others, `${what}it was answered`).toEqual({ value: start + 1 });
+      }
+    }
+  });
+
+  test('A deadlock or a lock wait timeout is tried again and never surfaces.', async () => {
+    await prepareDeadlock();
+    const a = await open('A', { greeting: 'SET SESSION innodb_lock_wait_timeout = 1' });
+    const rival = await database.connect();
+    onTestFinished(() => rival.destroy());
+
+    await rival.query("START TRANSACTION; SELECT value FROM counters WHERE id = 'a' FOR UPDATE");
+    const timedOut = await incrementUntilRefused(a, () => rival.query('ROLLBACK'));
+    expect(timedOut, `another session held the row until this call's lock wait timeout, then let go; the call, from ${start}`).toEqual({ value: start + 1 });
+
+    await reset();
+    // InnoDB ends the lighter of two transactions in a deadlock: the rival writes enough to be the heavier one.
+    await rival.query('START TRANSACTION; INSERT INTO ballast SELECT n FROM gravel');
+    await rival.query(`SELECT value FROM counters FORCE INDEX (by_value) WHERE value > ${start} FOR UPDATE`);
+    const call = incrementUntilRefused(a, () => rival.query('ROLLBACK'));
+    const met = await until(async () => (await waitingThreads(admin, a.proxy.threadIds)).size > 0);
+    expect(met, 'the call came to wait for the rival, as this test needs it').toBe(true);
+    await rival.query("SELECT value FROM counters WHERE id = 'a' FOR UPDATE");
+    expect(await call, `this call was ended by a deadlock with another session; the call, from ${start}`).toEqual({ value: start + 1 });
+  });
+
+  test('When its connection is killed, a call fails or counts exactly once, and the next call works.', async () => {
+    const a = await open('A');
+
+    for (let step = 1; step <= 12; step++) {
+      await reset();
+      const hold = a.proxy.holdCommand(step);
+      const call = increment(a, 'a');
+      const command = await Promise.race([hold.reached, call.then(() => undefined)]);
+      if (!command) break;
+      await admin.query(`KILL ${command.threadId}`);
+      await until(() => !a.proxy.threadIds.includes(command.threadId));
+      hold.release();
+      const outcome = await call;
+      const counted = (await valueOf('a'))! - start;
+      const next = await increment(a, 'a');
+
+      const what = `its connection was killed after statement ${step}, ${command.sql}\nthe call ${'error' in outcome ? `failed: ${outcome.error}` : `was answered ${outcome.value}`}\n`;
+      if ('error' in outcome) expect(counted, `${what}times that it counted`).toBeLessThanOrEqual(1);
+      else expect({ ...outcome, counted }, `${what}its answer, from ${start}, and the times that it counted`).toEqual({ value: start + 1, counted: 1 });
+      expect(next, `${what}the next call, from ${start + counted}`).toEqual({ value: start + counted + 1 });
+    }
+  });
+});
+
+/** How a call went. */
+type Outcome = { readonly value: number } | { readonly error: string };
+
+interface Party extends Session {
+  readonly subject: Subject<typeof Kata, { counter: Kata.Counter }>;
+}
+
+async function open(name: string, options: { readonly connectionLimit?: number; readonly greeting?: string } = {}): Promise<Party> {
+  const proxy = await database.proxy(name, options.greeting);
+  onTestFinished(() => proxy[Symbol.asyncDispose]());
+  const subject = await startSubject<typeof Kata, { counter: Kata.Counter }>('race-condition');
+  onTestFinished(() => subject[Symbol.asyncDispose]());
+  await subject.evaluate((kata, account, kept) => {
+    kept.counter = kata.createCounter(account);
+  }, database.accountOptions(proxy, options.connectionLimit));
+  await reset();
+  // Its first connection is open before anything is counted.
+  await increment({ proxy, subject }, 'b');
+  await reset();
+  return { proxy, subject };
+}
+
+/** Calls at once from one process; how each of them went. */
+function incrementAtOnce({ subject }: Party, id: string, calls: number): Promise<Outcome[]> {
+  return subject.evaluate(
+    async (_kata, { id, calls }, { counter }) => {
+      const settled = await Promise.allSettled(Array.from({ length: calls }, async () => counter.increment(id)));
+      return settled.map((one) => (one.status === 'fulfilled' ? { value: one.value } : { error: String(one.reason?.message ?? one.reason) }));
+    },
+    { id, calls },
+  );
+}
+
+async function increment(party: Party, id: string): Promise<Outcome> {
+  const [outcome] = await incrementAtOnce(party, id, 1);
+  return outcome!;
+}
+
+/** Calls, and does `then` when the server has refused a statement of it for a lock; the refusal reaches the module after that. */
+async function incrementUntilRefused(party: Party, then: () => Promise<unknown>): Promise<Outcome> {
+  const refusal = party.proxy.holdError(lockErrors);
+  const call = increment(party, 'a');
+  await settles(Promise.race([refusal.reached, call]), 8000);
+  await then();
+  refusal.release();
+  return await call;
+}
+
+async function expectNothingLost(calls: readonly Outcome[], what: string): Promise<void> {
+  const given = answers(calls);
+  expect(await valueOf('a'), `${what}value in the table, from ${start}, with ${given.length} calls answered`).toBe(start + given.length);
+  expect(given, `${what}answers`).toEqual([...new Set(given)]);
+}
+
+function answers(calls: readonly Outcome[]): number[] {
+  return calls.flatMap((call) => ('value' in call ? [call.value] : [])).sort((one, other) => one - other);
+}
+
+function refusals(calls: readonly Outcome[]): string {
+  const errors = calls.flatMap((call) => ('error' in call ? [call.error] : []));
+  return errors.length === 0 ? '' : `; ${errors.length} failed: ${errors[0]}`;
+}
+
+async function reset(): Promise<void> {
+  await admin.query(`DELETE FROM counters; INSERT INTO counters VALUES ('a', ${start}), ('b', ${start})`);
+}
+
+async function valueOf(id: string): Promise<number | undefined> {
+  const [rows] = await admin.query<RowDataPacket[]>('SELECT value FROM counters WHERE id = ?', [id]);
+  return rows[0]?.value;
+}
+
+async function rowIsFree(): Promise<boolean> {
+  try {
+    await admin.query("SELECT value FROM counters WHERE id = 'a' FOR UPDATE NOWAIT");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** From now on every write to the row "a" fails. */
+async function refuseWrites(reason: string): Promise<void> {
+  for (const write of ['INSERT', 'UPDATE', 'DELETE']) {
+    const row = write === 'DELETE' ? 'OLD' : 'NEW';
+    await admin.query(`CREATE TRIGGER guard_${write} BEFORE ${write} ON counters FOR EACH ROW IF ${row}.id = 'a' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '${reason}'; END IF`);
+  }
+}
+
+/**
+ * An index on the value, so that even a single UPDATE takes two locks, of the row and of the place of its new value: who
+ * holds one of them and wants the other makes a deadlock, whatever statements the module uses.
+ */
+async function prepareDeadlock(): Promise<void> {
+  const rows = Array.from({ length: 200 }, (_, n) => `(${n})`).join();
+  await admin.query(`CREATE TABLE gravel (n INT); INSERT INTO gravel VALUES ${rows}; CREATE TABLE ballast (n INT); CREATE INDEX by_value ON counters (value)`);
+}
+
+async function allowWrites(): Promise<void> {
+  for (const write of ['INSERT', 'UPDATE', 'DELETE']) await admin.query(`DROP TRIGGER IF EXISTS guard_${write}`);
+}
