@@ -73,19 +73,26 @@ export async function findCached<Facts>(
 
 /** Turns a refusal by the disk into one sentence that names the folder and what to do; other errors stay as they are. */
 export function diskRefusal(error: unknown, folder: string, setting: string): unknown {
-  const text = error instanceof Error ? error.message : String(error);
-  const code = (error as NodeJS.ErrnoException | undefined)?.code ?? '';
-  if (code === 'ENOSPC' || code === 'EDQUOT' || /no space left on device|disk quota exceeded/i.test(text)) {
+  if (error instanceof MysqlUnavailable) return error;
+  if (isFull(error)) {
     return new MysqlUnavailable(
       `The disk is full at ${folder}: free about 1 GB there, or set ${setting} to a folder on another disk.`,
     );
   }
-  if (['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST'].includes(code)) {
-    return new MysqlUnavailable(
-      `The folder ${folder} cannot be written (${code}): make it writable, or set ${setting} to a folder that is.`,
-    );
-  }
-  return error;
+  const { code } = error as NodeJS.ErrnoException;
+  return code && ['EACCES', 'EPERM', 'EROFS'].includes(code) ? notWritable(folder, setting, error) : error;
+}
+
+function isFull(error: unknown): boolean {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code === 'ENOSPC' || code === 'EDQUOT' || /no space left on device|disk quota exceeded/i.test(message);
+}
+
+function notWritable(folder: string, setting: string, error: unknown): MysqlUnavailable {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return new MysqlUnavailable(
+    `The folder ${folder} cannot be written (${code ?? message}): make it writable, or set ${setting} to one that is.`,
+  );
 }
 
 async function findOrMake<Facts>(
@@ -99,7 +106,9 @@ async function findOrMake<Facts>(
   const aside = join(cache, `.making-${randomBytes(6).toString('hex')}`);
   const release = leash({ folder: aside });
   try {
-    await mkdir(aside, { recursive: true, mode: 0o700 });
+    await mkdir(aside, { recursive: true, mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+      throw isFull(error) ? error : notWritable(cache, 'KATA_CACHE', error);
+    });
     for (const folder of broken) await rm(folder, { recursive: true, force: true });
     const facts = await make(aside);
     const { files, folders } = await list(aside);

@@ -16,6 +16,15 @@ export function serverFlags(platform: NodeJS.Platform = process.platform): reado
     '--innodb-buffer-pool-load-at-startup=OFF',
     '--innodb-buffer-pool-dump-at-shutdown=OFF',
     '--loose-innodb-numa-interleave=OFF',
+    // Each thread of InnoDB is waited for in a busy loop at start: fewer of them save a quarter of the boot on 2 cores.
+    '--innodb-read-io-threads=1',
+    '--innodb-write-io-threads=1',
+    '--loose-innodb-purge-threads=1',
+    '--loose-innodb-page-cleaners=1',
+    '--loose-innodb-parallel-read-threads=1',
+    '--loose-innodb-ddl-threads=1',
+    '--loose-innodb-log-writer-threads=OFF',
+    '--loose-innodb-log-buffer-size=1M',
     // Never waits for the disk.
     '--innodb-flush-log-at-trx-commit=0',
     '--innodb-doublewrite=OFF',

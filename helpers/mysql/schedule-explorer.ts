@@ -80,14 +80,15 @@ export async function* explore<First, Others>(exploration: Exploration<First, Ot
 
 /**
  * Waits until `call` cannot go further by itself. Idle is what a queue inside the process looks like: nothing asked of
- * the server, nothing passing, while the process's event loop has turned sixty times.
+ * the server, nothing passing, while the process's event loop has turned eighty times.
  */
 export async function standstillOf(call: Promise<unknown>, { proxy, subject }: Session, admin: Connection): Promise<Standstill> {
   let done = false;
   void call.finally(() => (done = true)).catch(() => undefined);
-  for (;;) {
+  // Seen twice in a row, with nothing passing between, so that the moment before an answer is not taken for a wait.
+  for (let seen = 0; ; ) {
     const { activity } = proxy;
-    for (let round = 0; round < 3 && !done; round++) {
+    for (let round = 0; round < 2 && !done; round++) {
       await subject.turns(20);
       await turn();
     }
@@ -95,8 +96,8 @@ export async function standstillOf(call: Promise<unknown>, { proxy, subject }: S
     const { commands, connecting } = proxy.pending;
     const asked = commands.map(({ threadId }) => threadId);
     const waiting = asked.length > 0 ? await waitingThreads(admin, asked) : new Set<number>();
-    if (proxy.activity !== activity || connecting) continue;
-    if (asked.length === 0) return 'idle';
-    if (asked.every((threadId) => waiting.has(threadId))) return 'waiting for a lock';
+    const standing = proxy.activity === activity && !connecting && asked.every((threadId) => waiting.has(threadId));
+    seen = standing ? seen + 1 : 0;
+    if (seen === 2) return asked.length === 0 ? 'idle' : 'waiting for a lock';
   }
 }

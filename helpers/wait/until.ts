@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
 /**
- * Asks again and again until the answer is true, and says whether it became so within `limitMs` (default 10,000).
+ * Asks again and again until the answer is true, and says whether it became so within `limitMs` (default 5,000).
  * The limit is for what never comes; nothing is judged by how long it took.
  */
-export async function until(ask: () => boolean | Promise<boolean>, limitMs = 10_000): Promise<boolean> {
+export async function until(ask: () => boolean | Promise<boolean>, limitMs = 5_000): Promise<boolean> {
   const end = performance.now() + limitMs;
   while (!(await ask())) {
     if (performance.now() > end) return false;
@@ -13,8 +13,8 @@ export async function until(ask: () => boolean | Promise<boolean>, limitMs = 10_
   return true;
 }
 
-/** Says whether `promise` settled, either way, within `limitMs` (default 10,000). */
-export async function settles(promise: Promise<unknown>, limitMs = 10_000): Promise<boolean> {
+/** Says whether `promise` settled, either way, within `limitMs` (default 5,000). */
+export async function settles(promise: Promise<unknown>, limitMs = 5_000): Promise<boolean> {
   const stop = new AbortController();
   const settled = promise.then(
     () => true,

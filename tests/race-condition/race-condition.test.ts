@@ -9,7 +9,7 @@ import type * as Kata from '../../katas/race-condition/race-condition.ts';
 
 /** Both counters' value before each schedule. */
 const start = 100;
-/** The pool's size where a promise is about connections that run out. */
+/** A pool smaller than the number of calls at once: more than one call meets on a connection. */
 const connectionLimit = 3;
 /** Lock wait timeout, deadlock, and what NOWAIT meets. */
 const lockErrors = [1205, 1213, 3572];
@@ -76,7 +76,7 @@ describe('robust', () => {
 
   test('A statement that fails leaves no lock and no connection behind.', async () => {
     onTestFinished(allowWrites);
-    const [a, b] = [await open('A', { connectionLimit }), await open('B')];
+    const [a, b] = [await open('A'), await open('B')];
 
     await refuseWrites('disk full');
     const failed = [];
@@ -93,7 +93,7 @@ describe('robust', () => {
   });
 
   test('An unknown id is refused with an error that names it, and no counter is made.', async () => {
-    const a = await open('A', { connectionLimit });
+    const a = await open('A');
 
     const refused = [];
     for (let call = 0; call <= connectionLimit; call++) refused.push(await increment(a, 'no-such-counter'));
@@ -141,7 +141,7 @@ describe('stretch', () => {
 
   test('A deadlock or a lock wait timeout is tried again and never surfaces.', async () => {
     await prepareDeadlock();
-    const a = await open('A', { greeting: 'SET SESSION innodb_lock_wait_timeout = 1' });
+    const a = await open('A', 'SET SESSION innodb_lock_wait_timeout = 1');
     const rival = await database.connect();
     onTestFinished(() => rival.destroy());
 
@@ -191,14 +191,14 @@ interface Party extends Session {
   readonly subject: Subject<typeof Kata, { counter: Kata.Counter }>;
 }
 
-async function open(name: string, options: { readonly connectionLimit?: number; readonly greeting?: string } = {}): Promise<Party> {
-  const proxy = await database.proxy(name, options.greeting);
+async function open(name: string, greeting?: string): Promise<Party> {
+  const proxy = await database.proxy(name, greeting);
   onTestFinished(() => proxy[Symbol.asyncDispose]());
   const subject = await startSubject<typeof Kata, { counter: Kata.Counter }>('race-condition');
   onTestFinished(() => subject[Symbol.asyncDispose]());
   await subject.evaluate((kata, account, kept) => {
     kept.counter = kata.createCounter(account);
-  }, database.accountOptions(proxy, options.connectionLimit));
+  }, database.accountOptions(proxy, connectionLimit));
   await reset();
   // Its first connection is open before anything is counted.
   await increment({ proxy, subject }, 'b');

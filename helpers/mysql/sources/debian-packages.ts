@@ -1,7 +1,7 @@
 import { type ExecFileOptions, execFile } from 'node:child_process';
 import { access, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { type CachedFolder, cached, diskRefusal, findCached } from '../cache-folder.ts';
 import { startPrivateServer } from '../private-server.ts';
@@ -133,7 +133,7 @@ async function unpack(recipe: DebianRecipe, target: string, onProgress: (line: s
     say(`${recipe.title} ${facts.version} ready after ${seconds()}`);
     return facts;
   } catch (error) {
-    const refusal = diskRefusal(error, target, 'KATA_CACHE');
+    const refusal = diskRefusal(error, dirname(target), 'KATA_CACHE');
     if (refusal instanceof MysqlUnavailable) throw refusal;
     throw new MysqlUnavailable(
       `${recipe.title} could not be fetched from the distribution's packages: ${(error as Error).message}`,
