@@ -1,9 +1,19 @@
 import { defineConfig } from 'vitest/config';
 
+// The katas' judges. `npm test` runs them, and plain `vitest` does too; the helpers' own tests have a config beside them.
 export default defineConfig({
   test: {
-    include: ['helpers/**/*.test.ts', 'tests/*/*.test.ts'],
-    testTimeout: 60_000,
+    include: ['tests/*/*.test.ts'],
+    globalSetup: ['helpers/mysql/global-setup.ts'],
+    reporters: ['./helpers/board/board-reporter.ts'],
+    pool: 'threads',
+    // Limits for what never comes, well above what a busy laptop needs. Nothing is judged by them.
+    testTimeout: 120_000,
     hookTimeout: 120_000,
+    // A judge never imports the module that it judges, so Vitest cannot see by itself what a change concerns.
+    watchTriggerPatterns: [
+      { pattern: /(?:katas|solutions)[\\/]([^\\/]+)[\\/][^\\/]+\.(?:ts|sql|md)$/, testsToRun: (_file, [, slug]) => `tests/${slug}/${slug}.test.ts` },
+    ],
+    chaiConfig: { truncateThreshold: 400 },
   },
 });

@@ -1,7 +1,7 @@
 import { createConnection } from 'mysql2/promise';
 import type { MysqlServer } from './source.ts';
 
-const answerLimitMs = 5_000;
+const answerLimitMs = 3_000;
 
 /** Logs in, asks a server for its version and flavour, and leaves; a refusal comes back in the server's own words. */
 export async function askServer(

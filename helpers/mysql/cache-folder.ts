@@ -16,6 +16,7 @@ export interface CachedFolder<Facts> {
 }
 
 const listFile = '.whole.json';
+const making = '.making-';
 const underway = new Map<string, Promise<CachedFolder<unknown>>>();
 
 /** The folder that outlives a run: `KATA_CACHE`, else `backend-katas` in the platform's own cache folder. */
@@ -103,13 +104,15 @@ async function findOrMake<Facts>(
   const { whole, broken } = await look<Facts>(cache, name);
   if (whole) return whole;
 
-  const aside = join(cache, `.making-${randomBytes(6).toString('hex')}`);
+  const aside = join(cache, `${making}${randomBytes(6).toString('hex')}`);
   const release = leash({ folder: aside });
   try {
     await mkdir(aside, { recursive: true, mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
       throw isFull(error) ? error : notWritable(cache, 'KATA_CACHE', error);
     });
-    for (const folder of broken) await rm(folder, { recursive: true, force: true });
+    for (const folder of [...broken, ...(await forsaken(cache))]) {
+      await rm(folder, { recursive: true, force: true }).catch(() => undefined);
+    }
     const facts = await make(aside);
     const { files, folders } = await list(aside);
     await writeFile(join(aside, listFile), JSON.stringify({ files, folders, facts }));
@@ -125,6 +128,16 @@ async function findOrMake<Facts>(
     await rm(aside, { recursive: true, force: true }).catch(() => undefined);
     release();
   }
+}
+
+/** What makers left half-made a day ago or more: their machine went down, for the leash removes all else. */
+async function forsaken(cache: string): Promise<string[]> {
+  // By the time of change, not of modification: unpacking an archive sets the latter back to that of the archive.
+  const aside = (await readdir(cache)).filter((entry) => entry.startsWith(making)).map((entry) => join(cache, entry));
+  const isOld = await Promise.all(
+    aside.map((folder) => lstat(folder).then(({ ctimeMs }) => Date.now() - ctimeMs > 86_400_000, () => false)),
+  );
+  return aside.filter((_folder, index) => isOld[index]);
 }
 
 async function look<Facts>(

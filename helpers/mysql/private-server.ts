@@ -24,6 +24,7 @@ export async function startPrivateServer(
   program: ServerProgram,
   onProgress: (line: string) => void,
   env: NodeJS.ProcessEnv = process.env,
+  findPort: () => Promise<number> = freePort,
 ): Promise<MysqlServer> {
   const template = await dataTemplate(program, onProgress, env);
   const folder = join(program.tempFolder, `backend-katas-${randomBytes(6).toString('hex')}`);
@@ -42,7 +43,7 @@ export async function startPrivateServer(
     const password = randomBytes(12).toString('hex');
     await writeFile(join(folder, 'init.sql'), accountStatements(password), { mode: 0o600 });
 
-    const { port, stop } = await bootOnFreePort(program, folder);
+    const { port, stop } = await bootOnFreePort(program, folder, findPort);
     await rm(join(folder, 'init.sql'));
     return {
       source: program.source,
@@ -78,9 +79,10 @@ function accountStatements(password: string): string {
 async function bootOnFreePort(
   program: ServerProgram,
   folder: string,
+  findPort: () => Promise<number>,
 ): Promise<{ port: number; stop: () => Promise<void> }> {
   for (let attempt = 1; ; attempt++) {
-    const port = await freePort();
+    const port = await findPort();
     const outcome = await boot(program, folder, port);
     if ('stop' in outcome) return { port, stop: outcome.stop };
     // Between our look and the server's bind someone else may have taken the port.
@@ -125,11 +127,12 @@ async function boot(
   };
 
   let log = '';
+  // Both flavours print the port when they serve, MariaDB in a line of its own; a complaint about a taken port has it too.
+  const readyWords = new RegExp(`ready for connections[^]*port: ${port}\\b`);
   const ready = new Promise<'ready'>((resolve) => {
     stderr?.on('data', (chunk) => {
       log = (log + String(chunk)).slice(-20_000);
-      // Both flavours print the port in the line that says that they serve.
-      if (new RegExp(`port: ${port}\\b`).test(log)) resolve('ready');
+      if (readyWords.test(log)) resolve('ready');
     });
   });
   let alarm: NodeJS.Timeout | undefined;

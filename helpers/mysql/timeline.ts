@@ -27,14 +27,14 @@ export class Timeline {
     this.#add(who, link, `[${text}]`);
   }
 
-  /** The sessions side by side, a column each; a line each when there are more than three. */
+  /** The sessions side by side, a column each; a line each when there are more than two. */
   toString(): string {
     if (this.#entries.length === 0) return '(nothing was sent to the server)';
     const sessions = [...new Set(this.#entries.map(({ who, link }) => `${who} ${link}`))];
     const alone = (who: string) => sessions.filter((session) => session.startsWith(`${who} `)).length === 1;
     const names = new Map(sessions.map((session) => [session, alone(session.split(' ')[0]!) ? session.split(' ')[0]! : session.replace(' ', '')]));
     const nameOf = ({ who, link }: Entry) => names.get(`${who} ${link}`)!;
-    if (sessions.length > 3) return this.#entries.map((entry) => `${nameOf(entry).padEnd(4)}${entry.text}`).join('\n');
+    if (sessions.length > 2) return this.#entries.map((entry) => `${nameOf(entry).padEnd(4)}${entry.text}`).join('\n');
 
     const table = new Table({
       head: [...names.values()],

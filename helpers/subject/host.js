@@ -30,12 +30,15 @@ for (const name of ['kill', '_kill', 'send', '_send', 'abort', '_debugProcess', 
 Object.defineProperty(process, 'disconnect', { value: () => exit(0), configurable: false, writable: false });
 send({ event: 'ready' });
 
-/** @param {{ id: string, kind: string, url: string, source: string, args: unknown, count: number }} order */
+/** @param {{ id: string, kind: string, url: string, source: string, args: unknown, count: number, packages: string[] }} order */
 async function answer(order) {
   try {
     if (order.kind === 'load') {
       const exported = await load(order.url, order.source);
       send({ id: order.id, value: exported });
+    } else if (order.kind === 'warm') {
+      for (const name of order.packages) await import(name);
+      send({ id: order.id });
     } else if (order.kind === 'turns') {
       for (let left = order.count; left > 0; left--) await new Promise((resolve) => turn(resolve));
       send({ id: order.id });

@@ -108,6 +108,17 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     return this.#child.pid ?? 0;
   }
 
+  get alive(): boolean {
+    return this.#ended === undefined;
+  }
+
+  /** Lets the runner end although this process is there; it ends with the runner. */
+  unref(): void {
+    this.#child.unref();
+    this.#child.channel?.unref();
+    for (const stream of [this.#child.stdout, this.#child.stderr]) (stream as unknown as { unref(): void }).unref();
+  }
+
   /** What it printed on standard output and standard error, both ends of it when it is long. */
   get printed(): string {
     return [this.#stdout.text, this.#stderr.text].filter(Boolean).join('\n');
@@ -130,6 +141,12 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   /** Comes back when the subject's event loop has turned `count` times more. */
   async turns(count: number): Promise<void> {
     await this.#order('turning its event loop', { kind: 'turns', count });
+  }
+
+  /** Imports packages ahead of the module that will want them. */
+  async warm(packages: readonly string[]): Promise<void> {
+    await this.#ready;
+    await this.#order('importing packages', { kind: 'warm', packages });
   }
 
   /** Loads the module. `startSubject` has done so already. */
@@ -226,7 +243,7 @@ export async function startSubject<Kata, Kept extends object = Record<string, ne
 
 /** Like `startSubject`, for any module file. */
 export async function startModule<Kata, Kept extends object = Record<string, never>>(file: string, options: SubjectOptions = {}): Promise<Subject<Kata, Kept>> {
-  const subject = new Subject<Kata, Kept>(file, options);
+  const subject = (takeSpare(file, options) ?? new Subject(file, options)) as Subject<Kata, Kept>;
   await showPrintedOnFailure(subject);
   try {
     await subject.load(await compile(file));
@@ -237,11 +254,31 @@ export async function startModule<Kata, Kept extends object = Record<string, nev
   }
 }
 
+/** Processes that wait for a module, so that the next test need not wait for a process. They end with the runner. */
+const spares = new Map<string, Subject<unknown>[]>();
+const spareCount = 2;
+
+function takeSpare(file: string, options: SubjectOptions): Subject<unknown> | undefined {
+  if (process.env.VITEST === undefined) return undefined;
+  const key = JSON.stringify([file, options]);
+  const waiting = spares.get(key) ?? [];
+  spares.set(key, waiting);
+  const taken = waiting.shift();
+  while (waiting.length < spareCount) {
+    const spare = new Subject(file, options);
+    spare.unref();
+    if (options.needs?.includes('mysql')) spare.warm(['mysql2/promise']).catch(() => undefined);
+    waiting.push(spare);
+  }
+  return taken?.alive ? taken : undefined;
+}
+
 function nodeFlags(file: string, needs: readonly Need[]): string[] {
   const folders = [join(repositoryRoot, 'node_modules'), file, hostFile, plainFile];
   const allows = new Set(needs.map((need) => (need === 'mysql' ? 'net' : need)));
   return [
     '--enable-source-maps',
+    '--disable-warning=ExperimentalWarning',
     '--permission',
     ...folders.map((folder) => `--allow-fs-read=${folder}`),
     // Node 24 has no --allow-net, and does not hold the network back.

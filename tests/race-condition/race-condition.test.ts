@@ -16,37 +16,19 @@ const lockErrors = [1205, 1213, 3572];
 
 const database = await useTestDatabase('race-condition');
 const { admin } = database;
+await admin.query(`INSERT INTO counters VALUES ('a', ${start}), ('b', ${start})`);
 
 describe('core', () => {
   test('No increment is lost when five calls run at once in one process.', async () => {
-    const a = await open('A');
-
-    const schedules = explore({
-      first: { ...a, call: () => increment(a, 'a') },
-      others: { ...a, call: () => incrementAtOnce(a, 'a', 4) },
-      admin,
-      reset,
-    });
-
-    for await (const { step, first, others, timeline } of schedules) {
-      const answered = answers([first, ...others]).length;
+    for (const { step, calls, value, timeline } of await fiveCallsAtOnce()) {
+      const answered = answers(calls).length;
       const what = `five calls at once, one of them stopped for a while after its statement ${step}; ${answered} were answered\n${timeline}\n`;
-      expect(await valueOf('a'), `${what}value in the table, from ${start}`).toBe(start + answered);
+      expect(value, `${what}value in the table, from ${start}`).toBe(start + answered);
     }
   });
 
   test('Each of five calls at once is answered with the value that it made: one more each time, no value twice.', async () => {
-    const a = await open('A');
-
-    const schedules = explore({
-      first: { ...a, call: () => increment(a, 'a') },
-      others: { ...a, call: () => incrementAtOnce(a, 'a', 4) },
-      admin,
-      reset,
-    });
-
-    for await (const { step, first, others, timeline } of schedules) {
-      const calls = [first, ...others];
+    for (const { step, calls, timeline } of await fiveCallsAtOnce()) {
       const what = `five calls at once, one of them stopped for a while after its statement ${step}${refusals(calls)}\n${timeline}\n`;
       expect(answers(calls), `${what}answers, from ${start}`).toEqual([101, 102, 103, 104, 105]);
     }
@@ -55,7 +37,7 @@ describe('core', () => {
 
 describe('robust', () => {
   test('Nothing is lost and no value given twice between two processes, whatever statement the other one is at.', async () => {
-    const [a, b] = [await open('A'), await open('B')];
+    const [a, b] = await Promise.all([open('A'), open('B')]);
 
     const schedules = explore({
       first: { ...a, call: () => increment(a, 'a') },
@@ -76,7 +58,7 @@ describe('robust', () => {
 
   test('A statement that fails leaves no lock and no connection behind.', async () => {
     onTestFinished(allowWrites);
-    const [a, b] = [await open('A'), await open('B')];
+    const [a, b] = await Promise.all([open('A'), open('B')]);
 
     await refuseWrites('disk full');
     const failed = [];
@@ -120,7 +102,7 @@ describe('robust', () => {
 
 describe('stretch', () => {
   test('An increment never waits for one of another id.', async () => {
-    const [a, b] = [await open('A'), await open('B')];
+    const [a, b] = await Promise.all([open('A'), open('B')]);
 
     for (const other of [b, a]) {
       const schedules = explore({
@@ -191,6 +173,33 @@ interface Party extends Session {
   readonly subject: Subject<typeof Kata, { counter: Kata.Counter }>;
 }
 
+interface FiveCalls {
+  readonly step: number;
+  readonly calls: readonly Outcome[];
+  readonly value: number | undefined;
+  readonly timeline: string;
+}
+
+/** Five calls at once in one process, under every schedule; both core promises are about them. */
+const fiveCallsAtOnce = once(async (): Promise<FiveCalls[]> => {
+  const a = await open('A');
+  const seen: FiveCalls[] = [];
+  for await (const { step, first, others, timeline } of explore({
+    first: { ...a, call: () => increment(a, 'a') },
+    others: { ...a, call: () => incrementAtOnce(a, 'a', 4) },
+    admin,
+    reset,
+  })) {
+    seen.push({ step, calls: [first, ...others], value: await valueOf('a'), timeline });
+  }
+  return seen;
+});
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= make());
+}
+
 async function open(name: string, greeting?: string): Promise<Party> {
   const proxy = await database.proxy(name, greeting);
   onTestFinished(() => proxy[Symbol.asyncDispose]());
@@ -199,7 +208,6 @@ async function open(name: string, greeting?: string): Promise<Party> {
   await subject.evaluate((kata, account, kept) => {
     kept.counter = kata.createCounter(account);
   }, database.accountOptions(proxy, connectionLimit));
-  await reset();
   // Its first connection is open before anything is counted.
   await increment({ proxy, subject }, 'b');
   await reset();
@@ -248,7 +256,7 @@ function refusals(calls: readonly Outcome[]): string {
 }
 
 async function reset(): Promise<void> {
-  await admin.query(`DELETE FROM counters; INSERT INTO counters VALUES ('a', ${start}), ('b', ${start})`);
+  await admin.query('UPDATE counters SET value = ?', [start]);
 }
 
 async function valueOf(id: string): Promise<number | undefined> {

@@ -3,6 +3,7 @@ import { access, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promise
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { leash } from '../../leash/leash.ts';
 import { type CachedFolder, cached, diskRefusal, findCached } from '../cache-folder.ts';
 import { startPrivateServer } from '../private-server.ts';
 import { type ServerProgram, identifyProgram } from '../server-program.ts';
@@ -41,27 +42,28 @@ interface Target {
 }
 
 const recipeVersion = 1;
-const tools = ['apt-get', 'apt-cache', 'apt-config', 'dpkg-deb'];
+const tools = ['apt-get', 'apt-cache', 'apt-config', 'dpkg', 'dpkg-deb'];
+const remedy = 'Use Docker, or install MySQL and put mysqld on the PATH.';
 /** Libraries that a server is linked with or may load; the rest of what packages depend on is for their scripts. */
 const wanted = /^(lib(?!perl|c-gconv)|zlib1g|mysql|mariadb-server-core)/;
 
 /** Whether the packages are here already, or could be fetched; asks apt for its mirror, fetches nothing. */
 export async function probeDebianPackages(recipe: DebianRecipe, env: NodeJS.ProcessEnv): Promise<Probe> {
   if (process.platform !== 'linux') {
-    return no('this machine does not run Debian or Ubuntu', 'Use Docker, or install MySQL and put mysqld on the PATH.');
+    return { serves: false, why: 'this machine does not run Debian or Ubuntu', remedy };
   }
   const found = await findCached<Unpacked>(cacheName(recipe), env);
   if (found) return { serves: true, detail: `${recipe.title} ${found.facts.version}, unpacked in ${found.folder}` };
   try {
-    for (const tool of tools) await run(tool, ['--version']);
+    for (const tool of tools) await run(tool, ['--version'], { env });
   } catch {
-    return no(`${tools.join(', ')} are not all here`, 'Use Docker, or install MySQL and put mysqld on the PATH.');
+    return { serves: false, why: `${tools.join(', ')} are not all here`, remedy };
   }
   try {
-    const from = await findMirrors(recipe);
+    const from = await findMirrors(recipe, env);
     return { serves: true, detail: `${recipe.title} from ${describe(from)}; packages are fetched on first use` };
   } catch (error) {
-    return no((error as Error).message, 'Add a Debian mirror to the apt sources, or set MYSQL_URL.');
+    return { serves: false, why: (error as Error).message, remedy };
   }
 }
 
@@ -74,7 +76,7 @@ export async function startFromDebianPackages(
   onProgress: (line: string) => void,
   env: NodeJS.ProcessEnv,
 ): Promise<MysqlServer> {
-  const { folder, facts } = await cached(cacheName(recipe), (target) => unpack(recipe, target, onProgress), env);
+  const { folder, facts } = await cached(cacheName(recipe), (target) => unpack(recipe, target, onProgress, env), env);
   return startPrivateServer(await programOf(recipe, folder, facts), onProgress, env);
 }
 
@@ -99,13 +101,18 @@ async function programOf(recipe: DebianRecipe, folder: string, facts: Unpacked):
   };
 }
 
-async function unpack(recipe: DebianRecipe, target: string, onProgress: (line: string) => void): Promise<Unpacked> {
+async function unpack(
+  recipe: DebianRecipe,
+  target: string,
+  onProgress: (line: string) => void,
+  env: NodeJS.ProcessEnv,
+): Promise<Unpacked> {
   const say = (line: string): void => onProgress(`${recipe.source}: ${line}`);
   const startedMs = performance.now();
   const seconds = (): string => `${((performance.now() - startedMs) / 1000).toFixed(1)} s`;
   try {
-    const sources = await findMirrors(recipe);
-    const apt = await privateApt(join(target, '.apt'), sources);
+    const sources = await findMirrors(recipe, env);
+    const apt = await privateApt(join(target, '.apt'), sources, env);
     say(`fetching the package lists of ${describe(sources)}`);
     await apt('apt-get', ['update']);
 
@@ -123,7 +130,7 @@ async function unpack(recipe: DebianRecipe, target: string, onProgress: (line: s
     const archives = (await readdir(join(target, '.apt'))).filter((name) => name.endsWith('.deb'));
     const next = archives.values();
     const worker = async (): Promise<void> => {
-      for (const archive of next) await run('dpkg-deb', ['-x', join(target, '.apt', archive), target]);
+      for (const archive of next) await run('dpkg-deb', ['-x', join(target, '.apt', archive), target], { env });
     };
     await Promise.all(Array.from({ length: availableParallelism() }, worker));
     for (const unused of ['.apt', 'usr/bin', 'usr/share/doc', 'usr/share/man', 'usr/share/locale']) {
@@ -136,7 +143,8 @@ async function unpack(recipe: DebianRecipe, target: string, onProgress: (line: s
     const refusal = diskRefusal(error, dirname(target), 'KATA_CACHE');
     if (refusal instanceof MysqlUnavailable) throw refusal;
     throw new MysqlUnavailable(
-      `${recipe.title} could not be fetched from the distribution's packages: ${(error as Error).message}`,
+      `${recipe.title} could not be fetched from the distribution's packages (${(error as Error).message}): ` +
+        'check the network and the apt sources, or use Docker.',
     );
   }
 }
@@ -145,15 +153,14 @@ async function unpack(recipe: DebianRecipe, target: string, onProgress: (line: s
  * What to read package lists from: the machine's own mirror, as apt names it.
  * @throws Error when apt names none that serves
  */
-async function findMirrors(recipe: DebianRecipe): Promise<readonly Target[]> {
-  const told = await run('apt-get', [
-    ...['indextargets', '--format', '$(REPO_URI) $(RELEASE) $(COMPONENT)', 'Created-By: Packages'],
-  ]);
+async function findMirrors(recipe: DebianRecipe, env: NodeJS.ProcessEnv): Promise<readonly Target[]> {
+  const format = '$(REPO_URI) $(RELEASE) $(COMPONENT)';
+  const told = await run('apt-get', ['indextargets', '--format', format, 'Created-By: Packages'], { env });
   const os = await readFile('/etc/os-release', 'utf8').catch(() => '');
   const codename = /^VERSION_CODENAME=(\S+)/m.exec(os)?.[1] ?? '';
-  const targets = told.split('\n').flatMap((line) => {
+  const targets = [...new Set(told.split('\n'))].flatMap((line) => {
     const [mirror, release, component] = line.split(' ');
-    return mirror && release && component === 'main' ? [{ mirror, release, component }] : [];
+    return mirror && release && component ? [{ mirror, release, component }] : [];
   });
   const isDistribution = ({ mirror }: Target): boolean => /\/(debian|ubuntu)(-security|-ports)?\/?$/.test(mirror);
 
@@ -166,13 +173,14 @@ async function findMirrors(recipe: DebianRecipe): Promise<readonly Target[]> {
   const base =
     targets.find(({ mirror }) => /\/debian\/?$/.test(mirror)) ?? targets.find(({ release }) => release === codename);
   if (!base) throw new Error("apt's sources name no Debian mirror");
-  return [{ ...base, release: recipe.suite }];
+  return [{ mirror: base.mirror, release: recipe.suite, component: 'main' }];
 }
 
 /** Runs apt with lists, caches and settings in `folder`, as whoever we are; the machine's own apt is left alone. */
 async function privateApt(
   folder: string,
   targets: readonly Target[],
+  env: NodeJS.ProcessEnv,
 ): Promise<(tool: string, args: readonly string[]) => Promise<string>> {
   for (const sub of ['lists/partial', 'cache/archives/partial']) await mkdir(join(folder, sub), { recursive: true });
   await writeFile(join(folder, 'status'), '');
@@ -185,7 +193,8 @@ async function privateApt(
     targets.map(({ mirror, release, component }) => `deb ${signed}${mirror} ${release} ${component}\n`).join(''),
   );
   // How this machine reaches its mirrors (a proxy, certificates) is kept; its hooks and habits are not.
-  const network = (await run('apt-config', ['dump'])).split('\n').filter((line) => /^Acquire::(http|https|ftp)::/.test(line));
+  const dump = await run('apt-config', ['dump'], { env });
+  const network = dump.split('\n').filter((line) => /^Acquire::https?::/.test(line));
   const settings = {
     'Dir::State': folder,
     'Dir::State::lists': join(folder, 'lists'),
@@ -198,6 +207,7 @@ async function privateApt(
     'Dir::Etc::preferences': '/dev/null',
     'Dir::Etc::preferencesparts': '/dev/null',
     'Debug::NoLocking': '1',
+    'APT::Architectures': (await run('dpkg', ['--print-architecture'], { env })).trim(),
     'APT::Sandbox::User': '',
     'APT::Update::Error-Mode': 'any',
     'Acquire::Check-Valid-Until': 'false',
@@ -209,7 +219,7 @@ async function privateApt(
   const lines = Object.entries(settings).map(([key, value]) => `${key} "${value}";`);
   const config = join(folder, 'apt.conf');
   await writeFile(config, [...network, ...lines, ''].join('\n'));
-  return (tool, args) => run(tool, args, { cwd: folder, env: { ...process.env, APT_CONFIG: config, LC_ALL: 'C' } });
+  return (tool, args) => run(tool, args, { cwd: folder, env: { ...env, APT_CONFIG: config, LC_ALL: 'C' } });
 }
 
 /** Finds loader, libraries, server and its files in what was unpacked, and asks the server what it is. */
@@ -229,8 +239,10 @@ async function locate(recipe: DebianRecipe, root: string): Promise<Unpacked> {
   return { binary, loader, libraries, share, plugins, ...identity };
 }
 
+/** For people: `sid at http://…`; an account in a mirror's address is not repeated. */
 function describe(targets: readonly Target[]): string {
-  return targets.map(({ mirror, release }) => `${release} at ${mirror.replace(/\/\/[^/@]*@/, '//')}`).join(', ');
+  const places = targets.map(({ mirror, release }) => `${release} at ${mirror.replace(/\/\/[^/@]*@/, '//')}`);
+  return [...new Set(places)].join(', ');
 }
 
 async function firstThere(paths: readonly string[]): Promise<string | undefined> {
@@ -239,17 +251,17 @@ async function firstThere(paths: readonly string[]): Promise<string | undefined>
 }
 
 async function run(tool: string, args: readonly string[], options: ExecFileOptions = {}): Promise<string> {
+  const running = promisify(execFile)(tool, args, { maxBuffer: 64 * 1024 ** 2, encoding: 'utf8', ...options });
+  const { pid } = running.child;
+  const release = pid === undefined ? () => undefined : leash({ kill: pid });
   try {
-    const { stdout } = await promisify(execFile)(tool, args, { maxBuffer: 64 * 1024 ** 2, encoding: 'utf8', ...options });
-    return String(stdout);
+    return String((await running).stdout);
   } catch (error) {
     const { stderr, message } = error as Error & { stderr?: string };
     const lines = (stderr ?? '').split('\n').filter((line) => line.trim() !== '');
     const words = lines.filter((line) => /^(E:|dpkg-deb: error)/.test(line));
     throw new Error(`${tool} ${args[0]} failed: ${(words.length > 0 ? words : lines.slice(-2)).join(' / ') || message}`);
+  } finally {
+    release();
   }
-}
-
-function no(why: string, remedy: string): Probe {
-  return { serves: false, why, remedy };
 }

@@ -32,6 +32,7 @@ cat >/tmp/init.sql <<SQL
 ALTER USER 'root'@'localhost' IDENTIFIED BY '$MYSQL_ROOT_PASSWORD';
 CREATE USER IF NOT EXISTS 'root'@'%' IDENTIFIED BY '$MYSQL_ROOT_PASSWORD';
 GRANT ALL PRIVILEGES ON *.* TO 'root'@'%' WITH GRANT OPTION;
+DROP USER IF EXISTS 'root'@'127.0.0.1', 'root'@'::1';
 SQL
 server=$(command -v mariadbd || command -v mysqld)
 exec "$server" --no-defaults --user=mysql --datadir=/var/lib/mysql --init-file=/tmp/init.sql \\
@@ -145,7 +146,16 @@ async function startContainer(client: ContainerRuntimeClient, image: string, bak
   const [{ MySqlContainer }, { Wait }] = await Promise.all([import('@testcontainers/mysql'), import('testcontainers')]);
   const password = randomBytes(12).toString('hex');
   const name = containerName();
+  const isNear = ['localhost', '127.0.0.1', '::1'].includes(client.info.containerRuntime.host);
   let log = '';
+
+  /** Testcontainers publishes a port to the whole network; this one is for this machine alone where that can be. */
+  class LoopbackMySqlContainer extends MySqlContainer {
+    constructor() {
+      super(baked);
+      if (isNear) this.hostConfig.PortBindings = { '3306/tcp': [{ HostIp: '127.0.0.1', HostPort: '0' }] };
+    }
+  }
 
   // On the leash by its name, before the engine hears of it: a kill between create and start loses nothing.
   const release = leash({ container: name, appearsWithinMs });
@@ -155,7 +165,7 @@ async function startContainer(client: ContainerRuntimeClient, image: string, bak
     release();
   };
   try {
-    const started = await new MySqlContainer(baked)
+    const started = await new LoopbackMySqlContainer()
       .withName(name)
       .withAutoCleanup(false)
       .withUser('root')
@@ -168,7 +178,7 @@ async function startContainer(client: ContainerRuntimeClient, image: string, bak
       .withStartupTimeout(startLimitMs)
       .withLogConsumer((stream) => stream.on('data', (chunk) => (log = (log + String(chunk)).slice(-20_000))))
       .start();
-    const account = { host: started.getHost(), port: started.getPort(), user: 'root', password };
+    const account = { host: isNear ? '127.0.0.1' : started.getHost(), port: started.getPort(), user: 'root', password };
     const answer = await askServer(account);
     if ('refusal' in answer) {
       throw new MysqlUnavailable(

@@ -1,0 +1,14 @@
+import type { TestProject } from 'vitest/node';
+import { startServer } from './start-server.ts';
+import './use-test-database.ts';
+
+/** One server for the whole run, when nobody has provided one yet. */
+export default async function setUp(project: TestProject): Promise<(() => Promise<void>) | undefined> {
+  if ((project.getProvidedContext() as { mysqlServers?: unknown }).mysqlServers !== undefined) return undefined;
+  const server = await startServer({ onProgress: (line) => process.stderr.write(`${line}\n`) });
+  const { host, port, user, password } = server;
+  project.provide('mysqlServers', [{ host, port, user, password }]);
+  return async () => {
+    await server[Symbol.asyncDispose]();
+  };
+}

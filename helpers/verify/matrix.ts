@@ -1,0 +1,41 @@
+import { type Kata, tiers } from '../catalogue/catalogue.ts';
+import type { Submission } from './submissions.ts';
+
+/** What was seen of one submission over all rounds. */
+export interface Row {
+  readonly submission: Submission;
+  /** For each promise, in how many rounds it was broken. */
+  readonly broken: readonly number[];
+  readonly rounds: number;
+  readonly medianMs: number;
+}
+
+/** Whether every round said what the submission's file claims. */
+export function isAsClaimed({ submission, broken, rounds }: Row): boolean {
+  return rounds > 0 && broken.every((count, index) => count === (submission.breaks.includes(index + 1) ? rounds : 0));
+}
+
+/** Submissions down, promises across: `✗` broken as claimed, `·` held as claimed, `!` neither. */
+export function matrix(kata: Kata, rows: readonly Row[]): string {
+  const nameWidth = Math.max(kata.slug.length, ...rows.map(({ submission }) => submission.name.length)) + 2;
+  const cells = (write: (number: number) => string) =>
+    tiers
+      .map((tier) => kata.promises.filter((promise) => promise.tier === tier).map(({ number }) => write(number).padEnd(2)).join(''))
+      .map((text, index) => text.padEnd(tiers[index]!.length + 1))
+      .join(' ');
+  const head = [
+    kata.slug.padEnd(nameWidth) + tiers.map((tier) => tier.padEnd(Math.max(tier.length + 1, kata.promises.filter((promise) => promise.tier === tier).length * 2))).join(' '),
+    ''.padEnd(nameWidth) + cells(String),
+  ];
+  const lines = rows.map((row) => {
+    const { submission, broken, rounds, medianMs } = row;
+    const cell = (number: number) => {
+      const count = broken[number - 1] ?? 0;
+      if (submission.breaks.includes(number)) return count === rounds ? '✗' : '!';
+      return count === 0 ? '·' : '!';
+    };
+    const tally = rounds > 1 ? `${rounds} runs, ` : '';
+    return `${submission.name.padEnd(nameWidth)}${cells(cell)}  ${tally}${(medianMs / 1000).toFixed(1)} s${isAsClaimed(row) ? '' : '  NOT AS CLAIMED'}`;
+  });
+  return [...head, ...lines].map((line) => line.trimEnd()).join('\n');
+}
