@@ -12,7 +12,10 @@ export default defineConfig({
     hookTimeout: 120_000,
     // A judge never imports the module that it judges, so Vitest cannot see by itself what a change concerns.
     watchTriggerPatterns: [
-      { pattern: /(?:katas|solutions)[\\/]([^\\/]+)[\\/][^\\/]+\.(?:ts|sql|md)$/, testsToRun: (_file, [, slug]) => `tests/${slug}/${slug}.test.ts` },
+      {
+        pattern: /(?:katas|solutions)[\\/]([^\\/]+)[\\/][^\\/]+\.(?:ts|sql|md)$/,
+        testsToRun: (_file, [, slug]) => `tests/${slug}/${slug}.test.ts`,
+      },
     ],
     chaiConfig: { truncateThreshold: 400 },
   },

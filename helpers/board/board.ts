@@ -20,10 +20,13 @@ const stackLines = 4;
  * and where to read on.
  */
 export function board(kata: Pick<Kata, 'slug'>, verdict: Verdict, { colour, file }: BoardOptions): string {
-  const paint = (style: Parameters<typeof styleText>[0], text: string) => (colour ? styleText(style, text, { validateStream: false }) : text);
+  const paint = (style: Parameters<typeof styleText>[0], text: string) =>
+    colour ? styleText(style, text, { validateStream: false }) : text;
   const held = verdict.promises.filter((promise) => promise.held).length;
   const count = `${held} of ${verdict.promises.length} promises hold`;
-  const lines = [`${paint('bold', kata.slug)}${' '.repeat(Math.max(2, columns - kata.slug.length - count.length))}${count}`];
+  const lines = [
+    `${paint('bold', kata.slug)}${' '.repeat(Math.max(2, columns - kata.slug.length - count.length))}${count}`,
+  ];
 
   for (const tier of tiers) {
     const promises = verdict.promises.filter((promise) => promise.tier === tier);
@@ -35,18 +38,31 @@ export function board(kata: Pick<Kata, 'slug'>, verdict: Verdict, { colour, file
   }
 
   const broken = verdict.promises.find((promise) => !promise.held);
-  if (verdict.trouble !== undefined) lines.push('', 'The judge could not run:', indent(wrap(verdict.trouble, columns - 2), 2));
+  if (verdict.trouble !== undefined)
+    lines.push('', 'The judge could not run:', indent(wrap(verdict.trouble, columns - 2), 2));
   if (broken) lines.push('', ...story(broken, paint), '', ...readOn(kata.slug, file, broken));
   return lines.join('\n');
 }
 
 function story(broken: PromiseVerdict, paint: (style: 'bold' | 'dim', text: string) => string): string[] {
-  const lines = [paint('bold', `The first broken promise is ${broken.number}. What was seen:`), indent(keepTable(broken.seen ?? ''), 2)];
-  if (broken.stack !== undefined) lines.push(...broken.stack.split('\n').slice(0, stackLines).map((line) => `  ${line}`));
+  const lines = [
+    paint('bold', `The first broken promise is ${broken.number}. What was seen:`),
+    indent(keepTable(broken.seen ?? ''), 2),
+  ];
+  if (broken.stack !== undefined)
+    lines.push(
+      ...broken.stack
+        .split('\n')
+        .slice(0, stackLines)
+        .map((line) => `  ${line}`),
+    );
   if (broken.printed !== undefined) {
     const printed = broken.printed.trimEnd().split('\n');
     const rest = printed.length > printedLines ? ` (the last ${printedLines} of ${printed.length} lines)` : '';
-    lines.push(paint('bold', `The module printed${rest}:`), ...printed.slice(-printedLines).map((line) => `  ${line.slice(0, columns - 2)}`));
+    lines.push(
+      paint('bold', `The module printed${rest}:`),
+      ...printed.slice(-printedLines).map((line) => `  ${line.slice(0, columns - 2)}`),
+    );
   }
   return lines;
 }

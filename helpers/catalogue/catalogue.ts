@@ -11,7 +11,7 @@ export const tiers = ['core', 'robust', 'stretch'] as const;
 export type Tier = (typeof tiers)[number];
 
 /** What a kata's module may use beyond its own file and the installed packages. */
-export const needs = ['mysql', 'net', 'worker', 'child-process'] as const;
+const needs = ['mysql', 'net', 'worker', 'child-process'] as const;
 export type Need = (typeof needs)[number];
 
 /** One sentence that a right module keeps, and one test. */
@@ -50,7 +50,9 @@ export function chooseKatas(typed: readonly string[]): string[] {
   const slugs = kataSlugs();
   for (const name of typed) {
     if (!slugs.includes(name)) {
-      throw new UserError(`There is no kata "${name}". Did you mean ${closest(name, slugs)}? Known katas: ${slugs.join(', ')}.`);
+      throw new UserError(
+        `There is no kata "${name}". Did you mean ${closest(name, slugs)}? Known katas: ${slugs.join(', ')}.`,
+      );
     }
   }
   return typed.length === 0 ? slugs : slugs.filter((slug) => typed.includes(slug));
@@ -65,16 +67,21 @@ export function readKata(slug: string): Kata {
   const shown = `katas/${slug}/README.md`;
   if (!existsSync(file)) throw new UserError(`${shown} is missing; a kata is described there.`);
   const [, frontMatter, body] = /^---\r?\n(.*?)\r?\n---\r?\n(.*)$/s.exec(readFileSync(file, 'utf8')) ?? [];
-  if (frontMatter === undefined || body === undefined) throw new UserError(`${shown} does not begin with front matter between two lines of ---.`);
+  if (frontMatter === undefined || body === undefined)
+    throw new UserError(`${shown} does not begin with front matter between two lines of ---.`);
 
   const fields = parseYaml(frontMatter) as Record<string, unknown>;
   const field = <T>(name: string, valid: (value: unknown) => boolean): T => {
-    if (!valid(fields[name])) throw new UserError(`${shown}: front matter "${name}" is ${JSON.stringify(fields[name])}, which is not what it should be.`);
+    if (!valid(fields[name]))
+      throw new UserError(
+        `${shown}: front matter "${name}" is ${JSON.stringify(fields[name])}, which is not what it should be.`,
+      );
     return fields[name] as T;
   };
   const isText = (value: unknown) => typeof value === 'string' && value !== '';
   const promises = readPromises(body);
-  if (promises.length === 0) throw new UserError(`${shown} has no numbered promises below "### core", "### robust" or "### stretch".`);
+  if (promises.length === 0)
+    throw new UserError(`${shown} has no numbered promises below "### core", "### robust" or "### stretch".`);
   return {
     slug,
     title: field('title', isText),
@@ -82,7 +89,10 @@ export function readKata(slug: string): Kata {
     level: field('level', (value) => ['junior', 'mid', 'senior'].includes(value as string)),
     minutes: field('minutes', (value) => Number.isInteger(value)),
     needs: field('needs', (value) => Array.isArray(value) && value.every((item) => needs.includes(item as Need))),
-    starterBreaks: field('starterBreaks', (value) => Array.isArray(value) && value.every((item) => promises.some(({ number }) => number === item))),
+    starterBreaks: field(
+      'starterBreaks',
+      (value) => Array.isArray(value) && value.every((item) => promises.some(({ number }) => number === item)),
+    ),
     promises,
   };
 }
@@ -93,7 +103,8 @@ function readPromises(body: string): KataPromise[] {
   for (const token of marked.lexer(body)) {
     if (token.type === 'heading') tier = tiers.find((name) => name === (token as Tokens.Heading).text);
     if (token.type === 'list' && (token as Tokens.List).ordered && tier) {
-      for (const item of (token as Tokens.List).items) found.push({ number: found.length + 1, tier, text: item.text.replace(/\s+/g, ' ').trim() });
+      for (const item of (token as Tokens.List).items)
+        found.push({ number: found.length + 1, tier, text: item.text.replace(/\s+/g, ' ').trim() });
     }
   }
   return found;

@@ -5,7 +5,10 @@ import { UserError } from './user-error.ts';
  * Reads the command line by `command`. Prints the help and ends with exit code 0 where that is asked for.
  * @throws UserError when an argument is not known
  */
-export function parseArguments<Options>(command: Command, argv: readonly string[] = process.argv.slice(2)): { args: string[]; options: Options } {
+export function parseArguments<Options>(
+  command: Command,
+  argv: readonly string[] = process.argv.slice(2),
+): { args: string[]; options: Options } {
   command.exitOverride().configureOutput({ writeErr: () => undefined });
   try {
     command.parse(argv, { from: 'user' });

@@ -30,7 +30,13 @@ async function undertake(duty: Duty): Promise<void> {
     const { container } = await getContainerRuntimeClient();
     const limitMs = performance.now() + (duty.appearsWithinMs ?? 0);
     for (;;) {
-      const isGone = await container.getById(duty.container).remove({ force: true, v: true }).then(() => true, () => false);
+      const isGone = await container
+        .getById(duty.container)
+        .remove({ force: true, v: true })
+        .then(
+          () => true,
+          () => false,
+        );
       if (isGone || performance.now() > limitMs) break;
       await setTimeout(100);
     }

@@ -25,7 +25,10 @@ export class Prompt implements Screen {
       clearScreenDown(process.stdout);
     }
     process.stdout.write(`${text}\n`);
-    typing?.prompt(true);
+    if (typing) {
+      setCursorRow(typing, 0);
+      typing.prompt(true);
+    }
   }
 
   /**
@@ -42,6 +45,8 @@ export class Prompt implements Screen {
       this.#typedAhead.push(line);
       void this.#work(shell, lines).then((how) => how === 'leave' && lines.close(), reject);
     });
+    const grown = () => setCursorRow(lines, lines.getCursorPos().rows);
+    process.stdin.on('keypress', grown);
     lines.on('SIGINT', () => void this.#interrupt(shell, lines));
     lines.on('close', () => {
       if (this.#isShown) process.stdout.write('\n');
@@ -52,6 +57,7 @@ export class Prompt implements Screen {
     try {
       await left;
     } finally {
+      process.stdin.off('keypress', grown);
       lines.close();
     }
   }
@@ -112,4 +118,12 @@ export class Prompt implements Screen {
       lines.close();
     }
   }
+}
+
+/**
+ * Tells node:readline in which row below the prompt the cursor stands. It does not notice by itself when a line that
+ * grows at its end wraps, nor that the prompt has moved, and then draws over what is above.
+ */
+function setCursorRow(lines: Interface, row: number): void {
+  (lines as unknown as { prevRows: number }).prevRows = row;
 }

@@ -13,7 +13,8 @@ export async function waitingThreads(admin: Connection, threadIds: readonly numb
   const waiting = new Set<number>();
   const [sessions] = await admin.query<RowDataPacket[]>('SHOW FULL PROCESSLIST');
   for (const { Id, State } of sessions) {
-    if (threadIds.includes(Id as number) && /^(User lock|Waiting for)/i.test((State as string | null) ?? '')) waiting.add(Id as number);
+    if (threadIds.includes(Id as number) && /^(User lock|Waiting for)/i.test((State as string | null) ?? ''))
+      waiting.add(Id as number);
   }
 
   const [[count]] = await admin.query<RowDataPacket[]>("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'");

@@ -103,7 +103,12 @@ export function readRequest(payload: Buffer, capabilities: number, prepared: Rea
   };
 }
 
-function requestText(name: string, payload: Buffer, attributes: boolean, prepared: ReadonlyMap<number, Prepared>): string {
+function requestText(
+  name: string,
+  payload: Buffer,
+  attributes: boolean,
+  prepared: ReadonlyMap<number, Prepared>,
+): string {
   if (name === 'QUERY') return oneLine(payload.toString('utf8', attributes && payload[1] === 0 ? 3 : 1));
   if (name === 'PREPARE') return oneLine(payload.toString('utf8', 1));
   if (name === 'EXECUTE') {
@@ -190,7 +195,9 @@ export class AnswerReader {
       const affected = cursor.lengthEncoded();
       const insertId = cursor.lengthEncoded();
       const more = (cursor.bytes(2).readUInt16LE(0) & 8) !== 0;
-      const told = /^(insert|update|delete|replace)\b/i.test(this.#request.sql) ? `${affected} ${affected === 1 ? 'row' : 'rows'}${insertId > 0 ? `, insert id ${insertId}` : ''}` : 'OK';
+      const told = /^(insert|update|delete|replace)\b/i.test(this.#request.sql)
+        ? `${affected} ${affected === 1 ? 'row' : 'rows'}${insertId > 0 ? `, insert id ${insertId}` : ''}`
+        : 'OK';
       if (!more) this.#finish(told);
     } else if (payload[0] === 0xfb || payload[0] === 0xfe) {
       this.#finish('OK');
@@ -221,7 +228,10 @@ export class AnswerReader {
       } else cursor.bytes(2);
       const more = (cursor.bytes(2).readUInt16LE(0) & 8) !== 0;
       if (more) this.#state = 'first';
-      else this.#finish(this.#rows === 0 ? 'no row' : this.#rows === 1 ? (this.#firstRow ?? '1 row') : `${this.#rows} rows`);
+      else
+        this.#finish(
+          this.#rows === 0 ? 'no row' : this.#rows === 1 ? (this.#firstRow ?? '1 row') : `${this.#rows} rows`,
+        );
       return;
     }
     this.#rows += 1;

@@ -1,5 +1,16 @@
 import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net';
-import { AnswerReader, type Packet, PacketReader, type Prepared, type Request, keepReadable, readGreeting, readRequest, writePacket, writeQuery } from './packets.ts';
+import {
+  AnswerReader,
+  type Packet,
+  PacketReader,
+  type Prepared,
+  type Request,
+  keepReadable,
+  readGreeting,
+  readRequest,
+  writePacket,
+  writeQuery,
+} from './packets.ts';
 import type { Timeline } from './timeline.ts';
 
 /** One command of a client, on its way through the proxy. */
@@ -42,7 +53,14 @@ interface Link {
   /** The server's word that the client is in, while the proxy's own statement runs before it. */
   welcome: Packet | undefined;
   /** Set while a command waits for its answer. */
-  open: { command: Command & { errno: number | undefined }; request: Request; answer: AnswerReader; answered: (text: string) => void } | undefined;
+  open:
+    | {
+        command: Command & { errno: number | undefined };
+        request: Request;
+        answer: AnswerReader;
+        answered: (text: string) => void;
+      }
+    | undefined;
 }
 
 /**
@@ -69,10 +87,16 @@ export class MysqlProxy implements AsyncDisposable {
    * Opens a proxy on a free port of the loopback. `name` is how its process is called in a timeline; `greeting` is a
    * statement that the proxy runs on each connection before the client gets it.
    */
-  static async start(to: { readonly host: string; readonly port: number }, name: string, greeting?: string): Promise<MysqlProxy> {
+  static async start(
+    to: { readonly host: string; readonly port: number },
+    name: string,
+    greeting?: string,
+  ): Promise<MysqlProxy> {
     const listener = createServer({ noDelay: true });
     const proxy = new MysqlProxy(listener, name, greeting);
-    listener.on('connection', (client) => proxy.#accept(client, connect({ host: to.host, port: to.port, noDelay: true })));
+    listener.on('connection', (client) =>
+      proxy.#accept(client, connect({ host: to.host, port: to.port, noDelay: true })),
+    );
     await new Promise<void>((resolve, reject) => listener.once('error', reject).listen(0, '127.0.0.1', resolve));
     return proxy;
   }
@@ -191,10 +215,14 @@ export class MysqlProxy implements AsyncDisposable {
     const request = readRequest(payload, link.capabilities, link.prepared);
     if (!request.answered) return;
     const command = { threadId: link.threadId, sql: request.sql, errno: undefined };
-    const answered = request.matters && this.#timeline ? this.#timeline.command(this.#name, link.number, request.sql) : () => undefined;
+    const answered =
+      request.matters && this.#timeline
+        ? this.#timeline.command(this.#name, link.number, request.sql)
+        : () => undefined;
     link.open = { command, request, answer: new AnswerReader(request, link.capabilities), answered };
     const order = this.#holdOrder;
-    if (order?.on === 'command' && request.matters && order.held === undefined && order.catches(command)) this.#catch(link, order);
+    if (order?.on === 'command' && request.matters && order.held === undefined && order.catches(command))
+      this.#catch(link, order);
   }
 
   #catch(link: Link, order: HoldOrder): void {

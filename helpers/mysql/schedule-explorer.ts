@@ -11,7 +11,7 @@ export interface Session {
 }
 
 /** What the other calls had come to when the explorer let the withheld one go on. */
-export type Standstill = 'done' | 'waiting for a lock' | 'idle' | 'not done';
+type Standstill = 'done' | 'waiting for a lock' | 'idle' | 'not done';
 
 /** One schedule: the first call stood still after its `step`-th command while the others ran. */
 export interface Schedule<First, Others> {
@@ -49,7 +49,9 @@ export interface Exploration<First, Others> {
  * explorer took for a standstill. Why it withholds answers and not commands: the statement has run, and its locks are held.
  * @throws what a call throws; calls are expected to come back with data that says how they went
  */
-export async function* explore<First, Others>(exploration: Exploration<First, Others>): AsyncGenerator<Schedule<First, Others>> {
+export async function* explore<First, Others>(
+  exploration: Exploration<First, Others>,
+): AsyncGenerator<Schedule<First, Others>> {
   const { first, others, admin, reset, maxSteps = 12, standstill: waitForStandstill = standstillOf } = exploration;
   for (let step = 1; step <= maxSteps; step++) {
     await reset();
@@ -82,11 +84,15 @@ export async function* explore<First, Others>(exploration: Exploration<First, Ot
  * Waits until `call` cannot go further by itself. Idle is what a queue inside the process looks like: nothing asked of
  * the server, nothing passing, while the process's event loop has turned eighty times.
  */
-export async function standstillOf(call: Promise<unknown>, { proxy, subject }: Session, admin: Connection): Promise<Standstill> {
+export async function standstillOf(
+  call: Promise<unknown>,
+  { proxy, subject }: Session,
+  admin: Connection,
+): Promise<Standstill> {
   let done = false;
   void call.finally(() => (done = true)).catch(() => undefined);
   // Seen twice in a row, with nothing passing between, so that the moment before an answer is not taken for a wait.
-  for (let seen = 0; ; ) {
+  for (let seen = 0; ;) {
     const { activity } = proxy;
     for (let round = 0; round < 2 && !done; round++) {
       await subject.turns(20);

@@ -32,7 +32,12 @@ export class Timeline {
     if (this.#entries.length === 0) return '(nothing was sent to the server)';
     const sessions = [...new Set(this.#entries.map(({ who, link }) => `${who} ${link}`))];
     const alone = (who: string) => sessions.filter((session) => session.startsWith(`${who} `)).length === 1;
-    const names = new Map(sessions.map((session) => [session, alone(session.split(' ')[0]!) ? session.split(' ')[0]! : session.replace(' ', '')]));
+    const names = new Map(
+      sessions.map((session) => [
+        session,
+        alone(session.split(' ')[0]!) ? session.split(' ')[0]! : session.replace(' ', ''),
+      ]),
+    );
     const nameOf = ({ who, link }: Entry) => names.get(`${who} ${link}`)!;
     if (sessions.length > 2) return this.#entries.map((entry) => `${nameOf(entry).padEnd(4)}${entry.text}`).join('\n');
 
@@ -41,9 +46,26 @@ export class Timeline {
       colWidths: sessions.map(() => Math.floor(width / sessions.length)),
       wordWrap: true,
       style: { head: [], border: [], compact: true, 'padding-left': 0 },
-      chars: { top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '', left: '', right: '', middle: '| ', 'left-mid': '', 'mid-mid': '', 'right-mid': '', mid: '' },
+      chars: {
+        top: '',
+        'top-mid': '',
+        'top-left': '',
+        'top-right': '',
+        bottom: '',
+        'bottom-mid': '',
+        'bottom-left': '',
+        'bottom-right': '',
+        left: '',
+        right: '',
+        middle: '| ',
+        'left-mid': '',
+        'mid-mid': '',
+        'right-mid': '',
+        mid: '',
+      },
     });
-    for (const entry of this.#entries) table.push([...names.values()].map((name) => (name === nameOf(entry) ? entry.text : '')));
+    for (const entry of this.#entries)
+      table.push([...names.values()].map((name) => (name === nameOf(entry) ? entry.text : '')));
     return table
       .toString()
       .split('\n')

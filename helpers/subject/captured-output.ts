@@ -17,7 +17,8 @@ export class CapturedOutput {
       this.#bytes += chunk.length;
       const room = keptBytes - this.#head.length;
       if (room > 0) this.#head = Buffer.concat([this.#head, chunk.subarray(0, room)]);
-      if (chunk.length > room) this.#tail = Buffer.concat([this.#tail, chunk.subarray(Math.max(room, 0))]).subarray(-keptBytes);
+      if (chunk.length > room)
+        this.#tail = Buffer.concat([this.#tail, chunk.subarray(Math.max(room, 0))]).subarray(-keptBytes);
       if (before <= limitBytes && this.#bytes > limitBytes) onOverflow();
     });
   }

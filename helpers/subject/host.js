@@ -8,7 +8,10 @@ import { notPlain } from './plain.js';
 /** @typedef {{ name: string, message: string, stack: string, code?: string | number }} Told */
 
 /** This process's channel to the test, kept out of reach of the module. */
-const channel = Object.create(process, Object.fromEntries(['_send'].map((name) => [name, { value: Reflect.get(process, name) }])));
+const channel = Object.create(
+  process,
+  Object.fromEntries(['_send'].map((name) => [name, { value: Reflect.get(process, name) }])),
+);
 const send = /** @type {(message: unknown) => void} */ (process.send?.bind(channel));
 const exit = process.exit.bind(process);
 const turn = setImmediate;
@@ -61,7 +64,8 @@ async function answer(order) {
  */
 async function load(url, source) {
   const hooks = registerHooks({
-    load: (loaded, context, next) => (loaded === url ? { format: 'module', source, shortCircuit: true } : next(loaded, context)),
+    load: (loaded, context, next) =>
+      loaded === url ? { format: 'module', source, shortCircuit: true } : next(loaded, context),
   });
   const namespace = await import(url);
   hooks.deregister();
@@ -69,7 +73,9 @@ async function load(url, source) {
   kata = new Proxy(Object.freeze({ __proto__: null, ...namespace }), {
     get(target, key) {
       if (typeof key === 'symbol' || key in target || key === 'then') return Reflect.get(target, key);
-      throw Object.assign(new Error(`no export named ${key}; it exports ${exported.join(', ') || 'nothing'}`), { name: 'MissingExport' });
+      throw Object.assign(new Error(`no export named ${key}; it exports ${exported.join(', ') || 'nothing'}`), {
+        name: 'MissingExport',
+      });
     },
   });
   return exported;
@@ -102,8 +108,16 @@ function topFrame(stack) {
 function tell(error) {
   if (error instanceof Error) {
     const { name, message, stack = '', code } = /** @type {Error & { code?: string | number }} */ (error);
-    const cause = error.cause === undefined ? '' : `\n[cause] ${error.cause instanceof Error ? error.cause.stack : String(error.cause)}`;
-    return { name: String(name), message: String(message), stack: String(stack) + cause, ...(code === undefined ? {} : { code }) };
+    const cause =
+      error.cause === undefined
+        ? ''
+        : `\n[cause] ${error.cause instanceof Error ? error.cause.stack : String(error.cause)}`;
+    return {
+      name: String(name),
+      message: String(message),
+      stack: String(stack) + cause,
+      ...(code === undefined ? {} : { code }),
+    };
   }
   let text;
   try {

@@ -68,13 +68,16 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     this.#child = spawn(process.execPath, [...nodeFlags(file, options.needs ?? []), hostFile], {
       cwd: repositoryRoot,
       detached: process.platform !== 'win32',
-      env: Object.fromEntries(passedOn.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))),
+      env: Object.fromEntries(
+        passedOn.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+      ),
       serialization: 'advanced',
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       windowsHide: true,
     });
     this.#release = this.#child.pid === undefined ? () => undefined : leash({ kill: this.#child.pid });
-    const overflow = () => this.#kill(`printed more than ${outputLimitBytes / 1024 / 1024} MiB and was stopped; a module should say less`);
+    const overflow = () =>
+      this.#kill(`printed more than ${outputLimitBytes / 1024 / 1024} MiB and was stopped; a module should say less`);
     this.#stdout = new CapturedOutput(this.#child.stdout!, outputLimitBytes, overflow);
     this.#stderr = new CapturedOutput(this.#child.stderr!, outputLimitBytes, overflow);
 
@@ -182,8 +185,15 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     this.#waiting.delete(told.id);
     const name = shortPath(this.file);
     if (told.fault !== undefined) waiting.reject(new SubjectError(`In the test of ${name}: ${told.fault}.`));
-    else if (told.error?.name === 'MissingExport') waiting.reject(new SubjectError(`${name} has ${told.error.message}.`));
-    else if (told.error) waiting.reject(new SubjectError(`${name} threw while ${waiting.doing}: ${sentence(told.error)}`, moduleStack(told.error.stack)));
+    else if (told.error?.name === 'MissingExport')
+      waiting.reject(new SubjectError(`${name} has ${told.error.message}.`));
+    else if (told.error)
+      waiting.reject(
+        new SubjectError(
+          `${name} threw while ${waiting.doing}: ${sentence(told.error)}`,
+          moduleStack(told.error.stack),
+        ),
+      );
     else waiting.resolve(told.value);
   }
 
@@ -194,7 +204,9 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
       this.#child.send({ id, kind: 'turns', count: 1 }, () => undefined);
       setTimeout(resolve, 1000, false).unref();
     });
-    const why = (await answered) ? 'its event loop is free, so something that it awaits never happens' : 'its event loop is blocked, as by an endless loop';
+    const why = (await answered)
+      ? 'its event loop is free, so something that it awaits never happens'
+      : 'its event loop is blocked, as by an endless loop';
     this.#kill(`was stopped after ${this.#limitMs / 1000} s of ${doing}: ${why}`);
   }
 
@@ -213,12 +225,19 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     const name = shortPath(this.file);
     if (this.#uncaught) {
       const how = this.#uncaught.origin === 'unhandledRejection' ? 'an unhandled rejection' : 'an uncaught exception';
-      return new SubjectError(`${name} ended its process by ${how}: ${sentence(this.#uncaught.error)}`, moduleStack(this.#uncaught.error.stack));
+      return new SubjectError(
+        `${name} ended its process by ${how}: ${sentence(this.#uncaught.error)}`,
+        moduleStack(this.#uncaught.error.stack),
+      );
     }
-    if (this.#stderr.text.includes('heap out of memory')) return new SubjectError(`${name} ended its process by running out of memory.`);
+    if (this.#stderr.text.includes('heap out of memory'))
+      return new SubjectError(`${name} ended its process by running out of memory.`);
     if (signal !== null) return new SubjectError(`${name} had its process ended by ${signal}.`);
     const stack = moduleStack(this.#exit?.stack ?? '');
-    return new SubjectError(`${name} ended its process with exit code ${code}${stack ? ', by process.exit' : ''}, while its test was not done.`, stack);
+    return new SubjectError(
+      `${name} ended its process with exit code ${code}${stack ? ', by process.exit' : ''}, while its test was not done.`,
+      stack,
+    );
   }
 
   #killGroup(): void {
@@ -237,12 +256,18 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
  * this run judges. What it prints is shown when the test that started it fails.
  * @throws SubjectError when it does not compile, does not load, or does not do so within its limit
  */
-export async function startSubject<Kata, Kept extends object = Record<string, never>>(slug: string, options: SubjectOptions = {}): Promise<Subject<Kata, Kept>> {
+export async function startSubject<Kata, Kept extends object = Record<string, never>>(
+  slug: string,
+  options: SubjectOptions = {},
+): Promise<Subject<Kata, Kept>> {
   return await startModule(targetFile(slug), { needs: readKata(slug).needs, ...options });
 }
 
 /** Like `startSubject`, for any module file. */
-export async function startModule<Kata, Kept extends object = Record<string, never>>(file: string, options: SubjectOptions = {}): Promise<Subject<Kata, Kept>> {
+export async function startModule<Kata, Kept extends object = Record<string, never>>(
+  file: string,
+  options: SubjectOptions = {},
+): Promise<Subject<Kata, Kept>> {
   const subject = (takeSpare(file, options) ?? new Subject(file, options)) as Subject<Kata, Kept>;
   await showPrintedOnFailure(subject);
   try {
@@ -286,7 +311,7 @@ function nodeFlags(file: string, needs: readonly Need[]): string[] {
   ];
 }
 
-async function showPrintedOnFailure(subject: Subject<never, never>): Promise<void> {
+async function showPrintedOnFailure(subject: { readonly printed: string }): Promise<void> {
   if (process.env.VITEST === undefined) return;
   const { onTestFailed } = await import('vitest');
   onTestFailed(({ task }) => {
@@ -302,8 +327,15 @@ function sentence({ name, message }: Told): string {
 function moduleStack(stack: string): string {
   return stack
     .split('\n')
-    .filter((line) => /^\s+at /.test(line) && !/node:internal|node:events|evaluate\.js|helpers.subject.host\.js/.test(line))
-    .map((line) => line.replace('at Proxy.', 'at ').replace(/file:\/\/\S+?(?=:\d+:\d+)/, (url) => shortPath(fileURLToPath(url))).replaceAll(`${repositoryRoot}/`, ''))
+    .filter(
+      (line) => /^\s+at /.test(line) && !/node:internal|node:events|evaluate\.js|helpers.subject.host\.js/.test(line),
+    )
+    .map((line) =>
+      line
+        .replace('at Proxy.', 'at ')
+        .replace(/file:\/\/\S+?(?=:\d+:\d+)/, (url) => shortPath(fileURLToPath(url)))
+        .replaceAll(`${repositoryRoot}/`, ''),
+    )
     .join('\n');
 }
 

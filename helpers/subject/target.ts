@@ -12,9 +12,16 @@ export const repositoryRoot = fileURLToPath(new URL('../../', import.meta.url)).
  * @throws Error when there is no such file
  */
 export function targetFile(slug: string, target = process.env.KATA_TARGET ?? 'katas'): string {
-  const file = target === 'katas' || target === 'solutions' ? join(repositoryRoot, target, slug, `${slug}.ts`) : isAbsolute(target) ? target : resolve(repositoryRoot, target);
+  const file =
+    target === 'katas' || target === 'solutions'
+      ? join(repositoryRoot, target, slug, `${slug}.ts`)
+      : isAbsolute(target)
+        ? target
+        : resolve(repositoryRoot, target);
   if (!existsSync(file) || !statSync(file).isFile()) {
-    throw new Error(`There is no ${shortPath(file)} to judge. Put the module there, or set KATA_TARGET to katas, solutions or a file.`);
+    throw new Error(
+      `There is no ${shortPath(file)} to judge. Put the module there, or set KATA_TARGET to katas, solutions or a file.`,
+    );
   }
   return file;
 }

@@ -11,7 +11,9 @@ import { repositoryRoot } from '../subject/target.ts';
 await runCommand(async () => {
   const command = new Command('npm test')
     .usage('[kata...] [-- options]')
-    .description('Runs the judges of the katas and prints a board: which promises hold, and what broke the first one that does not.\nWithout a name it runs all katas.')
+    .description(
+      'Runs the judges of the katas and prints a board: which promises hold, and what broke the first one that does not.\nWithout a name it runs all katas.',
+    )
     .argument('[kata...]', 'names of katas, for example race-condition')
     .option('--watch', 'stay, and judge again at each save')
     .option('--solution', 'judge the reference solutions instead of katas/')
@@ -21,11 +23,17 @@ await runCommand(async () => {
   if (options.solution) process.env.KATA_TARGET = 'solutions';
 
   const needsMysql = slugs.some((slug) => readKata(slug).needs.includes('mysql'));
-  const server = needsMysql ? await startServer({ onProgress: (line) => process.stderr.write(`${line}\n`) }) : undefined;
+  const server = needsMysql
+    ? await startServer({ onProgress: (line) => process.stderr.write(`${line}\n`) })
+    : undefined;
   const vitest = await startVitest(
     'test',
     slugs.map((slug) => join(repositoryRoot, 'tests', slug, `${slug}.test.ts`)),
-    { watch: options.watch ?? false, root: repositoryRoot, provide: { mysqlServers: server ? [addressOf(server)] : [] } },
+    {
+      watch: options.watch ?? false,
+      root: repositoryRoot,
+      provide: { mysqlServers: server ? [addressOf(server)] : [] },
+    },
   );
   if (vitest.shouldKeepServer()) {
     await new Promise<void>((resolve) => vitest.onClose(() => resolve()));
@@ -35,7 +43,9 @@ await runCommand(async () => {
   await vitest.close();
   await server?.[Symbol.asyncDispose]();
   const modules = vitest.state.getTestModules();
-  return modules.length > 0 && modules.every((module) => module.ok()) && vitest.state.getUnhandledErrors().length === 0 ? 0 : 1;
+  return modules.length > 0 && modules.every((module) => module.ok()) && vitest.state.getUnhandledErrors().length === 0
+    ? 0
+    : 1;
 });
 
 function addressOf({ host, port, user, password }: MysqlServer) {

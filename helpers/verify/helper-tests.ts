@@ -12,7 +12,9 @@ export async function runHelperTests(): Promise<{ passed: number; failed: number
   });
   const tests = vitest.state.getTestModules().flatMap((module) => [...module.children.allTests()]);
   const count = (state: string) => tests.filter((test) => test.result().state === state).length;
-  const broken = vitest.state.getTestModules().filter((module) => !module.ok() && [...module.children.allTests('failed')].length === 0).length;
+  const broken = vitest.state
+    .getTestModules()
+    .filter((module) => !module.ok() && [...module.children.allTests('failed')].length === 0).length;
   const failed = count('failed') + broken + vitest.state.getUnhandledErrors().length;
   await vitest.close();
   return { passed: count('passed'), failed, skipped: count('skipped') };

@@ -11,15 +11,25 @@ const leastRejected = 6;
 /** What is wrong with a kata's files before any of them is run; one sentence a fault. */
 export function faultsOfKata({ slug, promises }: Kata, submissions: readonly Submission[]): string[] {
   const faults: string[] = [];
-  for (const file of [`solutions/${slug}/NOTES.md`, `solutions/${slug}/${slug}.ts`, `katas/${slug}/${slug}.ts`, `tests/${slug}/${slug}.test.ts`]) {
+  for (const file of [
+    `solutions/${slug}/NOTES.md`,
+    `solutions/${slug}/${slug}.ts`,
+    `katas/${slug}/${slug}.ts`,
+    `tests/${slug}/${slug}.test.ts`,
+  ]) {
     if (!existsSync(join(repositoryRoot, file))) faults.push(`${file} is missing.`);
   }
   const count = (kind: string) => submissions.filter(({ name }) => name.startsWith(`${kind}/`)).length;
-  if (count('accepted') < leastAccepted) faults.push(`${slug} has ${count('accepted')} accepted submissions; it needs ${leastAccepted}.`);
-  if (count('rejected') < leastRejected) faults.push(`${slug} has ${count('rejected')} rejected submissions; it needs ${leastRejected}.`);
+  if (count('accepted') < leastAccepted)
+    faults.push(`${slug} has ${count('accepted')} accepted submissions; it needs ${leastAccepted}.`);
+  if (count('rejected') < leastRejected)
+    faults.push(`${slug} has ${count('rejected')} rejected submissions; it needs ${leastRejected}.`);
   for (const { number, text } of promises) {
     const broken = submissions.some(({ name, breaks }) => name.startsWith('rejected/') && breaks.includes(number));
-    if (!broken) faults.push(`No rejected submission of ${slug} breaks promise ${number}, "${text}" Nobody has seen its test fail.`);
+    if (!broken)
+      faults.push(
+        `No rejected submission of ${slug} breaks promise ${number}, "${text}" Nobody has seen its test fail.`,
+      );
   }
   return faults;
 }

@@ -43,7 +43,7 @@ export async function judge(
         },
       })),
     },
-    { configFile: false, logLevel: 'error' },
+    { logLevel: 'error' },
   );
   try {
     await vitest.start();

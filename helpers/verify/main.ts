@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { Command, InvalidArgumentError } from 'commander';
-import { type Kata, chooseKatas, readKata } from '../catalogue/catalogue.ts';
+import { chooseKatas, readKata } from '../catalogue/catalogue.ts';
 import { parseArguments } from '../command/parse-arguments.ts';
 import { runCommand } from '../command/run-command.ts';
 import type { MysqlServer } from '../mysql/source.ts';
@@ -46,25 +46,39 @@ await runCommand(async () => {
     const passed = useCache ? await recallPassed(contentKey(list.kata.slug, source)) : undefined;
     if (passed) {
       total.passed += passed.submissions + 1;
-      say(`${list.kata.slug}: unchanged since all ${passed.submissions} were judged as claimed, ${passed.at}. Judge again with --fresh.`);
+      say(
+        `${list.kata.slug}: unchanged since all ${passed.submissions} were judged as claimed, ${passed.at}. Judge again with --fresh.`,
+      );
     } else pending.push(list);
   }
 
   if (pending.length > 0) {
-    const rows = await judgeAll(pending.flatMap(({ submissions }) => submissions), options);
+    const rows = await judgeAll(
+      pending.flatMap(({ submissions }) => submissions),
+      options,
+    );
     for (const { kata, submissions } of pending) {
       const own = rows.filter((row) => row.submission.slug === kata.slug);
       say(`\n${matrix(kata, own)}\n`);
-      const faults = [...faultsOfKata(kata, submissions), ...new Set(own.flatMap((row) => faultsOfWording(kata, row.verdicts[0]?.promises ?? [])))];
+      const faults = [
+        ...faultsOfKata(kata, submissions),
+        ...new Set(own.flatMap((row) => faultsOfWording(kata, row.verdicts[0]?.promises ?? []))),
+      ];
       for (const fault of faults) say(fault);
       for (const row of own) {
         count(isAsClaimed(row));
         if (!isAsClaimed(row)) say(explain(row));
       }
       count(faults.length === 0);
-      if (faults.length === 0 && own.every(isAsClaimed)) await rememberPassed(contentKey(kata.slug, source), { submissions: own.length, at: new Date().toISOString().slice(0, 16) });
+      if (faults.length === 0 && own.every(isAsClaimed))
+        await rememberPassed(contentKey(kata.slug, source), {
+          submissions: own.length,
+          at: new Date().toISOString().slice(0, 16),
+        });
     }
-    say(`${rows.reduce((sum, row) => sum + row.rounds, 0)} runs of ${rows.length} submissions${options.load ? ', beside busy loops' : ''}.`);
+    say(
+      `${rows.reduce((sum, row) => sum + row.rounds, 0)} runs of ${rows.length} submissions${options.load ? ', beside busy loops' : ''}.`,
+    );
   }
 
   if (args.length === 0 || args.includes('helpers')) {
@@ -86,7 +100,8 @@ async function judgeAll(submissions: readonly Submission[], { repeat, load }: Op
   try {
     if (submissions.some(({ slug }) => readKata(slug).needs.includes('mysql'))) {
       // One after the other: the first may have to fill the cache that the others start from.
-      for (let lane = 0; lane < Math.min(4, availableParallelism()); lane++) servers.push(await startServer({ onProgress: (line) => process.stderr.write(`${line}\n`) }));
+      for (let lane = 0; lane < Math.min(4, availableParallelism()); lane++)
+        servers.push(await startServer({ onProgress: (line) => process.stderr.write(`${line}\n`) }));
       const [first] = servers;
       say(`MySQL from ${first!.source}: ${first!.flavour} ${first!.version}, ${servers.length} servers side by side`);
     }
@@ -110,9 +125,20 @@ async function judgeAll(submissions: readonly Submission[], { repeat, load }: Op
 
 function rowOf(submission: Submission, verdicts: readonly Verdict[]): FullRow {
   const promises = Math.max(0, ...verdicts.map((verdict) => verdict.promises.length));
-  const broken = Array.from({ length: promises }, (_, index) => verdicts.filter((verdict) => verdict.promises[index]?.held !== true).length);
-  const times = verdicts.map((verdict) => verdict.promises.reduce((sum, { durationMs }) => sum + durationMs, 0)).sort((one, other) => one - other);
-  return { submission, broken, rounds: promises === 0 ? 0 : verdicts.length, medianMs: times[times.length >> 1] ?? 0, verdicts };
+  const broken = Array.from(
+    { length: promises },
+    (_, index) => verdicts.filter((verdict) => verdict.promises[index]?.held !== true).length,
+  );
+  const times = verdicts
+    .map((verdict) => verdict.promises.reduce((sum, { durationMs }) => sum + durationMs, 0))
+    .sort((one, other) => one - other);
+  return {
+    submission,
+    broken,
+    rounds: promises === 0 ? 0 : verdicts.length,
+    medianMs: times[times.length >> 1] ?? 0,
+    verdicts,
+  };
 }
 
 /** Why a submission's verdict is not what its file claims: the first round in which it was not. */
@@ -125,14 +151,17 @@ function explain({ submission, verdicts }: FullRow): string {
     const odd = verdicts.findIndex((verdict) => verdict.promises[index]?.held === claimed);
     if (odd === -1) continue;
     const promise = verdicts[odd]!.promises[index]!;
-    lines.push(`  promise ${index + 1} ${claimed ? 'was to break, and held' : 'was to hold, and broke'} (round ${odd + 1} of ${verdicts.length})`);
+    lines.push(
+      `  promise ${index + 1} ${claimed ? 'was to break, and held' : 'was to hold, and broke'} (round ${odd + 1} of ${verdicts.length})`,
+    );
     if (promise.seen !== undefined) lines.push(promise.seen.replace(/^/gm, '    '));
   }
   return lines.join('\n');
 }
 
 function progress(done: number, all: number, { slug, name }: Submission): void {
-  if (process.stderr.isTTY) process.stderr.write(done === all ? '\r\x1b[K' : `\r\x1b[K${done} of ${all} judged, ${slug} ${name}`);
+  if (process.stderr.isTTY)
+    process.stderr.write(done === all ? '\r\x1b[K' : `\r\x1b[K${done} of ${all} judged, ${slug} ${name}`);
   else if (done % 10 === 0 || done === all) process.stderr.write(`${done} of ${all} judged\n`);
 }
 

@@ -20,11 +20,21 @@ export function matrix(kata: Kata, rows: readonly Row[]): string {
   const nameWidth = Math.max(kata.slug.length, ...rows.map(({ submission }) => submission.name.length)) + 2;
   const cells = (write: (number: number) => string) =>
     tiers
-      .map((tier) => kata.promises.filter((promise) => promise.tier === tier).map(({ number }) => write(number).padEnd(2)).join(''))
+      .map((tier) =>
+        kata.promises
+          .filter((promise) => promise.tier === tier)
+          .map(({ number }) => write(number).padEnd(2))
+          .join(''),
+      )
       .map((text, index) => text.padEnd(tiers[index]!.length + 1))
       .join(' ');
   const head = [
-    kata.slug.padEnd(nameWidth) + tiers.map((tier) => tier.padEnd(Math.max(tier.length + 1, kata.promises.filter((promise) => promise.tier === tier).length * 2))).join(' '),
+    kata.slug.padEnd(nameWidth) +
+      tiers
+        .map((tier) =>
+          tier.padEnd(Math.max(tier.length + 1, kata.promises.filter((promise) => promise.tier === tier).length * 2)),
+        )
+        .join(' '),
     ''.padEnd(nameWidth) + cells(String),
   ];
   const lines = rows.map((row) => {

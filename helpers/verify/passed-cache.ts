@@ -16,10 +16,22 @@ export interface Passed {
  * locked packages, the Node in use, and where MySQL comes from.
  */
 export function contentKey(slug: string, mysql: string): string {
-  const hash = createHash('sha256').update(JSON.stringify([process.version, process.platform, mysql, process.env.MYSQL_IMAGE, process.env.MYSQL_URL]));
-  const patterns = [`katas/${slug}/**`, `solutions/${slug}/**`, `tests/${slug}/**`, 'helpers/**/*.{ts,js}', 'package-lock.json', 'vitest.config.ts'];
-  const files = globSync(patterns, { cwd: repositoryRoot, withFileTypes: true }).filter((entry) => entry.isFile() && !(entry.parentPath.includes('helpers') && entry.name.endsWith('.test.ts')));
-  for (const file of files.map((entry) => join(entry.parentPath, entry.name)).sort()) hash.update(file).update(readFileSync(file));
+  const hash = createHash('sha256').update(
+    JSON.stringify([process.version, process.platform, mysql, process.env.MYSQL_IMAGE, process.env.MYSQL_URL]),
+  );
+  const patterns = [
+    `katas/${slug}/**`,
+    `solutions/${slug}/**`,
+    `tests/${slug}/**`,
+    'helpers/**/*.{ts,js}',
+    'package-lock.json',
+    'vitest.config.ts',
+  ];
+  const files = globSync(patterns, { cwd: repositoryRoot, withFileTypes: true }).filter(
+    (entry) => entry.isFile() && !(entry.parentPath.includes('helpers') && entry.name.endsWith('.test.ts')),
+  );
+  for (const file of files.map((entry) => join(entry.parentPath, entry.name)).sort())
+    hash.update(file).update(readFileSync(file));
   return hash.digest('hex').slice(0, 32);
 }
 

@@ -26,7 +26,14 @@ export interface Submission {
 export function submissionsOf(kata: Kata): Submission[] {
   const { slug } = kata;
   return [
-    { slug, name: 'starter', target: 'katas', file: `katas/${slug}/${slug}.ts`, breaks: kata.starterBreaks, ask: undefined },
+    {
+      slug,
+      name: 'starter',
+      target: 'katas',
+      file: `katas/${slug}/${slug}.ts`,
+      breaks: kata.starterBreaks,
+      ask: undefined,
+    },
     { slug, name: 'solution', target: 'solutions', file: `solutions/${slug}/${slug}.ts`, breaks: [], ask: undefined },
     ...filesOf(slug, 'accepted').map((file) => ({ slug, ...named(file), breaks: [], ask: undefined })),
     ...filesOf(slug, 'rejected').map((file) => ({ slug, ...named(file), ...readHeader(file, kata) })),
@@ -49,15 +56,19 @@ function named(file: string): { name: string; target: string; file: string } {
 function readHeader(file: string, kata: Kata): { breaks: readonly number[]; ask: string } {
   const [, comment] = /^\/\*\r?\n(.*?)\*\//s.exec(readFileSync(join(repositoryRoot, file), 'utf8')) ?? [];
   const form = 'It begins with a comment block of three lines: "breaks: [3, 7]", "why: …", "ask: …".';
-  if (comment === undefined) throw new UserError(`${file} has no header, so nobody knows which promises it breaks. ${form}`);
+  if (comment === undefined)
+    throw new UserError(`${file} has no header, so nobody knows which promises it breaks. ${form}`);
   // Not YAML: these are sentences, and a sentence may have a colon in it.
   const field = (name: string) => new RegExp(`^${name}: (.+)$`, 'm').exec(comment)?.[1]?.trim();
   const [list, why, ask] = [field('breaks'), field('why'), field('ask')];
   const breaks = /^\[[\d, ]+\]$/.test(list ?? '') ? (JSON.parse(list!) as number[]) : [];
   const known = (number: number) => kata.promises.some((promise) => promise.number === number);
   if (breaks.length === 0 || !breaks.every(known)) {
-    throw new UserError(`${file} says "breaks: ${list ?? ''}", which is no list of promises of katas/${kata.slug}/README.md. ${form}`);
+    throw new UserError(
+      `${file} says "breaks: ${list ?? ''}", which is no list of promises of katas/${kata.slug}/README.md. ${form}`,
+    );
   }
-  if (why === undefined || ask === undefined) throw new UserError(`${file} lacks "why" or "ask" in its header. ${form}`);
+  if (why === undefined || ask === undefined)
+    throw new UserError(`${file} lacks "why" or "ask" in its header. ${form}`);
   return { breaks, ask };
 }

@@ -11,7 +11,10 @@ export const createCounter = ((options: PoolOptions): Starter.Counter => {
   async function incrementOnce(id: string): Promise<number> {
     // The decisive line: reading, adding and writing are one statement, so nobody can come in between, and
     // LAST_INSERT_ID(x) carries the new value back in the answer of this very statement.
-    const [result] = await pool.execute<ResultSetHeader>('UPDATE counters SET value = LAST_INSERT_ID(value + 1) WHERE id = ?', [id]);
+    const [result] = await pool.execute<ResultSetHeader>(
+      'UPDATE counters SET value = LAST_INSERT_ID(value + 1) WHERE id = ?',
+      [id],
+    );
     if (result.affectedRows === 0) throw new Error(`There is no counter "${id}".`);
     return result.insertId;
   }

@@ -64,13 +64,16 @@ describe('robust', () => {
     const failed = [];
     for (let call = 0; call <= connectionLimit; call++) failed.push(await increment(a, 'a'));
     const freed = await until(rowIsFree);
-    expect(failed.map(({ error }) => error), `${connectionLimit + 1} calls with a pool of ${connectionLimit} connections while every write fails; their errors`).toEqual(
-      failed.map(() => expect.stringContaining('disk full')),
-    );
+    expect(
+      failed,
+      `${connectionLimit + 1} calls with a pool of ${connectionLimit} connections while every write fails`,
+    ).toEqual(failed.map(() => ({ error: expect.stringContaining('disk full') })));
     expect(freed, `the row is free again after ${connectionLimit + 1} calls failed`).toBe(true);
 
     await allowWrites();
-    expect(await increment(b, 'a'), `after the failed calls, one of another process, from ${start}`).toEqual({ value: start + 1 });
+    expect(await increment(b, 'a'), `after the failed calls, one of another process, from ${start}`).toEqual({
+      value: start + 1,
+    });
     expect(await increment(a, 'a'), `and one of the same process`).toEqual({ value: start + 2 });
   });
 
@@ -81,9 +84,10 @@ describe('robust', () => {
     for (let call = 0; call <= connectionLimit; call++) refused.push(await increment(a, 'no-such-counter'));
     const next = await increment(a, 'a');
 
-    expect(refused, `${connectionLimit + 1} calls for the unknown id no-such-counter, with a pool of ${connectionLimit} connections`).toEqual(
-      refused.map(() => ({ error: expect.stringContaining('no-such-counter') })),
-    );
+    expect(
+      refused,
+      `${connectionLimit + 1} calls for the unknown id no-such-counter, with a pool of ${connectionLimit} connections`,
+    ).toEqual(refused.map(() => ({ error: expect.stringContaining('no-such-counter') })));
     expect(await valueOf('no-such-counter'), 'value of the unknown counter in the table').toBeUndefined();
     expect(next, `the next call, for a known id, from ${start}`).toEqual({ value: start + 1 });
   });
@@ -96,7 +100,9 @@ describe('robust', () => {
     await a.subject.evaluate((_kata, _args, kept) => kept.counter.close());
     await until(() => a.proxy.threadIds.length === 0);
 
-    expect(a.proxy.threadIds.length, `four calls at once opened ${before} connections; still open after close()`).toBe(0);
+    expect(a.proxy.threadIds.length, `four calls at once opened ${before} connections; still open after close()`).toBe(
+      0,
+    );
   });
 });
 
@@ -129,7 +135,10 @@ describe('stretch', () => {
 
     await rival.query("START TRANSACTION; SELECT value FROM counters WHERE id = 'a' FOR UPDATE");
     const timedOut = await incrementUntilRefused(a, () => rival.query('ROLLBACK'));
-    expect(timedOut, `another session held the row until this call's lock wait timeout, then let go; the call, from ${start}`).toEqual({ value: start + 1 });
+    expect(
+      timedOut,
+      `another session held the row until this call's lock wait timeout, then let go; the call, from ${start}`,
+    ).toEqual({ value: start + 1 });
 
     await reset();
     // InnoDB ends the lighter of two transactions in a deadlock: the rival writes enough to be the heavier one.
@@ -139,7 +148,9 @@ describe('stretch', () => {
     const met = await until(async () => (await waitingThreads(admin, a.proxy.threadIds)).size > 0);
     expect(met, 'the call came to wait for the rival, as this test needs it').toBe(true);
     await rival.query("SELECT value FROM counters WHERE id = 'a' FOR UPDATE");
-    expect(await call, `this call was ended by a deadlock with another session; the call, from ${start}`).toEqual({ value: start + 1 });
+    expect(await call, `this call was ended by a deadlock with another session; the call, from ${start}`).toEqual({
+      value: start + 1,
+    });
   });
 
   test('When its connection is killed, a call fails or counts exactly once, and the next call works.', async () => {
@@ -160,7 +171,11 @@ describe('stretch', () => {
 
       const what = `its connection was killed after statement ${step}, ${command.sql}\nthe call ${'error' in outcome ? `failed: ${outcome.error}` : `was answered ${outcome.value}`}\n`;
       if ('error' in outcome) expect(counted, `${what}times that it counted`).toBeLessThanOrEqual(1);
-      else expect({ ...outcome, counted }, `${what}its answer, from ${start}, and the times that it counted`).toEqual({ value: start + 1, counted: 1 });
+      else
+        expect({ ...outcome, counted }, `${what}its answer, from ${start}, and the times that it counted`).toEqual({
+          value: start + 1,
+          counted: 1,
+        });
       expect(next, `${what}the next call, from ${start + counted}`).toEqual({ value: start + counted + 1 });
     }
   });
@@ -205,9 +220,12 @@ async function open(name: string, greeting?: string): Promise<Party> {
   onTestFinished(() => proxy[Symbol.asyncDispose]());
   const subject = await startSubject<typeof Kata, { counter: Kata.Counter }>('race-condition');
   onTestFinished(() => subject[Symbol.asyncDispose]());
-  await subject.evaluate((kata, account, kept) => {
-    kept.counter = kata.createCounter(account);
-  }, database.accountOptions(proxy, connectionLimit));
+  await subject.evaluate(
+    (kata, account, kept) => {
+      kept.counter = kata.createCounter(account);
+    },
+    database.accountOptions(proxy, connectionLimit),
+  );
   // Its first connection is open before anything is counted.
   await increment({ proxy, subject }, 'b');
   await reset();
@@ -217,9 +235,12 @@ async function open(name: string, greeting?: string): Promise<Party> {
 /** Calls at once from one process; how each of them went. */
 function incrementAtOnce({ subject }: Party, id: string, calls: number): Promise<Outcome[]> {
   return subject.evaluate(
-    async (_kata, { id, calls }, { counter }) => {
-      const settled = await Promise.allSettled(Array.from({ length: calls }, async () => counter.increment(id)));
-      return settled.map((one) => (one.status === 'fulfilled' ? { value: one.value } : { error: String(one.reason?.message ?? one.reason) }));
+    async (_kata, args, { counter }) => {
+      const all = Array.from({ length: args.calls }, async () => counter.increment(args.id));
+      const settled = await Promise.allSettled(all);
+      return settled.map((one) =>
+        one.status === 'fulfilled' ? { value: one.value } : { error: String(one.reason?.message ?? one.reason) },
+      );
     },
     { id, calls },
   );
@@ -242,7 +263,9 @@ async function incrementUntilRefused(party: Party, then: () => Promise<unknown>)
 
 async function expectNothingLost(calls: readonly Outcome[], what: string): Promise<void> {
   const given = answers(calls);
-  expect(await valueOf('a'), `${what}value in the table, from ${start}, with ${given.length} calls answered`).toBe(start + given.length);
+  expect(await valueOf('a'), `${what}value in the table, from ${start}, with ${given.length} calls answered`).toBe(
+    start + given.length,
+  );
   expect(given, `${what}answers`).toEqual([...new Set(given)]);
 }
 
@@ -277,7 +300,9 @@ async function rowIsFree(): Promise<boolean> {
 async function refuseWrites(reason: string): Promise<void> {
   for (const write of ['INSERT', 'UPDATE', 'DELETE']) {
     const row = write === 'DELETE' ? 'OLD' : 'NEW';
-    await admin.query(`CREATE TRIGGER guard_${write} BEFORE ${write} ON counters FOR EACH ROW IF ${row}.id = 'a' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '${reason}'; END IF`);
+    await admin.query(
+      `CREATE TRIGGER guard_${write} BEFORE ${write} ON counters FOR EACH ROW IF ${row}.id = 'a' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '${reason}'; END IF`,
+    );
   }
 }
 
@@ -287,7 +312,9 @@ async function refuseWrites(reason: string): Promise<void> {
  */
 async function prepareDeadlock(): Promise<void> {
   const rows = Array.from({ length: 200 }, (_, n) => `(${n})`).join();
-  await admin.query(`CREATE TABLE gravel (n INT); INSERT INTO gravel VALUES ${rows}; CREATE TABLE ballast (n INT); CREATE INDEX by_value ON counters (value)`);
+  await admin.query(
+    `CREATE TABLE gravel (n INT); INSERT INTO gravel VALUES ${rows}; CREATE TABLE ballast (n INT); CREATE INDEX by_value ON counters (value)`,
+  );
 }
 
 async function allowWrites(): Promise<void> {

@@ -39,11 +39,15 @@ class BatchedCounter {
 
   async #take(id: string, count: number, attempts: number): Promise<number> {
     try {
-      const [answer] = await this.#pool.query<ResultSetHeader>('UPDATE counters SET value = LAST_INSERT_ID(value + ?) WHERE id = ?', [count, id]);
+      const [answer] = await this.#pool.query<ResultSetHeader>(
+        'UPDATE counters SET value = LAST_INSERT_ID(value + ?) WHERE id = ?',
+        [count, id],
+      );
       if (answer.affectedRows !== 1) throw new Error(`Counter "${id}" not found`);
       return answer.insertId;
     } catch (error) {
-      if (attempts > 1 && /Deadlock|Lock wait timeout/.test((error as Error).message)) return this.#take(id, count, attempts - 1);
+      if (attempts > 1 && /Deadlock|Lock wait timeout/.test((error as Error).message))
+        return this.#take(id, count, attempts - 1);
       throw error;
     }
   }

@@ -10,7 +10,8 @@ export function createCounter(options: PoolOptions) {
       const finish = (error: QueryError | Error | null, value?: number) => {
         if (error && 'fatal' in error && error.fatal) connection.destroy();
         else connection.release();
-        if (error && triesLeft > 1 && 'errno' in error && (error.errno === 1205 || error.errno === 1213)) attempt(id, triesLeft - 1, done);
+        if (error && triesLeft > 1 && 'errno' in error && (error.errno === 1205 || error.errno === 1213))
+          attempt(id, triesLeft - 1, done);
         else done(error, value);
       };
       connection.query('SET @made = NULL', (resetError) => {
@@ -29,7 +30,10 @@ export function createCounter(options: PoolOptions) {
   }
 
   return {
-    increment: (id: string) => new Promise<number>((resolve, reject) => attempt(id, 5, (error, value) => (error ? reject(error) : resolve(value!)))),
+    increment: (id: string) =>
+      new Promise<number>((resolve, reject) =>
+        attempt(id, 5, (error, value) => (error ? reject(error) : resolve(value!))),
+      ),
     close: () => new Promise<void>((resolve, reject) => pool.end((error) => (error ? reject(error) : resolve()))),
   };
 }

@@ -21,7 +21,10 @@ class OptimisticCounter {
     const [rows] = await this.pool.execute<RowDataPacket[]>('SELECT value FROM counters WHERE id = ?', [id]);
     if (rows.length === 0) throw new Error(`Counter ${id} does not exist`);
     const seen = rows[0]!.value as number;
-    const [{ affectedRows }] = await this.pool.execute<ResultSetHeader>('UPDATE counters SET value = ? WHERE id = ? AND value = ?', [seen + 1, id, seen]);
+    const [{ affectedRows }] = await this.pool.execute<ResultSetHeader>(
+      'UPDATE counters SET value = ? WHERE id = ? AND value = ?',
+      [seen + 1, id, seen],
+    );
     if (affectedRows === 0) throw new ConflictError();
     return seen + 1;
   }

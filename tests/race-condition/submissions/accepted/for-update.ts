@@ -27,14 +27,17 @@ export function createCounter(options: PoolOptions): Counter {
   async function increment(id: string, attemptsLeft = 5): Promise<number> {
     try {
       return await transaction(async (connection) => {
-        const [[row]] = await connection.query<RowDataPacket[]>('SELECT value FROM counters WHERE id = ? FOR UPDATE', [id]);
+        const [[row]] = await connection.query<RowDataPacket[]>('SELECT value FROM counters WHERE id = ? FOR UPDATE', [
+          id,
+        ]);
         if (!row) throw new Error(`Unknown counter ${id}`);
         await connection.query('UPDATE counters SET value = ? WHERE id = ?', [row.value + 1, id]);
         return row.value + 1;
       });
     } catch (error) {
       const { code } = error as { code?: string };
-      if (attemptsLeft > 0 && (code === 'ER_LOCK_DEADLOCK' || code === 'ER_LOCK_WAIT_TIMEOUT')) return increment(id, attemptsLeft - 1);
+      if (attemptsLeft > 0 && (code === 'ER_LOCK_DEADLOCK' || code === 'ER_LOCK_WAIT_TIMEOUT'))
+        return increment(id, attemptsLeft - 1);
       throw error;
     }
   }

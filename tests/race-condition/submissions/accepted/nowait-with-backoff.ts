@@ -8,7 +8,10 @@ export function createCounter(options: PoolOptions) {
 
   async function locked(connection: PoolConnection, id: string): Promise<number> {
     await connection.beginTransaction();
-    const [rows] = await connection.query<RowDataPacket[]>('SELECT value FROM counters WHERE id = ? FOR UPDATE NOWAIT', [id]);
+    const [rows] = await connection.query<RowDataPacket[]>(
+      'SELECT value FROM counters WHERE id = ? FOR UPDATE NOWAIT',
+      [id],
+    );
     if (!rows[0]) throw new Error(`cannot increment ${id}: no such counter`);
     await connection.query('UPDATE counters SET value = value + 1 WHERE id = ?', [id]);
     await connection.commit();

@@ -22,7 +22,10 @@ export class Counters {
     const connection = await this.pool.getConnection();
     try {
       await connection.query('BEGIN');
-      const [updated] = await connection.query<mysql.ResultSetHeader>('UPDATE counters SET value = value + 1 WHERE id = ?', [id]);
+      const [updated] = await connection.query<mysql.ResultSetHeader>(
+        'UPDATE counters SET value = value + 1 WHERE id = ?',
+        [id],
+      );
       if (updated.affectedRows === 0) throw new Error(`no counter ${JSON.stringify(id)}`);
       const [[row]] = await connection.query<mysql.RowDataPacket[]>('SELECT value FROM counters WHERE id = ?', [id]);
       await connection.query('COMMIT');

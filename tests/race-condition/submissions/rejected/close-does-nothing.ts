@@ -10,7 +10,10 @@ export function createCounter(options: PoolOptions) {
 
   async function increment(id: string): Promise<number> {
     try {
-      const [result] = await pool.execute<ResultSetHeader>('UPDATE counters SET value = LAST_INSERT_ID(value + 1) WHERE id = ?', [id]);
+      const [result] = await pool.execute<ResultSetHeader>(
+        'UPDATE counters SET value = LAST_INSERT_ID(value + 1) WHERE id = ?',
+        [id],
+      );
       if (result.affectedRows === 0) throw new Error(`There is no counter "${id}"`);
       return result.insertId;
     } catch (error) {

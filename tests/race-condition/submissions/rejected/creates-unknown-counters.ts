@@ -10,7 +10,10 @@ export function createCounter(options: PoolOptions) {
 
   async function increment(id: string): Promise<number> {
     try {
-      const [result] = await pool.query<ResultSetHeader>('INSERT INTO counters (id, value) VALUES (?, LAST_INSERT_ID(1)) ON DUPLICATE KEY UPDATE value = LAST_INSERT_ID(value + 1)', [id]);
+      const [result] = await pool.query<ResultSetHeader>(
+        'INSERT INTO counters (id, value) VALUES (?, LAST_INSERT_ID(1)) ON DUPLICATE KEY UPDATE value = LAST_INSERT_ID(value + 1)',
+        [id],
+      );
       return result.insertId;
     } catch (error) {
       const { errno } = error as { errno?: number };

@@ -13,7 +13,10 @@ export function createCounter(options: PoolOptions) {
       const connection = await pool.getConnection();
       try {
         await connection.beginTransaction();
-        const [[row]] = await connection.query<RowDataPacket[]>('SELECT value FROM counters WHERE id = ? LOCK IN SHARE MODE', [id]);
+        const [[row]] = await connection.query<RowDataPacket[]>(
+          'SELECT value FROM counters WHERE id = ? LOCK IN SHARE MODE',
+          [id],
+        );
         if (!row) throw new Error(`There is no counter "${id}"`);
         await connection.query('UPDATE counters SET value = ? WHERE id = ?', [row.value + 1, id]);
         await connection.commit();

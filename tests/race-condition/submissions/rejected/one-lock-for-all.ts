@@ -13,7 +13,9 @@ export function createCounter(options: PoolOptions) {
     let intact = true;
     try {
       await connection.query("SELECT GET_LOCK('counters', 20)");
-      const [result] = await connection.query<ResultSetHeader>('UPDATE counters SET value = value + 1 WHERE id = ?', [id]);
+      const [result] = await connection.query<ResultSetHeader>('UPDATE counters SET value = value + 1 WHERE id = ?', [
+        id,
+      ]);
       if (result.affectedRows === 0) throw new Error(`There is no counter "${id}"`);
       const [[row]] = await connection.query<RowDataPacket[]>('SELECT value FROM counters WHERE id = ?', [id]);
       return row!.value;

@@ -12,7 +12,9 @@ export function createCounter(options: PoolOptions) {
     const connection = await pool.getConnection();
     try {
       await connection.beginTransaction();
-      const [[row]] = await connection.query<RowDataPacket[]>('SELECT value FROM counters WHERE id = ? FOR UPDATE', [id]);
+      const [[row]] = await connection.query<RowDataPacket[]>('SELECT value FROM counters WHERE id = ? FOR UPDATE', [
+        id,
+      ]);
       if (!row) throw new Error(`There is no counter "${id}"`);
       await connection.query('UPDATE counters SET value = value + 1 WHERE id = ?', [id]);
       await connection.commit();

@@ -15,7 +15,9 @@ export function createCounter(options: PoolOptions) {
       return opened;
     });
     try {
-      const [result] = await (await connection).query<ResultSetHeader>('UPDATE counters SET value = LAST_INSERT_ID(value + 1) WHERE id = ?', [id]);
+      const [result] = await (
+        await connection
+      ).query<ResultSetHeader>('UPDATE counters SET value = LAST_INSERT_ID(value + 1) WHERE id = ?', [id]);
       if (result.affectedRows === 0) throw new Error(`There is no counter "${id}"`);
       return result.insertId;
     } catch (error) {
