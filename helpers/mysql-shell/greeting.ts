@@ -3,7 +3,12 @@ import type { MysqlServer } from '../mysql/source.ts';
 import type { TestDatabase } from '../mysql/test-database.ts';
 
 /** What a person is told before the first prompt: the server, the tables, the URL, and a first statement to try. */
-export async function greeting(server: MysqlServer, database: TestDatabase, slug: string, port: number | undefined): Promise<string> {
+export async function greeting(
+  server: MysqlServer,
+  database: TestDatabase,
+  slug: string,
+  port: number | undefined,
+): Promise<string> {
   const [columns] = await database.admin.query<RowDataPacket[]>(
     'SELECT table_name AS tableName, column_name AS name, column_type AS type, extra FROM information_schema.columns WHERE table_schema = ? ORDER BY table_name, ordinal_position',
     [database.name],

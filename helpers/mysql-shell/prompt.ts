@@ -13,7 +13,8 @@ export class Prompt implements Screen {
   #isWorking = false;
 
   get width(): number {
-    return process.stdout.isTTY ? process.stdout.columns : Infinity;
+    // A terminal that does not tell its width says 0.
+    return process.stdout.isTTY ? process.stdout.columns || 80 : Infinity;
   }
 
   /** Writes above the line that is being typed, which stays as it is. */
@@ -38,7 +39,13 @@ export class Prompt implements Screen {
   async run(shell: Shell): Promise<void> {
     const { promise: left, resolve: leave, reject } = Promise.withResolvers<void>();
     // Made only now: a line that comes before anyone listens to it would be lost.
-    const lines = createInterface({ input: process.stdin, output: process.stdout, terminal: process.stdout.isTTY, historySize: 500, removeHistoryDuplicates: true });
+    const lines = createInterface({
+      input: process.stdin,
+      output: process.stdout,
+      terminal: process.stdout.isTTY,
+      historySize: 500,
+      removeHistoryDuplicates: true,
+    });
     this.#lines = lines;
     lines.on('line', (line) => {
       this.#isShown = false;

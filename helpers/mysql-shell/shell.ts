@@ -67,7 +67,12 @@ export class Shell implements AsyncDisposable {
   /** Opens both sessions with the database's own account. */
   static async open(options: ShellOptions): Promise<Shell> {
     const account = options.database.accountOptions();
-    return new Shell(options, [await Session.open(1, account), await Session.open(2, account)]);
+    let shell: Shell | undefined;
+    const onLost = (session: Session) => {
+      if (shell) shell.#tellLost(session);
+    };
+    shell = new Shell(options, [await Session.open(1, account, onLost), await Session.open(2, account, onLost)]);
+    return shell;
   }
 
   /** The number of the session that a statement goes to. */
@@ -116,7 +121,8 @@ export class Shell implements AsyncDisposable {
     const { admin, name } = this.#database;
     try {
       const [sessions] = await admin.query<RowDataPacket[]>('SHOW PROCESSLIST');
-      for (const { Id, User } of sessions) if (User === name) await admin.query(`KILL ${Number(Id)}`).catch(() => undefined);
+      for (const { Id, User } of sessions)
+        if (User === name) await admin.query(`KILL ${Number(Id)}`).catch(() => undefined);
     } catch {
       // The server is gone, and its sessions with it.
     }
@@ -131,7 +137,9 @@ export class Shell implements AsyncDisposable {
   async #run(session: Session, sql: string, vertical: boolean): Promise<void> {
     const before = session.running;
     if (before && !this.#isScript) {
-      this.#fail(`Session ${session.number} still ${before.isWaiting ? 'waits for a lock' : 'runs'}: ${oneLine(before.sql)}\nThe other session is at \\${session.number === 1 ? 2 : 1}; \\cancel ${session.number} stops this one.`);
+      this.#fail(
+        `Session ${session.number} still ${before.isWaiting ? 'waits for a lock' : 'runs'}: ${oneLine(before.sql)}\nThe other session is at \\${session.number === 1 ? 2 : 1}; \\cancel ${session.number} stops this one.`,
+      );
       return;
     }
     if (before) await this.#behind.get(before);
@@ -145,7 +153,9 @@ export class Shell implements AsyncDisposable {
     const first = await Promise.race([
       execution.finished,
       watched,
-      ...(this.#isScript ? [] : [pause(promptBackMs, 'slow' as const, { signal: prompt.signal }).catch(() => 'slow' as const)]),
+      ...(this.#isScript
+        ? []
+        : [pause(promptBackMs, 'slow' as const, { signal: prompt.signal }).catch(() => 'slow' as const)]),
     ]);
     prompt.abort();
     this.#foreground = undefined;
@@ -162,7 +172,7 @@ export class Shell implements AsyncDisposable {
 
   /** Looks at the server until the statement is done, or waits for a lock. */
   async #watch(execution: Execution, looks = looksInARow): Promise<'done' | 'waiting'> {
-    for (let seen = 0; ; ) {
+    for (let seen = 0; ;) {
       await Promise.race([execution.finished, pause(pollMs)]);
       if (execution.outcome) return 'done';
       const asked = this.#sessions.filter(({ running }) => running).map(({ threadId }) => threadId);
@@ -192,22 +202,31 @@ export class Shell implements AsyncDisposable {
     this.#behind.delete(execution);
   }
 
-  #tell({ session, sql, vertical }: Execution, outcome: Outcome, before = ''): void {
+  #tell({ sql, vertical }: Execution, outcome: Outcome, before = ''): void {
     if (this.#isLeaving) return;
     if ('results' in outcome) {
-      this.#say(before + outcome.results.map((result) => resultText(result, sql, outcome.ms, this.#screen.width, vertical)).join('\n'));
+      this.#say(
+        before +
+          outcome.results.map((result) => resultText(result, sql, outcome.ms, this.#screen.width, vertical)).join('\n'),
+      );
       return;
     }
-    const { errno, message, isConnectionLost } = outcome;
-    const after = isConnectionLost ? `\nsession ${session.number} has lost its connection, and with it an open transaction; its next statement makes a new one` : '';
-    this.#fail(`${before}ERROR${errno === undefined ? '' : ` ${errno}`}: ${message} (${timeText(outcome.ms)})${after}`);
+    const { errno, message } = outcome;
+    this.#fail(`${before}ERROR${errno === undefined ? '' : ` ${errno}`}: ${message} (${timeText(outcome.ms)})`);
+  }
+
+  #tellLost({ number }: Session): void {
+    if (!this.#isLeaving)
+      this.#say(`session ${number} has lost its connection and any open transaction; its next statement reconnects`);
   }
 
   async #reconnect(session: Session): Promise<void> {
     try {
       await session.connect();
     } catch (error) {
-      throw new UserError(`The server is gone: ${(error as Error).message || (error as NodeJS.ErrnoException).code}. Start again.`);
+      throw new UserError(
+        `The server is gone: ${(error as Error).message || (error as NodeJS.ErrnoException).code}. Start again.`,
+      );
     }
   }
 
@@ -237,15 +256,25 @@ export class Shell implements AsyncDisposable {
       const [rows] = await this.#database.admin.query<RowDataPacket[]>(
         'SELECT trx_mysql_thread_id AS id, TIMESTAMPDIFF(SECOND, trx_started, NOW()) AS age, trx_rows_locked AS locked FROM information_schema.innodb_trx',
       );
-      for (const { id, age, locked } of rows) transactions.set(Number(id), `open for ${age} s, ${plural(Number(locked), 'row lock')}`);
+      for (const { id, age, locked } of rows)
+        transactions.set(Number(id), `open for ${age} s, ${plural(Number(locked), 'row lock')}`);
     } catch {
       // Without the right to look, the column stays empty.
     }
     const columns = ['session', 'connection', 'does', 'transaction'].map((name) => ({ name, isNumber: false }));
     const rows = this.#sessions.map((session) => {
       const { running } = session;
-      const does = running ? `${running.isWaiting ? 'waits for a lock' : 'runs'}: ${oneLine(running.sql)}` : session.isConnected ? 'idle' : 'has lost its connection';
-      return [`${session.number}${session === this.#current ? ' (here)' : ''}`, String(session.threadId || '-'), does, transactions.get(session.threadId) ?? 'none'];
+      const does = running
+        ? `${running.isWaiting ? 'waits for a lock' : 'runs'}: ${oneLine(running.sql)}`
+        : session.isConnected
+          ? 'idle'
+          : 'has lost its connection';
+      return [
+        `${session.number}${session === this.#current ? ' (here)' : ''}`,
+        String(session.threadId || '-'),
+        does,
+        transactions.get(session.threadId) ?? 'none',
+      ];
     });
     this.#say(tableText(columns, rows, this.#screen.width));
   }

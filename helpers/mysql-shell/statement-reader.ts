@@ -53,7 +53,8 @@ export class StatementReader {
       }
       at += ending.length;
       const isEnd = this.#hasContent;
-      if (isEnd) inputs.push({ kind: 'statement', sql: this.#text.trim(), session: this.#session, vertical: ending === '\\G' });
+      if (isEnd)
+        inputs.push({ kind: 'statement', sql: this.#text.trim(), session: this.#session, vertical: ending === '\\G' });
       this.#text = '';
       this.#hasContent = false;
     }
@@ -94,7 +95,8 @@ export class StatementReader {
     }
 
     const [, name, rest = ''] = /^\s*\\(\w+|\?|)\s*(.*?)\s*$/.exec(line) ?? [];
-    if (name === undefined || name === 'G' || (/^[12]$/.test(name) && rest !== '' && !this.#hasContent)) return undefined;
+    if (name === undefined || name === 'G' || (/^[12]$/.test(name) && rest !== '' && !this.#hasContent))
+      return undefined;
     const sql = this.#text.trim();
     const left: Input[] = this.#hasContent ? [{ kind: 'unfinished', sql }] : [];
     this.reset();

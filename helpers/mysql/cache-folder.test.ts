@@ -95,6 +95,8 @@ test('a cache that cannot be written is one sentence that names the folder', asy
 
   await expect(cached('thing', makeOne, { KATA_CACHE: join(file, 'cache') })).rejects.toMatchObject({
     name: 'MysqlUnavailable',
-    message: expect.stringMatching(/^The folder .*file.cache cannot be written \(ENOTDIR\): make it writable, or set KATA_CACHE to one that is\.$/),
+    message: expect.stringMatching(
+      /^The folder .*file.cache cannot be written \(ENOTDIR\): make it writable, or set KATA_CACHE to one that is\.$/,
+    ),
   });
 });

@@ -40,7 +40,11 @@ export async function cacheSizeBytes(env: NodeJS.ProcessEnv = process.env): Prom
       const path = join(folder, entry.name);
       if (entry.isDirectory()) await walk(path);
       // Blocks of 512 bytes, because the files of a database have holes; Windows counts no blocks.
-      else bytes += await lstat(path).then((s) => (s.blocks === undefined ? s.size : s.blocks * 512), () => 0);
+      else
+        bytes += await lstat(path).then(
+          (s) => (s.blocks === undefined ? s.size : s.blocks * 512),
+          () => 0,
+        );
     }
   };
   await walk(cacheFolder(env));
@@ -135,7 +139,12 @@ async function forsaken(cache: string): Promise<string[]> {
   // By the time of change, not of modification: unpacking an archive sets the latter back to that of the archive.
   const aside = (await readdir(cache)).filter((entry) => entry.startsWith(making)).map((entry) => join(cache, entry));
   const isOld = await Promise.all(
-    aside.map((folder) => lstat(folder).then(({ ctimeMs }) => Date.now() - ctimeMs > 86_400_000, () => false)),
+    aside.map((folder) =>
+      lstat(folder).then(
+        ({ ctimeMs }) => Date.now() - ctimeMs > 86_400_000,
+        () => false,
+      ),
+    ),
   );
   return aside.filter((_folder, index) => isOld[index]);
 }
@@ -146,7 +155,7 @@ async function look<Facts>(
 ): Promise<{ whole: CachedFolder<Facts> | undefined; broken: string[] }> {
   const entries = await readdir(cache).catch(() => []);
   const broken: string[] = [];
-  for (const entry of entries.sort()) {
+  for (const entry of entries.toSorted((a, b) => a.localeCompare(b))) {
     if (!entry.startsWith(`${name}.`) || entry.length !== name.length + 1 + 8) continue;
     const folder = join(cache, entry);
     const whole = await check<Facts>(folder);
@@ -176,7 +185,10 @@ async function list(folder: string): Promise<{ files: Record<string, number>; fo
   const folders: string[] = [];
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath, entry.name);
-    const relative = path.slice(folder.length + 1).split(sep).join('/');
+    const relative = path
+      .slice(folder.length + 1)
+      .split(sep)
+      .join('/');
     if (entry.isDirectory()) folders.push(relative);
     else files[relative] = (await lstat(path)).size;
   }

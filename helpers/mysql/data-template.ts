@@ -25,7 +25,9 @@ export async function dataTemplate(
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<CachedFolder<null>> {
   const key = createHash('sha256')
-    .update(JSON.stringify([recipe, program.command, await programStamp(program.command), serverFlags(), mariadbClosing]))
+    .update(
+      JSON.stringify([recipe, program.command, await programStamp(program.command), serverFlags(), mariadbClosing]),
+    )
     .digest('hex');
   const name = `data-${program.flavour}-${program.version}-${key.slice(0, 12)}`;
 
@@ -89,7 +91,12 @@ async function systemTables(program: ServerProgram): Promise<readonly [string, s
   for (const share of shares) {
     for (const stem of ['mariadb_system_tables', 'mysql_system_tables']) {
       const tables = join(share, `${stem}.sql`);
-      if (await access(tables).then(() => true, () => false)) {
+      if (
+        await access(tables).then(
+          () => true,
+          () => false,
+        )
+      ) {
         return [await readFile(tables, 'utf8'), await readFile(join(share, `${stem}_data.sql`), 'utf8')];
       }
     }
@@ -145,7 +152,10 @@ export function serverWords(log: string): string {
   const lines = log.split('\n').filter((line) => line.trim() !== '');
   const errors = lines.filter((line) => /\[ERROR\]|^mysqld: |^mariadbd: |error while loading/i.test(line));
   const words = (errors.length > 0 ? errors.slice(0, 3) : lines.slice(-3)).map((line) =>
-    line.replace(/^\d{4}-\d\d-\d\d\S*\s+(\d\d:\d\d:\d\d )?/, '').replace(/^\d+ /, '').trim(),
+    line
+      .replace(/^\d{4}-\d\d-\d\d\S*\s+(\d\d:\d\d:\d\d )?/, '')
+      .replace(/^\d+ /, '')
+      .trim(),
   );
   return words.join(' / ') || 'it said nothing';
 }

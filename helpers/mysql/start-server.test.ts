@@ -32,7 +32,9 @@ test('an unknown KATA_MYSQL is refused with the words that it may be', async () 
 });
 
 test('KATA_MYSQL=url without MYSQL_URL says which is missing', async () => {
-  await expect(startServer({ env: { KATA_MYSQL: 'url' } })).rejects.toThrow(/^MYSQL_URL is not set\. Set it, as in MYSQL_URL=mysql:/);
+  await expect(startServer({ env: { KATA_MYSQL: 'url' } })).rejects.toThrow(
+    /^MYSQL_URL is not set\. Set it, as in MYSQL_URL=mysql:/,
+  );
 });
 
 test('a chosen source that does not serve is not replaced', async () => {
@@ -46,7 +48,9 @@ test('when all that may be tried fail, the message has each with its reason and 
 
   await expect(startServer({ env })).rejects.toMatchObject({
     name: 'MysqlUnavailable',
-    message: expect.stringMatching(/^KATA_MYSQL=packages does not serve.*\n {2}- debian-mysql: .+\. .+\n {2}- debian-mariadb: .+\. .+\n.*install MySQL/),
+    message: expect.stringMatching(
+      /^KATA_MYSQL=packages does not serve.*\n {2}- debian-mysql: .+\. .+\n {2}- debian-mariadb: .+\. .+\n.*install MySQL/,
+    ),
   });
   await expect(chooseSource(env)).rejects.toThrow(/debian-mariadb: /);
 });
@@ -58,17 +62,26 @@ test('every source is probed, in order', async () => {
   expect(probes[0]?.probe).toMatchObject({ serves: false, why: 'MYSQL_URL is not set' });
 });
 
-test.skipIf(process.platform === 'win32')('a chosen source that fails to start is told with the words of its server', async () => {
-  const env = { ...process.env, PATH: await brokenMysqld(), KATA_MYSQL: 'local', KATA_CACHE: await emptyFolder() };
+test.skipIf(process.platform === 'win32')(
+  'a chosen source that fails to start is told with the words of its server',
+  async () => {
+    const env = { ...process.env, PATH: await brokenMysqld(), KATA_MYSQL: 'local', KATA_CACHE: await emptyFolder() };
 
-  await expect(startServer({ env })).rejects.toThrow(
-    /^KATA_MYSQL=local does not serve\. .*mysqld could not initialise a data directory: it ended with exit code 3: \[ERROR\] the moon is full/,
-  );
-});
+    await expect(startServer({ env })).rejects.toThrow(
+      /^KATA_MYSQL=local does not serve\. .*mysqld could not initialise a data directory: it ended with exit code 3: \[ERROR\] the moon is full/,
+    );
+  },
+);
 
 test('a source that nobody chose and that fails to start is passed over, and the reason is told', async (ctx) => {
   if (process.platform === 'win32') return ctx.skip('the broken mysqld of this test is a shell script');
-  const env = { ...process.env, ...noDocker, MYSQL_URL: '', KATA_MYSQL: '', PATH: `${await brokenMysqld()}${delimiter}${process.env['PATH']}` };
+  const env = {
+    ...process.env,
+    ...noDocker,
+    MYSQL_URL: '',
+    KATA_MYSQL: '',
+    PATH: `${await brokenMysqld()}${delimiter}${process.env['PATH']}`,
+  };
   const packages = (await probeAll(env)).find(({ name, probe }) => name.startsWith('debian-') && probe.serves);
   if (!packages) return ctx.skip('nothing but Docker serves here');
   const lines: string[] = [];

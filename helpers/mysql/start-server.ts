@@ -89,7 +89,9 @@ function choose(env: NodeJS.ProcessEnv): Choice {
   if (word === 'packages') return { names: ['debian-mysql', 'debian-mariadb'], by };
   const name = sourceNames.find((known) => known === word);
   if (!name) {
-    throw new MysqlUnavailable(`KATA_MYSQL is "${word}": set it to ${sourceNames.join(', ')} or packages, or leave it out.`);
+    throw new MysqlUnavailable(
+      `KATA_MYSQL is "${word}": set it to ${sourceNames.join(', ')} or packages, or leave it out.`,
+    );
   }
   return { names: [name], by };
 }
@@ -101,7 +103,9 @@ function refusalOf(name: SourceName, probe: Probe & { readonly serves: false }):
 function none({ by, names }: Choice, refusals: readonly string[]): MysqlUnavailable {
   if (by !== undefined && names.length === 1) {
     const why = refusals[0]?.slice(`${names[0]}: `.length) ?? '';
-    return new MysqlUnavailable(by === 'MYSQL_URL' || names[0] === 'url' ? why : `${by} does not serve. ${capital(why)}`);
+    return new MysqlUnavailable(
+      by === 'MYSQL_URL' || names[0] === 'url' ? why : `${by} does not serve. ${capital(why)}`,
+    );
   }
   const list = refusals.map((refusal) => `  - ${refusal}`).join('\n');
   return new MysqlUnavailable(

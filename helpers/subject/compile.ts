@@ -5,7 +5,7 @@ import { SubjectError } from './subject-error.ts';
 import { shortPath } from './target.ts';
 
 /** A kata's file as JavaScript, with its source map inside. */
-export interface Compiled {
+interface Compiled {
   readonly file: string;
   readonly url: string;
   readonly source: string;

@@ -2,13 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Need, readKata } from '../catalogue/catalogue.ts';
+import type { Need } from '../catalogue/catalogue.ts';
 import { leash } from '../leash/leash.ts';
 import { CapturedOutput } from './captured-output.ts';
-import { type Compiled, compile } from './compile.ts';
+import { compile } from './compile.ts';
 import { notPlain } from './plain.js';
 import { SubjectError } from './subject-error.ts';
-import { repositoryRoot, shortPath, targetFile } from './target.ts';
+import { repositoryRoot, shortPath } from './target.ts';
 
 export interface SubjectOptions {
   /** What the module may use beyond its own file and the installed packages; by default what the kata's README says. */
@@ -152,10 +152,19 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     await this.#order('importing packages', { kind: 'warm', packages });
   }
 
-  /** Loads the module. `startSubject` has done so already. */
-  async load({ url, source }: Compiled): Promise<void> {
-    await this.#ready;
-    await this.#order('loading', { kind: 'load', url, source });
+  /**
+   * Compiles and loads the module; when that fails, ends the process.
+   * @throws SubjectError that says why
+   */
+  async load(): Promise<void> {
+    try {
+      const { url, source } = await compile(this.file);
+      await this.#ready;
+      await this.#order('loading', { kind: 'load', url, source });
+    } catch (error) {
+      await this[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   /** Ends the process at once, with all that it started. Never throws. */
@@ -252,50 +261,16 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
 }
 
 /**
- * Starts the kata's module in a process of its own: the candidate's file, the solution or one submission, whichever
- * this run judges. What it prints is shown when the test that started it fails.
+ * Starts a module file in a process of its own.
  * @throws SubjectError when it does not compile, does not load, or does not do so within its limit
  */
-export async function startSubject<Kata, Kept extends object = Record<string, never>>(
-  slug: string,
-  options: SubjectOptions = {},
-): Promise<Subject<Kata, Kept>> {
-  return await startModule(targetFile(slug), { needs: readKata(slug).needs, ...options });
-}
-
-/** Like `startSubject`, for any module file. */
 export async function startModule<Kata, Kept extends object = Record<string, never>>(
   file: string,
   options: SubjectOptions = {},
 ): Promise<Subject<Kata, Kept>> {
-  const subject = (takeSpare(file, options) ?? new Subject(file, options)) as Subject<Kata, Kept>;
-  await showPrintedOnFailure(subject);
-  try {
-    await subject.load(await compile(file));
-    return subject;
-  } catch (error) {
-    await subject[Symbol.asyncDispose]();
-    throw error;
-  }
-}
-
-/** Processes that wait for a module, so that the next test need not wait for a process. They end with the runner. */
-const spares = new Map<string, Subject<unknown>[]>();
-const spareCount = 2;
-
-function takeSpare(file: string, options: SubjectOptions): Subject<unknown> | undefined {
-  if (process.env.VITEST === undefined) return undefined;
-  const key = JSON.stringify([file, options]);
-  const waiting = spares.get(key) ?? [];
-  spares.set(key, waiting);
-  const taken = waiting.shift();
-  while (waiting.length < spareCount) {
-    const spare = new Subject(file, options);
-    spare.unref();
-    if (options.needs?.includes('mysql')) spare.warm(['mysql2/promise']).catch(() => undefined);
-    waiting.push(spare);
-  }
-  return taken?.alive ? taken : undefined;
+  const subject = new Subject<Kata, Kept>(file, options);
+  await subject.load();
+  return subject;
 }
 
 function nodeFlags(file: string, needs: readonly Need[]): string[] {
@@ -309,14 +284,6 @@ function nodeFlags(file: string, needs: readonly Need[]): string[] {
     // Node 24 has no --allow-net, and does not hold the network back.
     ...[...allows].map((name) => `--allow-${name}`).filter((flag) => process.allowedNodeEnvironmentFlags.has(flag)),
   ];
-}
-
-async function showPrintedOnFailure(subject: { readonly printed: string }): Promise<void> {
-  if (process.env.VITEST === undefined) return;
-  const { onTestFailed } = await import('vitest');
-  onTestFailed(({ task }) => {
-    if (subject.printed) task.meta.printed = [...(task.meta.printed ?? []), subject.printed];
-  });
 }
 
 function sentence({ name, message }: Told): string {
@@ -337,11 +304,4 @@ function moduleStack(stack: string): string {
         .replaceAll(`${repositoryRoot}/`, ''),
     )
     .join('\n');
-}
-
-declare module 'vitest' {
-  interface TaskMeta {
-    /** What the subjects of this test printed. */
-    printed?: string[];
-  }
 }

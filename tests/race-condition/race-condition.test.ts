@@ -3,7 +3,8 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { waitingThreads } from '../../helpers/mysql/lock-waits.ts';
 import { type Session, explore } from '../../helpers/mysql/schedule-explorer.ts';
 import { useTestDatabase } from '../../helpers/mysql/use-test-database.ts';
-import { type Subject, startSubject } from '../../helpers/subject/subject.ts';
+import { startSubject } from '../../helpers/subject/start-subject.ts';
+import type { Subject } from '../../helpers/subject/subject.ts';
 import { settles, until } from '../../helpers/wait/until.ts';
 import type * as Kata from '../../katas/race-condition/race-condition.ts';
 

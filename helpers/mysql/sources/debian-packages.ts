@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { leash } from '../../leash/leash.ts';
-import { type CachedFolder, cached, diskRefusal, findCached } from '../cache-folder.ts';
+import { cached, diskRefusal, findCached } from '../cache-folder.ts';
 import { startPrivateServer } from '../private-server.ts';
 import { type ServerProgram, identifyProgram } from '../server-program.ts';
 import { type MysqlServer, MysqlUnavailable, type Probe, type SourceName } from '../source.ts';
@@ -117,8 +117,10 @@ async function unpack(
     await apt('apt-get', ['update']);
 
     const tree = await apt('apt-cache', [
-      ...['depends', '--recurse', '--no-recommends', '--no-suggests', '--no-conflicts', '--no-breaks'],
-      ...['--no-replaces', '--no-enhances', recipe.serverPackage],
+      'depends',
+      '--recurse',
+      ...['recommends', 'suggests', 'conflicts', 'breaks', 'replaces', 'enhances'].map((kind) => `--no-${kind}`),
+      recipe.serverPackage,
     ]);
     const packages = [...new Set(tree.split('\n').filter((line) => wanted.test(line)))];
     const uris = await apt('apt-get', ['download', '--print-uris', ...packages]);
@@ -229,10 +231,19 @@ async function locate(recipe: DebianRecipe, root: string): Promise<Unpacked> {
     if (path === undefined) throw new Error(`the packages hold no ${what}`);
     return path;
   };
-  const loader = need('loader', paths.find((path) => /^(usr\/)?lib(64)?\/([\w-]+\/)?ld-linux[^/]*\.so\.\d$/.test(path)));
+  const loader = need(
+    'loader',
+    paths.find((path) => /^(usr\/)?lib(64)?\/([\w-]+\/)?ld-linux[^/]*\.so\.\d$/.test(path)),
+  );
   const libraries = paths.filter((path) => /^(usr\/)?lib\/[\w]+-linux-gnu[\w]*$/.test(path));
-  const binary = need('server', recipe.binaries.find((path) => paths.includes(path)));
-  const share = need('messages', recipe.shares.find((path) => paths.includes(path)));
+  const binary = need(
+    'server',
+    recipe.binaries.find((path) => paths.includes(path)),
+  );
+  const share = need(
+    'messages',
+    recipe.shares.find((path) => paths.includes(path)),
+  );
   const plugins = paths.find((path) => /^usr\/lib\/(mysql|[\w-]+\/libmariadb.*)\/plugin$/.test(path));
   const at = (path: string): string => join(root, path);
   const identity = await identifyProgram([at(loader), '--library-path', libraries.map(at).join(':'), at(binary)]);
@@ -246,7 +257,14 @@ function describe(targets: readonly Target[]): string {
 }
 
 async function firstThere(paths: readonly string[]): Promise<string | undefined> {
-  for (const path of paths) if (await access(path).then(() => true, () => false)) return path;
+  for (const path of paths)
+    if (
+      await access(path).then(
+        () => true,
+        () => false,
+      )
+    )
+      return path;
   return undefined;
 }
 
@@ -260,7 +278,9 @@ async function run(tool: string, args: readonly string[], options: ExecFileOptio
     const { stderr, message } = error as Error & { stderr?: string };
     const lines = (stderr ?? '').split('\n').filter((line) => line.trim() !== '');
     const words = lines.filter((line) => /^(E:|dpkg-deb: error)/.test(line));
-    throw new Error(`${tool} ${args[0]} failed: ${(words.length > 0 ? words : lines.slice(-2)).join(' / ') || message}`);
+    throw new Error(
+      `${tool} ${args[0]} failed: ${(words.length > 0 ? words : lines.slice(-2)).join(' / ') || message}`,
+    );
   } finally {
     release();
   }

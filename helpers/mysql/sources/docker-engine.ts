@@ -33,7 +33,9 @@ export async function askEngine(env: NodeJS.ProcessEnv = process.env): Promise<E
   const where = named && 'code' in named ? ` at ${named.address} (${named.code})` : '';
   return {
     why: `no Docker engine answers${where}`,
-    remedy: told ? 'Start it, or correct DOCKER_HOST.' : 'Start Docker, or set DOCKER_HOST to where its engine listens.',
+    remedy: told
+      ? 'Start it, or correct DOCKER_HOST.'
+      : 'Start Docker, or set DOCKER_HOST to where its engine listens.',
   };
 }
 
@@ -52,7 +54,10 @@ async function tryAddress(address: string, env: NodeJS.ProcessEnv): Promise<Try 
     const { body } = await ask(target, '/version');
     const version = (JSON.parse(body) as { Version?: string }).Version ?? 'of unknown version';
     const hasImage = async (image: string): Promise<boolean> =>
-      ask(target, `/images/${encodeURIComponent(image)}/json`).then(({ status }) => status === 200, () => false);
+      ask(target, `/images/${encodeURIComponent(image)}/json`).then(
+        ({ status }) => status === 200,
+        () => false,
+      );
     return { address: shown, version, hasImage };
   } catch (error) {
     const { code, name } = error as NodeJS.ErrnoException;
@@ -68,7 +73,10 @@ function targetOf(address: string): RequestOptions {
 
 function usualAddresses(env: NodeJS.ProcessEnv): readonly string[] {
   if (process.platform === 'win32') return ['npipe:////./pipe/docker_engine'];
-  const sockets = ['/var/run/docker.sock', ...['run', 'desktop'].map((sub) => join(homedir(), '.docker', sub, 'docker.sock'))];
+  const sockets = [
+    '/var/run/docker.sock',
+    ...['run', 'desktop'].map((sub) => join(homedir(), '.docker', sub, 'docker.sock')),
+  ];
   if (env['XDG_RUNTIME_DIR']) sockets.push(join(env['XDG_RUNTIME_DIR'], 'docker.sock'));
   sockets.push(`/run/user/${userInfo().uid}/docker.sock`);
   return sockets.map((path) => `unix://${path}`);

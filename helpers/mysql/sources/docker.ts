@@ -51,7 +51,10 @@ export function dockerSource(env: NodeJS.ProcessEnv = process.env): MysqlSource 
       const engine = await askEngine(env);
       if ('why' in engine) return { serves: false, ...engine };
       const isHere = await engine.hasImage(image);
-      return { serves: true, detail: `Docker ${engine.version}, image ${image}${isHere ? '' : ', pulled on first use'}` };
+      return {
+        serves: true,
+        detail: `Docker ${engine.version}, image ${image}${isHere ? '' : ', pulled on first use'}`,
+      };
     },
     async start(onProgress) {
       // Loaded late: it takes half a second, and most sources do without it.
@@ -97,9 +100,19 @@ async function bakedImage(
   }
 
   const flags = serverFlags('linux');
-  const key = createHash('sha256').update(JSON.stringify([baseId, bakeScript, flags])).digest('hex').slice(0, 16);
+  const key = createHash('sha256')
+    .update(JSON.stringify([baseId, bakeScript, flags]))
+    .digest('hex')
+    .slice(0, 16);
   const tag = `${bakedRepository}:${key}`;
-  const isBaked = (): Promise<boolean> => engine.getImage(tag).inspect().then(() => true, () => false);
+  const isBaked = (): Promise<boolean> =>
+    engine
+      .getImage(tag)
+      .inspect()
+      .then(
+        () => true,
+        () => false,
+      );
   if (await isBaked()) return tag;
 
   const startedMs = performance.now();

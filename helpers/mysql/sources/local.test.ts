@@ -40,7 +40,11 @@ describe.skipIf(process.platform === 'win32')('programs on the PATH', () => {
 
   test.for([
     ['is too old', old, /mysqld is mysql 5\.7\.44, too old/],
-    ['does not run', 'echo "cannot open shared object" >&2; exit 127', /mysqld does not run: cannot open shared object/],
+    [
+      'does not run',
+      'echo "cannot open shared object" >&2; exit 127',
+      /mysqld does not run: cannot open shared object/,
+    ],
     ['says no version', 'echo hello', /mysqld does not run: it says "hello", which names no version/],
   ] as const)('one that %s is refused by name', async ([, line, reason], ctx) => {
     const elsewhere = await localSource({ PATH: '' }).probe();
@@ -49,13 +53,20 @@ describe.skipIf(process.platform === 'win32')('programs on the PATH', () => {
 
     const probe = await localSource({ PATH }).probe();
 
-    expect(probe).toMatchObject({ serves: false, why: expect.stringMatching(reason), remedy: expect.stringMatching(/^Install MySQL/) });
+    expect(probe).toMatchObject({
+      serves: false,
+      why: expect.stringMatching(reason),
+      remedy: expect.stringMatching(/^Install MySQL/),
+    });
   });
 });
 
 test('a server that is installed serves', async (ctx) => {
   const env = { ...process.env, KATA_MYSQL: 'debian-mariadb' };
-  const refusal = await chooseSource(env).then(() => '', (error: Error) => error.message);
+  const refusal = await chooseSource(env).then(
+    () => '',
+    (error: Error) => error.message,
+  );
   if (refusal) return ctx.skip(refusal);
   const PATH = await folderWith('mysqld', `exec ${await commandOf(env)}`);
   const local = { ...process.env, PATH: `${PATH}${delimiter}${process.env['PATH']}`, KATA_MYSQL: 'local' };

@@ -35,7 +35,13 @@ async function findPrograms(env: NodeJS.ProcessEnv): Promise<{ programs: ServerP
   for (const folder of await folders(env)) {
     for (const name of ['mysqld', 'mariadbd']) {
       const file = join(folder, process.platform === 'win32' ? `${name}.exe` : name);
-      if (!(await access(file, constants.X_OK).then(() => true, () => false))) continue;
+      if (
+        !(await access(file, constants.X_OK).then(
+          () => true,
+          () => false,
+        ))
+      )
+        continue;
       const real = await realpath(file);
       if (seen.has(real)) continue;
       seen.add(real);
@@ -67,12 +73,9 @@ async function folders(env: NodeJS.ProcessEnv): Promise<readonly string[]> {
     const homes = [...bases.map((base) => join(base, 'MySQL')), ...bases];
     return [...path, ...(await below(homes, /^(MySQL Server|MariaDB) /, 'bin'))];
   }
+  const usual = ['/usr/sbin', '/usr/local/sbin', '/usr/local/bin', '/usr/libexec', '/usr/local/mysql/bin'];
   const brew = ['/opt/homebrew/opt', '/usr/local/opt', '/home/linuxbrew/.linuxbrew/opt'];
-  return [
-    ...path,
-    ...['/usr/sbin', '/usr/local/sbin', '/usr/local/bin', '/usr/libexec', '/usr/local/mysql/bin', '/opt/mysql/bin'],
-    ...(await below(brew, /^(mysql|mariadb)(@|$)/, 'bin')),
-  ];
+  return [...path, ...usual, ...(await below(brew, /^(mysql|mariadb)(@|$)/, 'bin'))];
 }
 
 async function below(parents: readonly string[], name: RegExp, child: string): Promise<readonly string[]> {

@@ -38,7 +38,12 @@ describe('a malformed MYSQL_URL gets one sentence without its text', () => {
 });
 
 test('user and password may be percent-encoded, the port may be left out, IPv6 is in brackets', () => {
-  expect(parseMysqlUrl('mysql://a%40b:p%3Aw%2F@[::1]/ignored')).toEqual({ host: '::1', port: 3306, user: 'a@b', password: 'p:w/' });
+  expect(parseMysqlUrl('mysql://a%40b:p%3Aw%2F@[::1]/ignored')).toEqual({
+    host: '::1',
+    port: 3306,
+    user: 'a@b',
+    password: 'p:w/',
+  });
 });
 
 test('nobody listens: host, port and the refusal are named, the password is not', async () => {
@@ -56,7 +61,9 @@ test('nobody listens: host, port and the refusal are named, the password is not'
 test('something listens and never says a word: it is given up', async () => {
   const port = await listening(createServer(() => undefined));
 
-  const message = await messageOf(urlSource({ MYSQL_URL: `mysql://root:${password}@127.0.0.1:${port}` }).start(() => undefined));
+  const message = await messageOf(
+    urlSource({ MYSQL_URL: `mysql://root:${password}@127.0.0.1:${port}` }).start(() => undefined),
+  );
 
   expect(message).toContain(`127.0.0.1:${port} refuses user root: connect ETIMEDOUT`);
 });
@@ -72,7 +79,9 @@ test('a wrong password is told in the words of the server, a right one attaches 
   await attached[Symbol.asyncDispose]();
   const probe = await urlSource({ MYSQL_URL: `mysql://root:${server.password}@${at}` }).probe();
 
-  expect(refusal).toMatch(/^MysqlUnavailable: MYSQL_URL: the server at \S+ refuses user root: Access denied for user 'root'/);
+  expect(refusal).toMatch(
+    /^MysqlUnavailable: MYSQL_URL: the server at \S+ refuses user root: Access denied for user 'root'/,
+  );
   expect(refusal).not.toContain(password);
   expect(attached).toMatchObject({ source: 'url', flavour: server.flavour, version: server.version });
   expect(probe).toEqual({ serves: true, detail: `${server.flavour} ${server.version} at ${at}` });

@@ -43,7 +43,8 @@ export function parseMysqlUrl(text: string): Pick<MysqlServer, 'host' | 'port' |
     throw new MysqlUnavailable(`MYSQL_URL ${why}: write it as ${example}.`);
   };
   if (!url) return refuse('is not a URL');
-  if (!['mysql:', 'mariadb:'].includes(url.protocol)) return refuse(`starts with ${url.protocol}// instead of mysql://`);
+  if (!['mysql:', 'mariadb:'].includes(url.protocol))
+    return refuse(`starts with ${url.protocol}// instead of mysql://`);
   if (!url.hostname) return refuse('names no host');
   if (!url.username) return refuse('names no user');
   try {

@@ -1,0 +1,43 @@
+import { onTestFailed } from 'vitest';
+import { readKata } from '../catalogue/catalogue.ts';
+import { Subject, type SubjectOptions } from './subject.ts';
+import { targetFile } from './target.ts';
+
+declare module 'vitest' {
+  interface TaskMeta {
+    /** What the subjects of this test printed. */
+    printed?: string[];
+  }
+}
+
+/**
+ * For a judge: starts the kata's module in a process of its own: the candidate's file, the solution or one submission,
+ * whichever this run judges. What it prints is shown when the test that started it fails.
+ * @throws SubjectError when it does not compile, does not load, or does not do so within its limit
+ */
+export async function startSubject<Kata, Kept extends object = Record<string, never>>(
+  slug: string,
+): Promise<Subject<Kata, Kept>> {
+  const subject = takeSpare<Kata, Kept>(targetFile(slug), { needs: readKata(slug).needs });
+  onTestFailed(({ task }) => {
+    if (subject.printed) task.meta.printed = [...(task.meta.printed ?? []), subject.printed];
+  });
+  await subject.load();
+  return subject;
+}
+
+/** Processes that wait for a module, so that the next test need not wait for a process. They end with the runner. */
+const spares: Subject<unknown, Record<string, unknown>>[] = [];
+const spareCount = 2;
+
+/** A test file judges one module, so that all its processes are of one kind. */
+function takeSpare<Kata, Kept extends object>(file: string, options: SubjectOptions): Subject<Kata, Kept> {
+  const taken = spares.shift();
+  while (spares.length < spareCount) {
+    const spare = new Subject<unknown, Record<string, unknown>>(file, options);
+    spare.unref();
+    if (options.needs?.includes('mysql')) spare.warm(['mysql2/promise']).catch(() => undefined);
+    spares.push(spare);
+  }
+  return taken?.file === file && taken.alive ? (taken as unknown as Subject<Kata, Kept>) : new Subject(file, options);
+}
