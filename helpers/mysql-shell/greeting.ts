@@ -24,7 +24,7 @@ export async function greeting(
   ];
   const [first] = tables;
   if (first) lines.push('To begin with:', `  ${exampleInsert(...first)}`, '');
-  lines.push('There are two sessions: \\2 goes to the second, \\1 back. \\help tells more, \\q leaves.');
+  lines.push('Two sessions: \\2 goes to the second, \\1 back. \\help tells more, \\q leaves.');
   return lines.join('\n');
 }
 

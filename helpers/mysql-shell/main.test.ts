@@ -240,7 +240,7 @@ test('a killed session says so and connects again', async () => {
   expect(stdout.split('\n')).toEqual([
     '2> KILL CONNECTION_ID();',
     expect.stringMatching(/^ERROR (1317|1927): /),
-    'session 2 has lost its connection and any open transaction; its next statement reconnects',
+    'session 2 lost its connection and transaction; its next statement reconnects',
     '2> SELECT 2 AS two\\G',
     '--- row 1 ---',
     'two: 2',
@@ -264,7 +264,7 @@ test('a statement on its way when its session is killed is an error, and the scr
     'OK, TIME',
     "session 2 is answered after its wait: DO GET_LOCK('n', 40)",
     expect.stringMatching(/^ERROR/),
-    'session 2 has lost its connection and any open transaction; its next statement reconnects',
+    'session 2 lost its connection and transaction; its next statement reconnects',
     '2> SELECT 2;',
   ]);
   expect(code).toBe(1);

@@ -31,15 +31,17 @@ const looksInARow = 2;
 /** After so long a person gets the prompt back, whatever the statement does. */
 const promptBackMs = 2_000;
 
-const help = `Statements end with ; and may go over several lines. \\G instead of ; shows one column a line.
+const help = `Statements end with ; and may go over several lines. \\G instead of ; shows one
+column a line. DELIMITER // lets a trigger hold a ;.
   \\1  \\2          go to session 1, go to session 2
   \\2 SELECT 1;    run a statement there and stay here
   \\sessions       what each session does, and whether it has a transaction open
-  \\cancel         stop what this session runs or waits for (\\cancel 2: session 2)
+  \\cancel         stop what this session runs (\\cancel 2: what session 2 runs)
   \\help           this text
-  \\q              leave: also exit, Ctrl-D, and Ctrl-C on an empty line
-Ctrl-C drops a half-typed statement. Arrow keys bring back earlier ones. DELIMITER // lets a trigger hold a ;.
-To see a lock wait: START TRANSACTION; and an UPDATE here, then "\\2" and the same UPDATE, then COMMIT; here.`;
+  \\q              leave; also exit, Ctrl-D, and Ctrl-C on an empty line
+Ctrl-C drops a half-typed statement. Arrow keys bring back earlier ones.
+To see a lock wait: START TRANSACTION; and an UPDATE here, then \\2 and the same
+UPDATE, then \\1 and COMMIT;`;
 
 /** Two sessions side by side on one database, told what to do by what is typed. */
 export class Shell implements AsyncDisposable {
@@ -217,7 +219,7 @@ export class Shell implements AsyncDisposable {
 
   #tellLost({ number }: Session): void {
     if (!this.#isLeaving)
-      this.#say(`session ${number} has lost its connection and any open transaction; its next statement reconnects`);
+      this.#say(`session ${number} lost its connection and transaction; its next statement reconnects`);
   }
 
   async #reconnect(session: Session): Promise<void> {

@@ -63,6 +63,14 @@ interface Link {
     | undefined;
 }
 
+/** The proxies of this process that are open. */
+const openProxies = new Set<MysqlProxy>();
+
+/** The server's ids of all connections through this process's proxies that wait for an answer. */
+export function pendingThreads(): number[] {
+  return [...openProxies].flatMap((proxy) => proxy.pending.commands.map(({ threadId }) => threadId));
+}
+
 /**
  * Stands between one process and the server, reads along, and can withhold the answer to a chosen command. It changes
  * nothing of what passes, except that it takes TLS and compression out of the server's offer.
@@ -98,6 +106,7 @@ export class MysqlProxy implements AsyncDisposable {
       proxy.#accept(client, connect({ host: to.host, port: to.port, noDelay: true })),
     );
     await new Promise<void>((resolve, reject) => listener.once('error', reject).listen(0, '127.0.0.1', resolve));
+    openProxies.add(proxy);
     return proxy;
   }
 
@@ -142,6 +151,7 @@ export class MysqlProxy implements AsyncDisposable {
 
   /** Ends all connections at once and stops listening. Never throws. */
   async [Symbol.asyncDispose](): Promise<void> {
+    openProxies.delete(this);
     for (const { client, server } of this.#links) {
       client.destroy();
       server.destroy();

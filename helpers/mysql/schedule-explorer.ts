@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Connection } from 'mysql2/promise';
 import { waitingThreads } from './lock-waits.ts';
-import type { MysqlProxy } from './proxy.ts';
+import { type MysqlProxy, pendingThreads } from './proxy.ts';
 import { Timeline } from './timeline.ts';
 
 /** A process, seen from outside: what it says to the server, and whether its event loop still turns. */
@@ -101,7 +101,7 @@ export async function standstillOf(
     if (done) return 'done';
     const { commands, connecting } = proxy.pending;
     const asked = commands.map(({ threadId }) => threadId);
-    const waiting = asked.length > 0 ? await waitingThreads(admin, asked) : new Set<number>();
+    const waiting = asked.length > 0 ? await waitingThreads(admin, asked, pendingThreads()) : new Set<number>();
     const standing = proxy.activity === activity && !connecting && asked.every((threadId) => waiting.has(threadId));
     seen = standing ? seen + 1 : 0;
     if (seen === 2) return asked.length === 0 ? 'idle' : 'waiting for a lock';

@@ -108,10 +108,7 @@ function topFrame(stack) {
 function tell(error) {
   if (error instanceof Error) {
     const { name, message, stack = '', code } = /** @type {Error & { code?: string | number }} */ (error);
-    const cause =
-      error.cause === undefined
-        ? ''
-        : `\n[cause] ${error.cause instanceof Error ? error.cause.stack : String(error.cause)}`;
+    const cause = error.cause === undefined ? '' : `\n[cause] ${tell(error.cause).stack || tell(error.cause).message}`;
     return {
       name: String(name),
       message: String(message),

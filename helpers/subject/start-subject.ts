@@ -1,6 +1,6 @@
-import { onTestFailed } from 'vitest';
+import { TestRunner, onTestFailed } from 'vitest';
 import { readKata } from '../catalogue/catalogue.ts';
-import { Subject, type SubjectOptions } from './subject.ts';
+import { Subject } from './subject.ts';
 import { targetFile } from './target.ts';
 
 declare module 'vitest' {
@@ -18,10 +18,12 @@ declare module 'vitest' {
 export async function startSubject<Kata, Kept extends object = Record<string, never>>(
   slug: string,
 ): Promise<Subject<Kata, Kept>> {
-  const subject = takeSpare<Kata, Kept>(targetFile(slug), { needs: readKata(slug).needs });
-  onTestFailed(({ task }) => {
-    if (subject.printed) task.meta.printed = [...(task.meta.printed ?? []), subject.printed];
-  });
+  const subject = takeSpare<Kata, Kept>(slug);
+  if (TestRunner.getCurrentTest()) {
+    onTestFailed(({ task }) => {
+      if (subject.printed) task.meta.printed = [...(task.meta.printed ?? []), subject.printed];
+    });
+  }
   await subject.load();
   return subject;
 }
@@ -30,14 +32,20 @@ export async function startSubject<Kata, Kept extends object = Record<string, ne
 const spares: Subject<unknown, Record<string, unknown>>[] = [];
 const spareCount = 2;
 
-/** A test file judges one module, so that all its processes are of one kind. */
-function takeSpare<Kata, Kept extends object>(file: string, options: SubjectOptions): Subject<Kata, Kept> {
-  const taken = spares.shift();
+/** Starts processes ahead of the tests that will need them. A test file judges one module, so they are of one kind. */
+export function prepareSubjects(slug: string): void {
+  const options = { needs: readKata(slug).needs };
   while (spares.length < spareCount) {
-    const spare = new Subject<unknown, Record<string, unknown>>(file, options);
+    const spare = new Subject<unknown, Record<string, unknown>>(targetFile(slug), options);
     spare.unref();
-    if (options.needs?.includes('mysql')) spare.warm(['mysql2/promise']).catch(() => undefined);
+    if (options.needs.includes('mysql')) spare.warm(['mysql2/promise']).catch(() => undefined);
     spares.push(spare);
   }
-  return taken?.file === file && taken.alive ? (taken as unknown as Subject<Kata, Kept>) : new Subject(file, options);
+}
+
+function takeSpare<Kata, Kept extends object>(slug: string): Subject<Kata, Kept> {
+  const taken = spares.shift();
+  prepareSubjects(slug);
+  if (taken?.file === targetFile(slug) && taken.alive) return taken as unknown as Subject<Kata, Kept>;
+  return new Subject(targetFile(slug), { needs: readKata(slug).needs });
 }

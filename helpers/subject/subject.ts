@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Need } from '../catalogue/catalogue.ts';
@@ -274,7 +275,7 @@ export async function startModule<Kata, Kept extends object = Record<string, nev
 }
 
 function nodeFlags(file: string, needs: readonly Need[]): string[] {
-  const folders = [join(repositoryRoot, 'node_modules'), file, hostFile, plainFile];
+  const folders = [realpathSync(join(repositoryRoot, 'node_modules')), file, hostFile, plainFile];
   const allows = new Set(needs.map((need) => (need === 'mysql' ? 'net' : need)));
   return [
     '--enable-source-maps',

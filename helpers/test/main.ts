@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { startVitest } from 'vitest/node';
 import { chooseKatas, readKata } from '../catalogue/catalogue.ts';
 import { runCommand } from '../command/run-command.ts';
 import { parseArguments } from '../command/parse-arguments.ts';
@@ -23,9 +22,14 @@ await runCommand(async () => {
   if (options.solution) process.env.KATA_TARGET = 'solutions';
 
   const needsMysql = slugs.some((slug) => readKata(slug).needs.includes('mysql'));
-  const server = needsMysql
-    ? await startServer({ onProgress: (line) => process.stderr.write(`${line}\n`) })
-    : undefined;
+  const startedAt = performance.now();
+  const starting = needsMysql ? startServer({ onProgress: (line) => process.stderr.write(`${line}\n`) }) : undefined;
+  const [{ startVitest }, server] = await Promise.all([import('vitest/node'), starting]);
+  if (server) {
+    const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+    const flavour = server.flavour === 'mysql' ? 'MySQL' : 'MariaDB';
+    process.stdout.write(`${flavour} ${server.version} from ${server.source}, ready in ${seconds} s\n`);
+  }
   const vitest = await startVitest(
     'test',
     slugs.map((slug) => join(repositoryRoot, 'tests', slug, `${slug}.test.ts`)),

@@ -1,9 +1,9 @@
 import type { RowDataPacket } from 'mysql2/promise';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { waitingThreads } from '../../helpers/mysql/lock-waits.ts';
 import { type Session, explore } from '../../helpers/mysql/schedule-explorer.ts';
 import { useTestDatabase } from '../../helpers/mysql/use-test-database.ts';
-import { startSubject } from '../../helpers/subject/start-subject.ts';
+import { prepareSubjects, startSubject } from '../../helpers/subject/start-subject.ts';
 import type { Subject } from '../../helpers/subject/subject.ts';
 import { settles, until } from '../../helpers/wait/until.ts';
 import type * as Kata from '../../katas/race-condition/race-condition.ts';
@@ -15,9 +15,14 @@ const connectionLimit = 3;
 /** Lock wait timeout, deadlock, and what NOWAIT meets. */
 const lockErrors = [1205, 1213, 3572];
 
+prepareSubjects('race-condition');
 const database = await useTestDatabase('race-condition');
 const { admin } = database;
-await admin.query(`INSERT INTO counters VALUES ('a', ${start}), ('b', ${start})`);
+/** A second database, for what takes its time and must not be in the way of the rest. */
+const aside = await useTestDatabase('race-condition');
+for (const { admin: each } of [database, aside]) {
+  await each.query(`INSERT INTO counters VALUES ('a', ${start}), ('b', ${start})`);
+}
 
 describe('core', () => {
   test('No increment is lost when five calls run at once in one process.', async () => {
@@ -38,7 +43,8 @@ describe('core', () => {
 
 describe('robust', () => {
   test('Nothing is lost and no value given twice between two processes, whatever statement the other one is at.', async () => {
-    const [a, b] = await Promise.all([open('A'), open('B')]);
+    await using both = await openBoth();
+    const { a, b } = both;
 
     const schedules = explore({
       first: { ...a, call: () => increment(a, 'a') },
@@ -59,7 +65,8 @@ describe('robust', () => {
 
   test('A statement that fails leaves no lock and no connection behind.', async () => {
     onTestFinished(allowWrites);
-    const [a, b] = await Promise.all([open('A'), open('B')]);
+    await using both = await openBoth();
+    const { a, b } = both;
 
     await refuseWrites('disk full');
     const failed = [];
@@ -79,7 +86,7 @@ describe('robust', () => {
   });
 
   test('An unknown id is refused with an error that names it, and no counter is made.', async () => {
-    const a = await open('A');
+    await using a = await open('A');
 
     const refused = [];
     for (let call = 0; call <= connectionLimit; call++) refused.push(await increment(a, 'no-such-counter'));
@@ -94,7 +101,7 @@ describe('robust', () => {
   });
 
   test('close() leaves no connection open.', async () => {
-    const a = await open('A');
+    await using a = await open('A');
 
     await incrementAtOnce(a, 'a', 4);
     const before = a.proxy.threadIds.length;
@@ -109,7 +116,8 @@ describe('robust', () => {
 
 describe('stretch', () => {
   test('An increment never waits for one of another id.', async () => {
-    const [a, b] = await Promise.all([open('A'), open('B')]);
+    await using both = await openBoth();
+    const { a, b } = both;
 
     for (const other of [b, a]) {
       const schedules = explore({
@@ -129,19 +137,14 @@ describe('stretch', () => {
   });
 
   test('A deadlock or a lock wait timeout is tried again and never surfaces.', async () => {
-    await prepareDeadlock();
-    const a = await open('A', 'SET SESSION innodb_lock_wait_timeout = 1');
-    const rival = await database.connect();
-    onTestFinished(() => rival.destroy());
-
-    await rival.query("START TRANSACTION; SELECT value FROM counters WHERE id = 'a' FOR UPDATE");
-    const timedOut = await incrementUntilRefused(a, () => rival.query('ROLLBACK'));
     expect(
-      timedOut,
+      await lockWaitTimeout(),
       `another session held the row until this call's lock wait timeout, then let go; the call, from ${start}`,
     ).toEqual({ value: start + 1 });
 
-    await reset();
+    await prepareDeadlock();
+    await using a = await open('A');
+    await using rival = await database.connect();
     // InnoDB ends the lighter of two transactions in a deadlock: the rival writes enough to be the heavier one.
     await rival.query('START TRANSACTION; INSERT INTO ballast SELECT n FROM gravel');
     await rival.query(`SELECT value FROM counters FORCE INDEX (by_value) WHERE value > ${start} FOR UPDATE`);
@@ -155,7 +158,7 @@ describe('stretch', () => {
   });
 
   test('When its connection is killed, a call fails or counts exactly once, and the next call works.', async () => {
-    const a = await open('A');
+    await using a = await open('A');
 
     for (let step = 1; step <= 12; step++) {
       await reset();
@@ -185,7 +188,7 @@ describe('stretch', () => {
 /** How a call went. */
 type Outcome = { readonly value: number } | { readonly error: string };
 
-interface Party extends Session {
+interface Party extends Session, AsyncDisposable {
   readonly subject: Subject<typeof Kata, { counter: Kata.Counter }>;
 }
 
@@ -198,7 +201,7 @@ interface FiveCalls {
 
 /** Five calls at once in one process, under every schedule; both core promises are about them. */
 const fiveCallsAtOnce = once(async (): Promise<FiveCalls[]> => {
-  const a = await open('A');
+  await using a = await open('A');
   const seen: FiveCalls[] = [];
   for await (const { step, first, others, timeline } of explore({
     first: { ...a, call: () => increment(a, 'a') },
@@ -211,30 +214,60 @@ const fiveCallsAtOnce = once(async (): Promise<FiveCalls[]> => {
   return seen;
 });
 
+/** A call whose row is locked until the server ends its wait: a second at least, so it is begun before the first test. */
+const lockWaitTimeout = once(async (): Promise<Outcome> => {
+  await using a = await open('A', aside, 'SET SESSION innodb_lock_wait_timeout = 1');
+  await using rival = await aside.connect();
+  await rival.query("START TRANSACTION; SELECT value FROM counters WHERE id = 'a' FOR UPDATE");
+  return await incrementUntilRefused(a, () => rival.query('ROLLBACK'));
+});
+
+beforeAll(() => {
+  // Not awaited: the promise about it is the one that waits.
+  lockWaitTimeout().catch(() => undefined);
+});
+
 function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined;
   return () => (made ??= make());
 }
 
-async function open(name: string, greeting?: string): Promise<Party> {
-  const proxy = await database.proxy(name, greeting);
-  onTestFinished(() => proxy[Symbol.asyncDispose]());
+async function open(name: string, where = database, greeting?: string): Promise<Party> {
+  const proxy = await where.proxy(name, greeting);
   const subject = await startSubject<typeof Kata, { counter: Kata.Counter }>('race-condition');
-  onTestFinished(() => subject[Symbol.asyncDispose]());
   await subject.evaluate(
     (kata, account, kept) => {
       kept.counter = kata.createCounter(account);
     },
-    database.accountOptions(proxy, connectionLimit),
+    where.accountOptions(proxy, connectionLimit),
   );
+  const party = {
+    proxy,
+    subject,
+    async [Symbol.asyncDispose]() {
+      await subject[Symbol.asyncDispose]();
+      await proxy[Symbol.asyncDispose]();
+    },
+  };
   // Its first connection is open before anything is counted.
-  await increment({ proxy, subject }, 'b');
+  await increment(party, 'b');
   await reset();
-  return { proxy, subject };
+  return party;
+}
+
+async function openBoth(): Promise<AsyncDisposable & { readonly a: Party; readonly b: Party }> {
+  const [a, b] = await Promise.all([open('A'), open('B')]);
+  return {
+    a,
+    b,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([a, b].map((party) => party[Symbol.asyncDispose]()));
+    },
+  };
 }
 
 /** Calls at once from one process; how each of them went. */
-function incrementAtOnce({ subject }: Party, id: string, calls: number): Promise<Outcome[]> {
+function incrementAtOnce({ subject }: Pick<Party, 'subject'>, id: string, calls: number): Promise<Outcome[]> {
   return subject.evaluate(
     async (_kata, args, { counter }) => {
       const all = Array.from({ length: args.calls }, async () => counter.increment(args.id));
@@ -247,7 +280,7 @@ function incrementAtOnce({ subject }: Party, id: string, calls: number): Promise
   );
 }
 
-async function increment(party: Party, id: string): Promise<Outcome> {
+async function increment(party: Pick<Party, 'subject'>, id: string): Promise<Outcome> {
   const [outcome] = await incrementAtOnce(party, id, 1);
   return outcome!;
 }
