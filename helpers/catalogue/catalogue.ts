@@ -35,8 +35,8 @@ export interface Kata {
 }
 
 /** The slugs of all katas, in alphabetical order. */
-export function kataSlugs(): string[] {
-  return readdirSync(join(repositoryRoot, 'katas'), { withFileTypes: true })
+export function kataSlugs(root = repositoryRoot): string[] {
+  return readdirSync(join(root, 'katas'), { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map((entry) => entry.name)
     .sort();
@@ -46,8 +46,8 @@ export function kataSlugs(): string[] {
  * Resolves what a user typed to slugs; nothing typed is all of them.
  * @throws UserError that names the nearest kata when one is unknown
  */
-export function chooseKatas(typed: readonly string[]): string[] {
-  const slugs = kataSlugs();
+export function chooseKatas(typed: readonly string[], root = repositoryRoot): string[] {
+  const slugs = kataSlugs(root);
   for (const name of typed) {
     if (!slugs.includes(name)) {
       throw new UserError(
@@ -62,15 +62,15 @@ export function chooseKatas(typed: readonly string[]): string[] {
  * Reads a kata's README: its front matter, and the numbered promises below the headings core, robust and stretch.
  * @throws UserError that names the file and the fault
  */
-export function readKata(slug: string): Kata {
-  const file = join(repositoryRoot, 'katas', slug, 'README.md');
+export function readKata(slug: string, root = repositoryRoot): Kata {
+  const file = join(root, 'katas', slug, 'README.md');
   const shown = `katas/${slug}/README.md`;
   if (!existsSync(file)) throw new UserError(`${shown} is missing; a kata is described there.`);
   const [, frontMatter, body] = /^---\r?\n(.*?)\r?\n---\r?\n(.*)$/s.exec(readFileSync(file, 'utf8')) ?? [];
   if (frontMatter === undefined || body === undefined)
     throw new UserError(`${shown} does not begin with front matter between two lines of ---.`);
 
-  const fields = parseYaml(frontMatter) as Record<string, unknown>;
+  const fields = readFields(frontMatter, shown);
   const field = <T>(name: string, valid: (value: unknown) => boolean): T => {
     if (!valid(fields[name]))
       throw new UserError(
@@ -95,6 +95,14 @@ export function readKata(slug: string): Kata {
     ),
     promises,
   };
+}
+
+function readFields(frontMatter: string, shown: string): Record<string, unknown> {
+  try {
+    return parseYaml(frontMatter) as Record<string, unknown>;
+  } catch (error) {
+    throw new UserError(`${shown}: front matter cannot be read, ${(error as Error).message.split('\n')[0]}`);
+  }
 }
 
 function readPromises(body: string): KataPromise[] {

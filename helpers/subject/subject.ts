@@ -275,7 +275,9 @@ export async function startModule<Kata, Kept extends object = Record<string, nev
 }
 
 function nodeFlags(file: string, needs: readonly Need[]): string[] {
-  const folders = [realpathSync(join(repositoryRoot, 'node_modules')), file, hostFile, plainFile];
+  // Both names of the packages' folder, should it be a link.
+  const packages = join(repositoryRoot, 'node_modules');
+  const folders = [packages, realpathSync(packages), file, hostFile, plainFile];
   const allows = new Set(needs.map((need) => (need === 'mysql' ? 'net' : need)));
   return [
     '--enable-source-maps',

@@ -33,7 +33,7 @@ await runCommand(async () => {
     .addHelpText('after', '\nExit code: 0 all as claimed, 1 something is not, 2 the run could not begin.');
   const { args, options } = parseArguments<Options>(command);
   const names = args.filter((name) => name !== 'helpers');
-  const katas = args.length > 0 && names.length === 0 ? [] : chooseKatas(names).map(readKata);
+  const katas = args.length > 0 && names.length === 0 ? [] : chooseKatas(names).map((slug) => readKata(slug));
   const lists = katas.map((kata) => ({ kata, submissions: submissionsOf(kata) }));
 
   const total = { passed: 0, failed: 0, skipped: 0 };

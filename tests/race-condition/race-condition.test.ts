@@ -251,7 +251,7 @@ async function open(name: string, where = database, greeting?: string): Promise<
   };
   // Its first connection is open before anything is counted.
   await increment(party, 'b');
-  await reset();
+  await reset(where);
   return party;
 }
 
@@ -312,8 +312,8 @@ function refusals(calls: readonly Outcome[]): string {
   return errors.length === 0 ? '' : `; ${errors.length} failed: ${errors[0]}`;
 }
 
-async function reset(): Promise<void> {
-  await admin.query('UPDATE counters SET value = ?', [start]);
+async function reset(where = database): Promise<void> {
+  await where.admin.query('UPDATE counters SET value = ?', [start]);
 }
 
 async function valueOf(id: string): Promise<number | undefined> {
