@@ -105,7 +105,7 @@ test.each([
   [
     'has front matter that is no YAML',
     (text: string) => text.replace(/^level: .*/m, 'level: ["'),
-    'katas/race-condition/README.md cannot be read: ',
+    'katas/race-condition/README.md: front matter cannot be read, ',
   ],
 ])('a README that %s is told in one sentence, with exit code 1', async (_fault, broken, sentence) => {
   const root = await copyOfRepository();

@@ -3,7 +3,6 @@ import { realpath, statfs } from 'node:fs/promises';
 import { availableParallelism, freemem } from 'node:os';
 import { dirname, join, sep } from 'node:path';
 import { kataSlugs, readKata } from '../catalogue/catalogue.ts';
-import { UserError } from '../command/user-error.ts';
 import { cacheFolder, cacheSizeBytes } from '../mysql/cache-folder.ts';
 import { MysqlUnavailable, type Probe, type SourceName } from '../mysql/source.ts';
 import { chooseSource, probeAll } from '../mysql/start-server.ts';
@@ -103,12 +102,8 @@ function inspectKata(slug: string, node: NodeReport, mysql: MysqlReport): KataRe
     ];
     for (const file of files) if (!existsSync(join(repositoryRoot, file))) why.push(`${file} is missing.`);
   } catch (error) {
-    // A fault in the front matter's own language is told by the parser, in several lines.
-    why.push(
-      error instanceof UserError
-        ? error.message
-        : `katas/${slug}/README.md cannot be read: ${(error as Error).message.split('\n')[0]}`,
-    );
+    // One broken kata must not hide what there is to say of the others.
+    why.push((error as Error).message);
   }
   if (!node.isSupported) why.push(`It needs Node ${supportedNodes.join(' or ')}.`);
   return { slug, canRun: why.length === 0, why };

@@ -1,103 +1,183 @@
-import { cp, mkdtemp, readFile, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { runHouseCommand } from '../command/run-house-command.ts';
 import { repositoryRoot } from '../subject/target.ts';
 
-// `npm run verify` in a copy of the house, where one thing at a time is made wrong. Few submissions, so that it is quick.
+// `npm run verify` in a house of one small kata, "addition", in which one thing at a time is made wrong.
 
-const copy = await realpath(await mkdtemp(join(tmpdir(), 'kata-verify-')));
-afterAll(() => rm(copy, { recursive: true, force: true }));
-const submissions = join(copy, 'tests/race-condition/submissions');
-const naive = join(submissions, 'rejected/naive.ts');
-const readme = join(copy, 'katas/race-condition/README.md');
-const kept = ['accepted/batched.ts', 'accepted/for-update.ts', 'accepted/compare-and-swap.ts', 'rejected/naive.ts'];
+const house = await realpath(await mkdtemp(join(tmpdir(), 'kata-verify-')));
+afterAll(() => rm(house, { recursive: true, force: true }));
+
+const readme = `---
+title: Addition
+track: Arithmetic
+level: junior
+minutes: 5
+needs: []
+starterBreaks: [1]
+---
+
+# Addition
+
+## Promises
+
+### core
+
+1. It adds.
+
+### robust
+
+2. It takes any order.
+`;
+const judge = `import { describe, expect, onTestFinished, test } from 'vitest';
+import { startSubject } from '../../helpers/subject/start-subject.ts';
+
+describe('core', () => {
+  test('It adds.', async () => {
+    expect(await sum(2, 3), 'the sum of 2 and 3').toBe(5);
+  });
+});
+
+describe('robust', () => {
+  test('It takes any order.', async () => {
+    expect(await sum(3, 2), 'the sum of 3 and 2').toBe(await sum(2, 3));
+  });
+});
+
+async function sum(a, b) {
+  const subject = await startSubject('addition');
+  onTestFinished(() => subject[Symbol.asyncDispose]());
+  return await subject.evaluate((kata, args) => kata.add(...args), [a, b]);
+}
+`;
+const right = 'export const add = (a: number, b: number) => a + b;\n';
+const concatenates =
+  '/*\nbreaks: [1, 2]\nwhy: It joins the digits: 2 and 3 are 23.\nask: What is 2 and 3?\n*/\nexport const add = (a: number, b: number) => Number(`${a}${b}`);\n';
+const starter = 'export const add = (a: number, b: number) => a * b;\n';
 
 beforeEach(async () => {
-  await rm(copy, { recursive: true, force: true });
-  for (const name of [
-    'katas',
-    'solutions',
-    'tests',
-    'helpers',
-    'package.json',
-    'package-lock.json',
-    'vitest.config.ts',
-    'tsconfig.json',
-  ]) {
-    await cp(join(repositoryRoot, name), join(copy, name), { recursive: true });
+  await rm(house, { recursive: true, force: true });
+  await mkdir(house);
+  for (const name of ['helpers', 'package.json', 'package-lock.json', 'vitest.config.ts', 'tsconfig.json']) {
+    await cp(join(repositoryRoot, name), join(house, name), { recursive: true });
   }
-  await symlink(join(repositoryRoot, 'node_modules'), join(copy, 'node_modules'));
-  for (const kind of ['accepted', 'rejected']) {
-    for (const name of await readdir(join(submissions, kind))) {
-      if (!kept.includes(`${kind}/${name}`)) await rm(join(submissions, kind, name));
-    }
-  }
+  await symlink(join(repositoryRoot, 'node_modules'), join(house, 'node_modules'), 'junction');
+  await put('katas/addition/README.md', readme);
+  await put('katas/addition/addition.ts', starter);
+  await put('solutions/addition/addition.ts', right);
+  await put('solutions/addition/NOTES.md', '# Notes\n');
+  await put('tests/addition/addition.test.ts', judge);
+  for (const name of ['one', 'two', 'three']) await put(`tests/addition/submissions/accepted/${name}.ts`, right);
+  for (const name of ['a', 'b', 'c', 'd', 'e', 'f'])
+    await put(`tests/addition/submissions/rejected/${name}.ts`, concatenates);
 });
 
 describe('what it finds', () => {
-  test('a wrong claim, too few submissions, a promise that nobody has seen broken, other words: each is told, exit code 1', async () => {
-    await rewrite(naive, 'breaks: [1, 2, 3, 8]', 'breaks: [1, 2, 4, 8]');
-    await rewrite(readme, 'close() leaves no connection open.', 'close() leaves nothing open.');
-    await rm(join(copy, 'solutions/race-condition/NOTES.md'));
+  test('a house in order, over several rounds and under load: exit code 0', async () => {
+    const { code, stdout } = await verify('addition', '--repeat', '2', '--load');
 
-    const { code, stdout } = await verify();
-
-    expect(code).toBe(1);
-    expect(stdout).toMatch(/^rejected\/naive +✗ ✗ {3}! ! · · {2}· ✗ · .*NOT AS CLAIMED$/m);
-    expect(stdout).toMatch(
-      /naive\.ts is not judged as it claims:\n +promise 3 was to hold, and broke \(round 1 of 1\)\n.*process A stopped/,
-    );
-    expect(stdout).toContain('promise 4 was to break, and held');
-    expect(stdout).toContain('race-condition has 1 rejected submissions; it needs 6.');
-    expect(stdout).toContain('No rejected submission of race-condition breaks promise 5');
-    expect(stdout).toContain(
-      'Promise 6 of race-condition: the README says robust: "close() leaves nothing open.", the judge robust: "close() leaves no connection open."',
-    );
-    expect(stdout).toContain('solutions/race-condition/NOTES.md is missing.');
-    expect(stdout).toMatch(/\n5 passed, 2 failed\n$/);
+    expect(stdout).toContain('22 runs of 11 submissions, beside busy loops.');
+    expect(stdout).toMatch(/^starter +✗ +· +2 runs/m);
+    expect(stdout).toMatch(/^rejected\/a +✗ +✗ +2 runs/m);
+    expect(stdout).toMatch(/\n12 passed, 0 failed\n$/);
+    expect(code).toBe(0);
   });
 
-  test('a judge that a right answer fails, a starter that is green, and a skipped test', async () => {
-    await cp(
-      join(copy, 'solutions/race-condition/race-condition.ts'),
-      join(copy, 'katas/race-condition/race-condition.ts'),
-    );
-    await rewrite(join(copy, 'tests/race-condition/race-condition.test.ts'), "test('close()", "test.skip('close()");
-    await cp(naive, join(submissions, 'accepted/naive.ts'));
+  test('a wrong claim, and a right answer that is refused, with what was seen', async () => {
+    await put('tests/addition/submissions/rejected/a.ts', concatenates.replace('[1, 2]', '[2]'));
+    await put('tests/addition/submissions/accepted/one.ts', starter);
 
     const { code, stdout } = await verify();
 
+    expect(stdout).toMatch(/^rejected\/a +! +✗ .*NOT AS CLAIMED$/m);
+    expect(stdout).toMatch(
+      /rejected\/a\.ts is not judged as it claims:\n +promise 1 was to hold, and broke \(round 1 of 1\)\n +the sum of 2 and 3: expected 23 to be 5\n/,
+    );
+    expect(stdout).toMatch(/^accepted\/one +! +· .*NOT AS CLAIMED$/m);
+    expect(stdout).toMatch(/\n10 passed, 2 failed\n$/);
     expect(code).toBe(1);
-    expect(stdout).toMatch(/^starter .*NOT AS CLAIMED$/m);
-    expect(stdout).toMatch(/^accepted\/naive .*NOT AS CLAIMED$/m);
-    expect(stdout).toMatch(/^solution .*!.*NOT AS CLAIMED$/m);
+  });
+
+  test('a starter that is green, a solution that is red, a wrong answer that passes', async () => {
+    await put('katas/addition/addition.ts', right);
+    await put('solutions/addition/addition.ts', 'export const add = () => { throw new Error("later"); };\n');
+    await put('tests/addition/submissions/rejected/f.ts', concatenates.replace(/export[^]*/, right));
+
+    const { code, stdout } = await verify();
+
+    for (const name of ['starter', 'solution', 'rejected/f'])
+      expect(stdout).toMatch(new RegExp(`^${name} .*NOT AS CLAIMED$`, 'm'));
+    expect(stdout).toContain('promise 1 was to break, and held');
+    expect(stdout).toMatch(/solutions\/addition\/addition\.ts threw while answering a call: Error: later/);
+    expect(stdout).toMatch(/\n9 passed, 3 failed\n$/);
+    expect(code).toBe(1);
+  });
+
+  test('a test that is skipped or missing, and words that are not the README’s', async () => {
+    await put(
+      'tests/addition/addition.test.ts',
+      judge.replace("test('It takes any order.'", "test.skip('It takes all orders.'"),
+    );
+
+    const { code, stdout } = await verify();
+
     expect(stdout).toContain('the test was skipped');
+    expect(stdout).toContain(
+      'Promise 2 of addition: the README says robust: "It takes any order.", the judge robust: "It takes all orders."',
+    );
+    expect(code).toBe(1);
+
+    await put('tests/addition/addition.test.ts', judge.replace(/describe\('robust'[^]*?\n\}\);\n/, ''));
+    expect((await verify()).stdout).toContain(
+      'Promise 2 of addition: the README says robust: "It takes any order.", the judge nothing.',
+    );
+  });
+
+  test('too few submissions, a promise whose test nobody has seen fail, missing notes', async () => {
+    for (const name of ['a', 'b', 'c', 'd', 'e', 'f']) {
+      await put(
+        `tests/addition/submissions/rejected/${name}.ts`,
+        concatenates.replace('[1, 2]', '[1]').replace('`${a}${b}`', 'a * b'),
+      );
+    }
+    await rm(join(house, 'tests/addition/submissions/rejected/f.ts'));
+    await rm(join(house, 'tests/addition/submissions/accepted/two.ts'));
+    await rm(join(house, 'solutions/addition/NOTES.md'));
+
+    const { code, stdout } = await verify();
+
+    expect(stdout).toContain('addition has 2 accepted submissions; it needs 3.');
+    expect(stdout).toContain('addition has 5 rejected submissions; it needs 6.');
+    expect(stdout).toContain('No rejected submission of addition breaks promise 2, "It takes any order."');
+    expect(stdout).toContain('solutions/addition/NOTES.md is missing.');
+    expect(stdout).toMatch(/\n9 passed, 1 failed\n$/);
+    expect(code).toBe(1);
   });
 });
 
 describe('bad input is one sentence and exit code 2', () => {
   test.for<[fault: string, text: string, sentence: string]>([
-    ['no header', 'export const createCounter = 1;\n', 'has no header'],
-    ['a promise that there is not', '/*\nbreaks: [12]\nwhy: x\nask: y\n*/\n', 'says "breaks: [12]"'],
-    ['no list', '/*\nbreaks: some\nwhy: x\nask: y\n*/\n', 'says "breaks: some"'],
-    ['no question', '/*\nbreaks: [1]\nwhy: x\n*/\n', 'lacks "why" or "ask"'],
+    ['no header', right, 'has no header'],
+    ['a promise that there is not', concatenates.replace('[1, 2]', '[12]'), 'says "breaks: [12]"'],
+    ['no list of promises', concatenates.replace('[1, 2]', 'some'), 'says "breaks: some"'],
+    ['no question', concatenates.replace('ask:', 'asks'), 'lacks "why" or "ask"'],
   ])('a rejected submission with %s', async ([, text, sentence]) => {
-    await writeFile(naive, text);
+    await put('tests/addition/submissions/rejected/a.ts', text);
 
-    const { code, stderr } = await verify();
+    const { code, stdout, stderr } = await verify();
 
-    expect(code).toBe(2);
-    expect(stderr).toMatch(/^tests\/race-condition\/submissions\/rejected\/naive\.ts /);
+    expect(stderr).toMatch(/^tests\/addition\/submissions\/rejected\/a\.ts /);
     expect(stderr).toContain(sentence);
     expect(stderr.trim().split('\n')).toHaveLength(1);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
   });
 
   test('an unknown kata, and a repeat that is no number', async () => {
-    expect(await verify('race')).toMatchObject({
+    expect(await verify('additon')).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('Did you mean race-condition?'),
+      stderr: expect.stringContaining('Did you mean addition?'),
     });
     expect(await verify('--repeat', 'often')).toMatchObject({
       code: 2,
@@ -107,48 +187,25 @@ describe('bad input is one sentence and exit code 2', () => {
 });
 
 test('what has passed and has not changed is not run again, unless --fresh asks for it', async () => {
-  const text = await readFile(naive, 'utf8');
-  for (let number = 2; number <= 6; number++) {
-    await writeFile(
-      join(submissions, `rejected/naive-${number}.ts`),
-      text.replace('breaks: [1, 2, 3, 8]', 'breaks: [1, 2, 3, 8]'),
-    );
-  }
-  // A kata of three promises, all of which the naive answer breaks: enough for a whole pass.
-  const env = { CI: undefined, KATA_CACHE: join(copy, 'cache') };
-  await rewrite(readme, /### robust[\s\S]*?## Example/, '## Example');
-  await rewrite(readme, 'starterBreaks: [1, 2, 3, 5, 8]', 'starterBreaks: [1, 2]');
-  await rewrite(
-    join(copy, 'tests/race-condition/race-condition.test.ts'),
-    /describe\('robust'[\s\S]*?\n\/\*\* How a call went/,
-    '/** How a call went',
-  );
-  for (const name of await readdir(join(submissions, 'rejected')))
-    await rewrite(join(submissions, 'rejected', name), 'breaks: [1, 2, 3, 8]', 'breaks: [1, 2]');
+  const env = { CI: undefined, KATA_CACHE: join(house, 'cache') };
+  const run = (...args: string[]) => runHouseCommand('verify', ['addition', ...args], env, house);
 
-  const first = await verify('race-condition', env);
-  const second = await verify('race-condition', env);
-  const fresh = await verify('race-condition', '--fresh', env);
-  await rewrite(naive, 'why:', 'why: Again:');
-  const changed = await verify('race-condition', env);
+  const outputs = [await run(), await run(), await run('--fresh')];
+  await put('solutions/addition/addition.ts', `// The sum.\n${right}`);
+  outputs.push(await run());
 
-  expect(first).toMatchObject({ code: 0, stdout: expect.stringMatching(/\n12 passed, 0 failed\n$/) });
-  expect(second).toMatchObject({
-    code: 0,
-    stdout: expect.stringMatching(/^race-condition: unchanged since all 11 .*\n\n12 passed, 0 failed\n$/),
-  });
-  expect(fresh.stdout).toContain('11 runs of 11 submissions.');
-  expect(changed.stdout).toContain('11 runs of 11 submissions.');
+  const [first, second, fresh, changed] = outputs.map(({ stdout }) => stdout);
+  expect(second).toMatch(/^addition: unchanged since all 11 were judged as claimed, .*\n\n12 passed, 0 failed\n$/);
+  for (const stdout of [first, fresh, changed])
+    expect(stdout).toMatch(/11 runs of 11 submissions\.\n\n12 passed, 0 failed\n$/);
 });
 
-async function rewrite(file: string, from: string | RegExp, to: string): Promise<void> {
-  const text = await readFile(file, 'utf8');
-  expect(text).toMatch(from);
-  await writeFile(file, text.replace(from, to));
+async function put(file: string, text: string): Promise<void> {
+  await mkdir(dirname(join(house, file)), { recursive: true });
+  await writeFile(join(house, file), text);
 }
 
-function verify(...given: (string | NodeJS.ProcessEnv)[]) {
-  const args = given.filter((one) => typeof one === 'string');
-  const env = given.find((one) => typeof one === 'object') ?? { CI: 'true' };
-  return runHouseCommand('verify', args.length > 0 ? args : ['race-condition'], env, copy);
+async function verify(...args: string[]) {
+  // A name is given, since without one the helpers' own tests would run as well.
+  return await runHouseCommand('verify', args.length > 0 ? args : ['addition'], { CI: 'true' }, house);
 }
