@@ -160,6 +160,18 @@ test('a statement that waits for a lock lets the other session go on, and its an
   expect(code).toBe(0);
 });
 
+test('what got its lock is done before the next line, however long it takes', async () => {
+  const { stdout } = await runScript([
+    "INSERT INTO counters VALUES ('a', 100);",
+    'START TRANSACTION; UPDATE counters SET value = 101;',
+    '\\2 UPDATE counters SET value = value * 2 + SLEEP(0.5);',
+    'COMMIT;',
+    'SELECT value FROM counters \\G',
+  ]);
+
+  expect(stdout).toContain('value: 202\n');
+});
+
 test.each([
   [
     'a shared row lock',

@@ -173,7 +173,7 @@ export class Shell implements AsyncDisposable {
   }
 
   /** Looks at the server until the statement is done, or waits for a lock. */
-  async #watch(execution: Execution, looks = looksInARow): Promise<'done' | 'waiting'> {
+  async #watch(execution: Execution): Promise<'done' | 'waiting'> {
     for (let seen = 0; ;) {
       await Promise.race([execution.finished, pause(pollMs)]);
       if (execution.outcome) return 'done';
@@ -182,7 +182,7 @@ export class Shell implements AsyncDisposable {
       const waiting = await waitingThreads(this.#database.admin, asked).catch(() => new Set<number>());
       if (execution.outcome) return 'done';
       seen = waiting.has(execution.session.threadId) ? seen + 1 : 0;
-      if (seen === looks) {
+      if (seen === looksInARow) {
         execution.isWaiting = true;
         return 'waiting';
       }

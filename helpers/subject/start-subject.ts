@@ -30,12 +30,14 @@ export async function startSubject<Kata, Kept extends object = Record<string, ne
 
 /** Processes that wait for a module, so that the next test need not wait for a process. They end with the runner. */
 const spares: Subject<unknown, Record<string, unknown>>[] = [];
-const spareCount = 2;
 
-/** Starts processes ahead of the tests that will need them. A test file judges one module, so they are of one kind. */
-export function prepareSubjects(slug: string): void {
+/**
+ * Starts `count` processes (default 1) ahead of the tests that will need them. A test file judges one module, so that
+ * they are all of one kind.
+ */
+export function prepareSubjects(slug: string, count = 1): void {
   const options = { needs: readKata(slug).needs };
-  while (spares.length < spareCount) {
+  while (spares.length < count) {
     const spare = new Subject<unknown, Record<string, unknown>>(targetFile(slug), options);
     spare.unref();
     if (options.needs.includes('mysql')) spare.warm(['mysql2/promise']).catch(() => undefined);

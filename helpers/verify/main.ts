@@ -100,7 +100,9 @@ async function judgeAll(submissions: readonly Submission[], { repeat, load }: Op
   try {
     if (submissions.some(({ slug }) => readKata(slug).needs.includes('mysql'))) {
       // One after the other: the first may have to fill the cache that the others start from.
-      for (let lane = 0; lane < Math.min(4, availableParallelism()); lane++)
+      // One more than cores, for a judge also waits.
+      const lanes = Math.min(4, availableParallelism() + 1);
+      for (let lane = 0; lane < lanes; lane++)
         servers.push(await startServer({ onProgress: (line) => process.stderr.write(`${line}\n`) }));
       const [first] = servers;
       say(`MySQL from ${first!.source}: ${first!.flavour} ${first!.version}, ${servers.length} servers side by side`);

@@ -15,7 +15,7 @@ const connectionLimit = 3;
 /** Lock wait timeout, deadlock, and what NOWAIT meets. */
 const lockErrors = [1205, 1213, 3572];
 
-prepareSubjects('race-condition');
+prepareSubjects('race-condition', 2);
 const database = await useTestDatabase('race-condition');
 const { admin } = database;
 /** A second database, for what takes its time and must not be in the way of the rest. */
