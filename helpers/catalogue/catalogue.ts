@@ -1,18 +1,14 @@
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { closest } from 'fastest-levenshtein';
 import { type Tokens, marked } from 'marked';
-import { parse as parseYaml } from 'yaml';
 import { repositoryRoot } from '../subject/target.ts';
 import { UserError } from '../command/user-error.ts';
+import { type Need, readFrontMatter, readNeeds } from './front-matter.ts';
 
 /** What every answer needs, what survives production, what a senior adds. */
 export const tiers = ['core', 'robust', 'stretch'] as const;
 export type Tier = (typeof tiers)[number];
-
-/** What a kata's module may use beyond its own file and the installed packages. */
-const needs = ['mysql', 'net', 'worker', 'child-process'] as const;
-export type Need = (typeof needs)[number];
 
 /** One sentence that a right module keeps, and one test. */
 export interface KataPromise {
@@ -63,21 +59,7 @@ export function chooseKatas(typed: readonly string[], root = repositoryRoot): st
  * @throws UserError that names the file and the fault
  */
 export function readKata(slug: string, root = repositoryRoot): Kata {
-  const file = join(root, 'katas', slug, 'README.md');
-  const shown = `katas/${slug}/README.md`;
-  if (!existsSync(file)) throw new UserError(`${shown} is missing; a kata is described there.`);
-  const [, frontMatter, body] = /^---\r?\n(.*?)\r?\n---\r?\n(.*)$/s.exec(readFileSync(file, 'utf8')) ?? [];
-  if (frontMatter === undefined || body === undefined)
-    throw new UserError(`${shown} does not begin with front matter between two lines of ---.`);
-
-  const fields = readFields(frontMatter, shown);
-  const field = <T>(name: string, valid: (value: unknown) => boolean): T => {
-    if (!valid(fields[name]))
-      throw new UserError(
-        `${shown}: front matter "${name}" is ${JSON.stringify(fields[name])}, which is not what it should be.`,
-      );
-    return fields[name] as T;
-  };
+  const { shown, field, body } = readFrontMatter(slug, root);
   const isText = (value: unknown) => typeof value === 'string' && value !== '';
   const promises = readPromises(body);
   if (promises.length === 0)
@@ -88,21 +70,13 @@ export function readKata(slug: string, root = repositoryRoot): Kata {
     track: field('track', isText),
     level: field('level', (value) => ['junior', 'mid', 'senior'].includes(value as string)),
     minutes: field('minutes', (value) => Number.isInteger(value)),
-    needs: field('needs', (value) => Array.isArray(value) && value.every((item) => needs.includes(item as Need))),
+    needs: readNeeds(slug, root),
     starterBreaks: field(
       'starterBreaks',
       (value) => Array.isArray(value) && value.every((item) => promises.some(({ number }) => number === item)),
     ),
     promises,
   };
-}
-
-function readFields(frontMatter: string, shown: string): Record<string, unknown> {
-  try {
-    return parseYaml(frontMatter) as Record<string, unknown>;
-  } catch (error) {
-    throw new UserError(`${shown}: front matter cannot be read, ${(error as Error).message.split('\n')[0]}`);
-  }
 }
 
 function readPromises(body: string): KataPromise[] {

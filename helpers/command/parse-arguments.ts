@@ -15,7 +15,11 @@ export function parseArguments<Options>(
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) process.exit(0);
-    throw new UserError(`${error.message.replace(/^error: /, '')}. See: ${command.name()} -- --help`);
+    const fault = error.message
+      .replace(/^error: /, '')
+      .replace(/\s+/g, ' ')
+      .replace(/\.*$/, '.');
+    throw new UserError(`${fault} See: ${command.name()} -- --help`);
   }
   return { args: command.args, options: command.opts<Options & Record<string, unknown>>() };
 }

@@ -17,7 +17,7 @@ export async function waitingThreads(
   const waiting = new Set<number>();
   const [sessions] = await admin.query<RowDataPacket[]>('SHOW FULL PROCESSLIST');
   for (const { Id, State } of sessions) {
-    if (threadIds.includes(Id as number) && /^(User lock|Waiting for)/i.test((State as string | null) ?? ''))
+    if (threadIds.includes(Id as number) && /^(User lock|Waiting for .*lock)$/i.test((State as string | null) ?? ''))
       waiting.add(Id as number);
   }
 

@@ -92,18 +92,27 @@ export async function standstillOf(
   let done = false;
   void call.finally(() => (done = true)).catch(() => undefined);
   // Seen twice in a row, with nothing passing between, so that the moment before an answer is not taken for a wait.
-  for (let seen = 0; ;) {
+  for (let seen = 0; seen < 2;) {
     const { activity } = proxy;
-    for (let round = 0; round < 2 && !done; round++) {
-      await subject.turns(20);
-      await turn();
-    }
+    const quiet = () => proxy.activity === activity && !proxy.pending.connecting;
+    await subject.turns(2);
+    await turn();
     if (done) return 'done';
-    const { commands, connecting } = proxy.pending;
-    const asked = commands.map(({ threadId }) => threadId);
-    const waiting = asked.length > 0 ? await waitingThreads(admin, asked, pendingThreads()) : new Set<number>();
-    const standing = proxy.activity === activity && !connecting && asked.every((threadId) => waiting.has(threadId));
+    // While anything passes, the answer can only be: not yet.
+    const standing = quiet() && (await standsStill(proxy, subject, admin)) && quiet();
     seen = standing ? seen + 1 : 0;
-    if (seen === 2) return asked.length === 0 ? 'idle' : 'waiting for a lock';
   }
+  if (done) return 'done';
+  return proxy.pending.commands.length === 0 ? 'idle' : 'waiting for a lock';
+}
+
+async function standsStill(proxy: MysqlProxy, subject: Session['subject'], admin: Connection): Promise<boolean> {
+  const asked = proxy.pending.commands.map(({ threadId }) => threadId);
+  if (asked.length === 0) {
+    await subject.turns(40);
+    await turn();
+    return true;
+  }
+  const waiting = await waitingThreads(admin, asked, pendingThreads());
+  return asked.every((threadId) => waiting.has(threadId));
 }

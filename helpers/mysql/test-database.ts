@@ -47,11 +47,17 @@ export class TestDatabase implements AsyncDisposable {
     const url = `mysql://${encodeURIComponent(server.user)}:${encodeURIComponent(server.password)}@${server.host}:${server.port}/`;
     const release = leash({ sql: removal(name), server: url });
     const admin = await createConnection({ ...server, multipleStatements: true });
-    await admin.query(
-      `CREATE DATABASE ${name} CHARACTER SET utf8mb4; CREATE USER '${name}'@'%' IDENTIFIED BY '${password}'; GRANT ${rights} ON ${name}.* TO '${name}'@'%'; USE ${name}; SET SESSION lock_wait_timeout = 10`,
-    );
-    await admin.query(await readFile(join(repositoryRoot, 'katas', slug, 'schema.sql'), 'utf8'));
-    return new TestDatabase(name, admin, server, password, release);
+    const database = new TestDatabase(name, admin, server, password, release);
+    try {
+      await admin.query(
+        `CREATE DATABASE ${name} CHARACTER SET utf8mb4; CREATE USER '${name}'@'%' IDENTIFIED BY '${password}'; GRANT ${rights} ON ${name}.* TO '${name}'@'%'; USE ${name}; SET SESSION lock_wait_timeout = 10`,
+      );
+      await admin.query(await readFile(join(repositoryRoot, 'katas', slug, 'schema.sql'), 'utf8'));
+      return database;
+    } catch (error) {
+      await database[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   /** What a module is to connect with, through `proxy` when there is one. */

@@ -1,5 +1,5 @@
 import { TestRunner, onTestFailed } from 'vitest';
-import { readKata } from '../catalogue/catalogue.ts';
+import { type Need, readNeeds } from '../catalogue/front-matter.ts';
 import { Subject } from './subject.ts';
 import { targetFile } from './target.ts';
 
@@ -29,18 +29,19 @@ export async function startSubject<Kata, Kept extends object = Record<string, ne
 }
 
 /** Processes that wait for a module, so that the next test need not wait for a process. They end with the runner. */
+const needsBySlug = new Map<string, readonly Need[]>();
 const spares: Subject<unknown, Record<string, unknown>>[] = [];
 
-/**
- * Starts `count` processes (default 1) ahead of the tests that will need them. A test file judges one module, so that
- * they are all of one kind.
- */
-export function prepareSubjects(slug: string, count = 1): void {
-  const options = { needs: readKata(slug).needs };
-  while (spares.length < count) {
-    const spare = new Subject<unknown, Record<string, unknown>>(targetFile(slug), options);
+/** Where many judges share the cores, one process too many costs more than the wait for one. */
+const spareCount = process.env.KATA_SPARES === undefined ? 2 : Number(process.env.KATA_SPARES);
+
+/** Starts processes ahead of the tests that will need them. A test file judges one module, so they are of one kind. */
+export function prepareSubjects(slug: string): void {
+  const needs = needsOf(slug);
+  while (spares.length < spareCount) {
+    const spare = new Subject<unknown, Record<string, unknown>>(targetFile(slug), { needs });
     spare.unref();
-    if (options.needs.includes('mysql')) spare.warm(['mysql2/promise']).catch(() => undefined);
+    if (needs.includes('mysql')) spare.warm(['mysql2/promise']).catch(() => undefined);
     spares.push(spare);
   }
 }
@@ -49,5 +50,12 @@ function takeSpare<Kata, Kept extends object>(slug: string): Subject<Kata, Kept>
   const taken = spares.shift();
   prepareSubjects(slug);
   if (taken?.file === targetFile(slug) && taken.alive) return taken as unknown as Subject<Kata, Kept>;
-  return new Subject(targetFile(slug), { needs: readKata(slug).needs });
+  return new Subject(targetFile(slug), { needs: needsOf(slug) });
+}
+
+/** What the kata's README says, read once. */
+function needsOf(slug: string): readonly Need[] {
+  const known = needsBySlug.get(slug) ?? readNeeds(slug);
+  needsBySlug.set(slug, known);
+  return known;
 }

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Need } from '../catalogue/catalogue.ts';
+import type { Need } from '../catalogue/front-matter.ts';
 import { leash } from '../leash/leash.ts';
 import { CapturedOutput } from './captured-output.ts';
 import { compile } from './compile.ts';

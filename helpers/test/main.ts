@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
+import type { Vitest } from 'vitest/node';
 import { chooseKatas, readKata } from '../catalogue/catalogue.ts';
 import { runCommand } from '../command/run-command.ts';
 import { parseArguments } from '../command/parse-arguments.ts';
@@ -21,36 +22,54 @@ await runCommand(async () => {
   const slugs = chooseKatas(args);
   if (options.solution) process.env.KATA_TARGET = 'solutions';
 
+  // The server and Vitest start side by side; each of them takes most of a second.
   const needsMysql = slugs.some((slug) => readKata(slug).needs.includes('mysql'));
-  const startedAt = performance.now();
-  const starting = needsMysql ? startServer({ onProgress: (line) => process.stderr.write(`${line}\n`) }) : undefined;
-  const [{ startVitest }, server] = await Promise.all([import('vitest/node'), starting]);
-  if (server) {
-    const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
-    const flavour = server.flavour === 'mysql' ? 'MySQL' : 'MariaDB';
-    process.stdout.write(`${flavour} ${server.version} from ${server.source}, ready in ${seconds} s\n`);
-  }
-  const vitest = await startVitest(
-    'test',
-    slugs.map((slug) => join(repositoryRoot, 'tests', slug, `${slug}.test.ts`)),
-    {
-      watch: options.watch ?? false,
-      root: repositoryRoot,
-      provide: { mysqlServers: server ? [addressOf(server)] : [] },
-    },
+  const [server, vitest] = await bothOrNeither(
+    needsMysql ? startTimed() : undefined,
+    prepareVitest(options.watch ?? false),
   );
-  if (vitest.shouldKeepServer()) {
+  vitest.provide('mysqlServers', server ? [addressOf(server)] : []);
+  await vitest.start(slugs.map((slug) => join(repositoryRoot, 'tests', slug, `${slug}.test.ts`)));
+
+  if (options.watch) {
+    process.stdout.write('\nWaiting for a save; Ctrl-C ends.\n');
     await new Promise<void>((resolve) => vitest.onClose(() => resolve()));
-    await server?.[Symbol.asyncDispose]();
-    return 0;
   }
-  await vitest.close();
-  await server?.[Symbol.asyncDispose]();
+  await Promise.all([vitest.close(), server?.[Symbol.asyncDispose]()]);
   const modules = vitest.state.getTestModules();
-  return modules.length > 0 && modules.every((module) => module.ok()) && vitest.state.getUnhandledErrors().length === 0
-    ? 0
-    : 1;
+  const held = modules.length > 0 && modules.every((module) => module.ok());
+  return held && vitest.state.getUnhandledErrors().length === 0 ? 0 : 1;
 });
+
+async function startTimed(): Promise<MysqlServer> {
+  const startedAt = performance.now();
+  const server = await startServer({ onProgress: (line) => process.stderr.write(`${line}\n`) });
+  const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+  const flavour = server.flavour === 'mysql' ? 'MySQL' : 'MariaDB';
+  process.stdout.write(`${flavour} ${server.version} from ${server.source}, ready in ${seconds} s\n`);
+  return server;
+}
+
+async function prepareVitest(watch: boolean): Promise<Vitest> {
+  const { createVitest } = await import('vitest/node');
+  return await createVitest('test', { watch, root: repositoryRoot });
+}
+
+/** Waits for both; when one cannot be had, the other is closed again. */
+async function bothOrNeither(
+  starting: Promise<MysqlServer> | undefined,
+  preparing: Promise<Vitest>,
+): Promise<[MysqlServer | undefined, Vitest]> {
+  try {
+    return await Promise.all([starting, preparing]);
+  } catch (error) {
+    await Promise.allSettled([
+      starting?.then((server) => server[Symbol.asyncDispose]()),
+      preparing.then((vitest) => vitest.close()),
+    ]);
+    throw error;
+  }
+}
 
 function addressOf({ host, port, user, password }: MysqlServer) {
   return { host, port, user, password };

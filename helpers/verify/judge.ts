@@ -34,7 +34,7 @@ export async function judge(
           name,
           root: repositoryRoot,
           include: [`tests/${slug}/${slug}.test.ts`],
-          env: { KATA_TARGET: target },
+          env: { KATA_TARGET: target, KATA_SPARES: '1' },
           provide: { mysqlServers },
           pool: 'threads' as const,
           testTimeout: 120_000,

@@ -15,11 +15,10 @@ const connectionLimit = 3;
 /** Lock wait timeout, deadlock, and what NOWAIT meets. */
 const lockErrors = [1205, 1213, 3572];
 
-prepareSubjects('race-condition', 2);
-const database = await useTestDatabase('race-condition');
+prepareSubjects('race-condition');
+/** The second database is for what takes its time and must not be in the way of the rest. */
+const [database, aside] = await Promise.all([useTestDatabase('race-condition'), useTestDatabase('race-condition')]);
 const { admin } = database;
-/** A second database, for what takes its time and must not be in the way of the rest. */
-const aside = await useTestDatabase('race-condition');
 for (const { admin: each } of [database, aside]) {
   await each.query(`INSERT INTO counters VALUES ('a', ${start}), ('b', ${start})`);
 }
