@@ -212,6 +212,22 @@ describe('evaluate', () => {
     expect(error.message).toMatch(/uses limit, which does not exist in the subject's process; pass it in args/);
   });
 
+  test('what a module writes to the channel by itself neither answers for it nor harms the runner', async () => {
+    const source = `import { writeSync } from "node:fs";
+      import { serialize } from "node:v8";
+      export function go() {
+        for (const message of [null, 7, "x", { id: "1", value: 42 }, { event: "exit", stack: {} }, { id: "2", error: 3 }, { event: "uncaught" }]) {
+          const body = Buffer.concat([Buffer.from([0xff, 0x0f]), serialize(message).subarray(2)]);
+          const length = Buffer.alloc(4);
+          length.writeUInt32BE(body.length);
+          writeSync(Number(process.env.NODE_CHANNEL_FD ?? 3), Buffer.concat([length, body]));
+        }
+        return "its own answer";
+      }`;
+
+    expect(await run(source)).toBe('its own answer');
+  });
+
   test('takes enums, parameter properties and decorators', async () => {
     const source = `
       enum Colour { Red = 4 }

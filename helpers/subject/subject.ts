@@ -87,7 +87,9 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     this.#ready = ready;
     this.#closed = closed;
     this.#child.on('message', (message) => {
-      const told = message as FromHost;
+      // The module may find a way to write to the channel: whatever comes is taken for a stranger's word.
+      const told = readMessage(message);
+      if (told === undefined) return;
       if ('id' in told) this.#settle(told);
       else if (told.event === 'ready') becomeReady();
       else if (told.event === 'uncaught') this.#uncaught = told;
@@ -287,6 +289,25 @@ function nodeFlags(file: string, needs: readonly Need[]): string[] {
     // Node 24 has no --allow-net, and does not hold the network back.
     ...[...allows].map((name) => `--allow-${name}`).filter((flag) => process.allowedNodeEnvironmentFlags.has(flag)),
   ];
+}
+
+function readMessage(message: unknown): FromHost | undefined {
+  if (typeof message !== 'object' || message === null) return undefined;
+  const { id, event, value, error, fault, code, stack, origin } = message as Record<string, unknown>;
+  const told = readTold(error);
+  if (typeof id === 'string') {
+    return { id, value, ...(told && { error: told }), ...(fault === undefined ? {} : { fault: String(fault) }) };
+  }
+  if (event === 'ready') return { event };
+  if (event === 'exit') return { event, code: Number(code), stack: String(stack) };
+  if (event === 'uncaught' && told) return { event, origin: String(origin), error: told };
+  return undefined;
+}
+
+function readTold(error: unknown): Told | undefined {
+  if (typeof error !== 'object' || error === null) return undefined;
+  const { name, message, stack } = error as Record<string, unknown>;
+  return { name: String(name), message: String(message), stack: String(stack) };
 }
 
 function sentence({ name, message }: Told): string {
