@@ -19,17 +19,22 @@ export async function startSubject<Kata, Kept extends object = Record<string, ne
   slug: string,
 ): Promise<Subject<Kata, Kept>> {
   const subject = takeSpare<Kata, Kept>(slug);
-  if (TestRunner.getCurrentTest()) {
-    onTestFailed(({ task }) => {
-      if (subject.printed) task.meta.printed = [...(task.meta.printed ?? []), subject.printed];
-    });
-  }
+  showPrinted(subject);
   await subject.load();
   return subject;
 }
 
-/** Processes that wait for a module, so that the next test need not wait for a process. They end with the runner. */
+/** When the current test fails, shows what the subject has printed; for a subject that an earlier test has started. */
+export function showPrinted(subject: { readonly printed: string }): void {
+  if (!TestRunner.getCurrentTest()) return;
+  onTestFailed(({ task }) => {
+    const known = task.meta.printed ?? [];
+    if (subject.printed && !known.includes(subject.printed)) task.meta.printed = [...known, subject.printed];
+  });
+}
+
 const needsBySlug = new Map<string, readonly Need[]>();
+/** Processes that wait for a module, so that the next test need not wait for a process. They end with the runner. */
 const spares: Subject<unknown, Record<string, unknown>>[] = [];
 
 /** Where many judges share the cores, one process too many costs more than the wait for one. */

@@ -1,9 +1,9 @@
 import type { RowDataPacket } from 'mysql2/promise';
-import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { waitingThreads } from '../../helpers/mysql/lock-waits.ts';
 import { type Session, explore } from '../../helpers/mysql/schedule-explorer.ts';
 import { useTestDatabase } from '../../helpers/mysql/use-test-database.ts';
-import { prepareSubjects, startSubject } from '../../helpers/subject/start-subject.ts';
+import { prepareSubjects, showPrinted, startSubject } from '../../helpers/subject/start-subject.ts';
 import type { Subject } from '../../helpers/subject/subject.ts';
 import { settles, until } from '../../helpers/wait/until.ts';
 import type * as Kata from '../../katas/race-condition/race-condition.ts';
@@ -42,8 +42,7 @@ describe('core', () => {
 
 describe('robust', () => {
   test('Nothing is lost and no value given twice between two processes, whatever statement the other one is at.', async () => {
-    await using both = await openBoth();
-    const { a, b } = both;
+    const [a, b] = await Promise.all([service('A'), service('B')]);
 
     const schedules = explore({
       first: { ...a, call: () => increment(a, 'a') },
@@ -64,8 +63,7 @@ describe('robust', () => {
 
   test('A statement that fails leaves no lock and no connection behind.', async () => {
     onTestFinished(allowWrites);
-    await using both = await openBoth();
-    const { a, b } = both;
+    const [a, b] = await Promise.all([service('A'), service('B')]);
 
     await refuseWrites('disk full');
     const failed = [];
@@ -85,7 +83,7 @@ describe('robust', () => {
   });
 
   test('An unknown id is refused with an error that names it, and no counter is made.', async () => {
-    await using a = await open('A');
+    const a = await service('A');
 
     const refused = [];
     for (let call = 0; call <= connectionLimit; call++) refused.push(await increment(a, 'no-such-counter'));
@@ -100,6 +98,7 @@ describe('robust', () => {
   });
 
   test('close() leaves no connection open.', async () => {
+    // A new one, whose first calls come all at once.
     await using a = await open('A');
 
     await incrementAtOnce(a, 'a', 4);
@@ -115,8 +114,7 @@ describe('robust', () => {
 
 describe('stretch', () => {
   test('An increment never waits for one of another id.', async () => {
-    await using both = await openBoth();
-    const { a, b } = both;
+    const [a, b] = await Promise.all([service('A'), service('B')]);
 
     for (const other of [b, a]) {
       const schedules = explore({
@@ -200,7 +198,7 @@ interface FiveCalls {
 
 /** Five calls at once in one process, under every schedule; both core promises are about them. */
 const fiveCallsAtOnce = once(async (): Promise<FiveCalls[]> => {
-  await using a = await open('A');
+  const a = await service('A');
   const seen: FiveCalls[] = [];
   for await (const { step, first, others, timeline } of explore({
     first: { ...a, call: () => increment(a, 'a') },
@@ -220,6 +218,8 @@ const lockWaitTimeout = once(async (): Promise<Outcome> => {
   await rival.query("START TRANSACTION; SELECT value FROM counters WHERE id = 'a' FOR UPDATE");
   return await incrementUntilRefused(a, () => rival.query('ROLLBACK'));
 });
+
+const services = new Map<string, Party>();
 
 beforeAll(() => {
   // Not awaited: the promise about it is the one that waits.
@@ -254,16 +254,29 @@ async function open(name: string, where = database, greeting?: string): Promise<
   return party;
 }
 
-async function openBoth(): Promise<AsyncDisposable & { readonly a: Party; readonly b: Party }> {
-  const [a, b] = await Promise.all([open('A'), open('B')]);
-  return {
-    a,
-    b,
-    async [Symbol.asyncDispose]() {
-      await Promise.all([a, b].map((party) => party[Symbol.asyncDispose]()));
-    },
-  };
+/**
+ * A process that serves from promise to promise, as a service does, for as long as it keeps them. After a promise that
+ * it breaks, the next test gets a new one, so that no promise pays for another.
+ */
+async function service(name: string): Promise<Party> {
+  const known = services.get(name);
+  const party = known?.subject.alive ? known : await open(name);
+  services.set(name, party);
+  showPrinted(party.subject);
+  await reset();
+  return party;
 }
+
+async function endServices(): Promise<void> {
+  const ended = [...services.values()];
+  services.clear();
+  await Promise.all(ended.map((party) => party[Symbol.asyncDispose]()));
+}
+
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail') await endServices();
+});
+afterAll(endServices);
 
 /** Calls at once from one process; how each of them went. */
 function incrementAtOnce({ subject }: Pick<Party, 'subject'>, id: string, calls: number): Promise<Outcome[]> {
