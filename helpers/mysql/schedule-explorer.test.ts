@@ -38,6 +38,19 @@ test('finds the lost update of a read and a write, and draws its timeline', asyn
   `);
 });
 
+test('judges a call that asks nothing of the server, too', async () => {
+  const { schedules } = await sessions();
+
+  const seen = await schedules(
+    async () => 101,
+    async () => 102,
+  );
+
+  expect(seen.map(({ step, command, first, others, value }) => [step, command, first, others, value])).toEqual([
+    [1, 'none', 101, 102, 100],
+  ]);
+});
+
 test('sees each kind of lock that another call waits for, and nothing is lost', async () => {
   const { a, b, schedules } = await sessions();
   const kinds: [kind: string, before: string[], read: string, after: string[]][] = [

@@ -16,7 +16,7 @@ type Standstill = 'done' | 'waiting for a lock' | 'idle' | 'not done';
 /** One schedule: the first call stood still after its `step`-th command while the others ran. */
 export interface Schedule<First, Others> {
   readonly step: number;
-  /** The command whose answer was withheld. */
+  /** The command whose answer was withheld; `none` when the call sent none at all. */
   readonly command: string;
   readonly first: First;
   readonly others: Others;
@@ -62,7 +62,8 @@ export async function* explore<First, Others>(
     try {
       const firstCall = first.call();
       const command = await Promise.race([hold.reached, firstCall.then(() => undefined)]);
-      if (command === undefined) return;
+      // A call that asks nothing of the server is judged all the same, once.
+      if (command === undefined && step > 1) return;
 
       const othersCall = others.call();
       // Should one fail, the other's failure must not go unheard of by the process.
@@ -71,7 +72,8 @@ export async function* explore<First, Others>(
       const standstill = await waitForStandstill(othersCall, others, admin);
       hold.release();
       const outcome = { first: await firstCall, others: await othersCall };
-      yield { step, command: command.sql, ...outcome, standstill, timeline: timeline.toString() };
+      yield { step, command: command?.sql ?? 'none', ...outcome, standstill, timeline: timeline.toString() };
+      if (command === undefined) return;
     } finally {
       hold.release();
       first.proxy.record(undefined);

@@ -128,7 +128,7 @@ describe('stretch', () => {
       for await (const { step, others, standstill, timeline } of schedules) {
         const what = `a call for "a" stopped for a while after its statement ${step}; meanwhile one for "b" in ${other === a ? 'the same' : 'another'} process\n${timeline}\n`;
         expect(standstill, `${what}the call for "b" was`).toBe('done');
-        expect(others, `${what}it was answered`).toEqual({ value: start + 1 });
+        expect(others, `${what}its outcome`).toEqual({ value: expect.any(Number) });
       }
     }
   });
@@ -162,7 +162,12 @@ describe('stretch', () => {
       const hold = a.proxy.holdCommand(step);
       const call = increment(a, 'a');
       const command = await Promise.race([hold.reached, call.then(() => undefined)]);
-      if (!command) break;
+      if (!command) {
+        expect(await valueOf('a'), `a call whose connection was left alone, from ${start}; value in the table`).toBe(
+          start + 1,
+        );
+        break;
+      }
       await admin.query(`KILL ${command.threadId}`);
       await until(() => !a.proxy.threadIds.includes(command.threadId));
       hold.release();
