@@ -216,7 +216,7 @@ describe('evaluate', () => {
     const source = `import { writeSync } from "node:fs";
       import { serialize } from "node:v8";
       export function go() {
-        for (const message of [null, 7, "x", { id: "1", value: 42 }, { event: "exit", stack: {} }, { id: "2", error: 3 }, { event: "uncaught" }]) {
+        for (const message of [null, 7, "x", { id: "1", value: 42 }, { event: "exit", stack: {}, code: { valueOf: 1 } }, { id: "2", error: 3 }, { event: "uncaught", error: { message: { toString: 1 } } }, { event: "uncaught" }]) {
           const body = Buffer.concat([Buffer.from([0xff, 0x0f]), serialize(message).subarray(2)]);
           const length = Buffer.alloc(4);
           length.writeUInt32BE(body.length);

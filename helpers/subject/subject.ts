@@ -296,18 +296,18 @@ function readMessage(message: unknown): FromHost | undefined {
   const { id, event, value, error, fault, code, stack, origin } = message as Record<string, unknown>;
   const told = readTold(error);
   if (typeof id === 'string') {
-    return { id, value, ...(told && { error: told }), ...(fault === undefined ? {} : { fault: String(fault) }) };
+    return { id, value, ...(told && { error: told }), ...(typeof fault === 'string' && { fault }) };
   }
   if (event === 'ready') return { event };
-  if (event === 'exit') return { event, code: Number(code), stack: String(stack) };
-  if (event === 'uncaught' && told) return { event, origin: String(origin), error: told };
+  if (event === 'exit') return { event, code: typeof code === 'number' ? code : -1, stack: text(stack) };
+  if (event === 'uncaught' && told) return { event, origin: text(origin), error: told };
   return undefined;
 }
 
 function readTold(error: unknown): Told | undefined {
   if (typeof error !== 'object' || error === null) return undefined;
   const { name, message, stack } = error as Record<string, unknown>;
-  return { name: String(name), message: String(message), stack: String(stack) };
+  return { name: text(name), message: text(message), stack: text(stack) };
 }
 
 function sentence({ name, message }: Told): string {
@@ -324,8 +324,22 @@ function moduleStack(stack: string): string {
     .map((line) =>
       line
         .replace('at Proxy.', 'at ')
-        .replace(/file:\/\/\S+?(?=:\d+:\d+)/, (url) => shortPath(fileURLToPath(url)))
+        .replace(/file:\/\/\S+?(?=:\d+:\d+)/, pathOf)
         .replaceAll(`${repositoryRoot}/`, ''),
     )
     .join('\n');
+}
+
+/** A module can write what it likes into a stack, also what is no path. */
+function pathOf(url: string): string {
+  try {
+    return shortPath(fileURLToPath(url));
+  } catch {
+    return url;
+  }
+}
+
+/** Not String(): an object from a stranger may have a toString that throws. */
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : '';
 }
