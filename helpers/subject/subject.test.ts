@@ -54,6 +54,12 @@ describe('what a module does to its own process', () => {
       /go .*module-\d+\.ts:3:\d+/,
     ],
     [
+      'an error with a stack of its own making',
+      'export const go = () => { throw Object.assign(new Error("odd"), { stack: "Error: odd\\n    at go (file://nowhere/x.ts:1:1)" }); };',
+      /threw while answering a call: Error: odd/,
+      /file:\/\/nowhere\/x\.ts:1:1/,
+    ],
+    [
       'a thrown non-error',
       'export const go = async () => { throw { code: 7 }; };',
       /threw while answering a call: \[object Object\] \(not an Error\)/,
