@@ -139,6 +139,8 @@ describe('stretch', () => {
       `another session held the row until this call's lock wait timeout, then let go; the call, from ${start}`,
     ).toEqual({ value: start + 1 });
 
+    // Nobody's transaction may stand in the way of the new index.
+    await endServices();
     await prepareDeadlock();
     await using a = await open('A');
     await using rival = await database.connect();
