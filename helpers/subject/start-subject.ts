@@ -21,6 +21,7 @@ export async function startSubject<Kata, Kept extends object = Record<string, ne
   const subject = takeSpare<Kata, Kept>(slug);
   showPrinted(subject);
   await subject.load();
+  prepareSubjects(slug);
   return subject;
 }
 
@@ -53,7 +54,6 @@ export function prepareSubjects(slug: string): void {
 
 function takeSpare<Kata, Kept extends object>(slug: string): Subject<Kata, Kept> {
   const taken = spares.shift();
-  prepareSubjects(slug);
   if (taken?.file === targetFile(slug) && taken.alive) return taken as unknown as Subject<Kata, Kept>;
   return new Subject(targetFile(slug), { needs: needsOf(slug) });
 }

@@ -58,6 +58,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   readonly #closed: Promise<void>;
   readonly #ready: Promise<void>;
   #ended: SubjectError | undefined;
+  #hasClosed = false;
   #uncaught: Extract<FromHost, { event: 'uncaught' }> | undefined;
   #exit: Extract<FromHost, { event: 'exit' }> | undefined;
 
@@ -102,6 +103,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     // A child of the module's own may hold the pipes open: the whole group goes with its leader.
     this.#child.on('exit', () => this.#killGroup());
     this.#child.on('close', (code, signal) => {
+      this.#hasClosed = true;
       this.#release();
       this.#end(this.#post(code, signal));
       becomeReady();
@@ -254,7 +256,8 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
 
   #killGroup(): void {
     const { pid } = this.#child;
-    if (pid === undefined) return;
+    // After its close the number may be somebody else's.
+    if (pid === undefined || this.#hasClosed) return;
     try {
       process.kill(-pid, 'SIGKILL');
     } catch {

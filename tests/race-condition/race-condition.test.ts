@@ -1,7 +1,8 @@
 import type { RowDataPacket } from 'mysql2/promise';
-import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import { waitingThreads } from '../../helpers/mysql/lock-waits.ts';
 import { type Session, explore } from '../../helpers/mysql/schedule-explorer.ts';
+import type { TestDatabase } from '../../helpers/mysql/test-database.ts';
 import { useTestDatabase } from '../../helpers/mysql/use-test-database.ts';
 import { prepareSubjects, showPrinted, startSubject } from '../../helpers/subject/start-subject.ts';
 import type { Subject } from '../../helpers/subject/subject.ts';
@@ -16,12 +17,13 @@ const connectionLimit = 3;
 const lockErrors = [1205, 1213, 3572];
 
 prepareSubjects('race-condition');
-/** The second database is for what takes its time and must not be in the way of the rest. */
-const [database, aside] = await Promise.all([useTestDatabase('race-condition'), useTestDatabase('race-condition')]);
+/** For what takes its time and must not be in the way of the rest. */
+const aside = await newDatabase();
+/** A call whose row is locked until the server ends its wait: a second at least, so it is begun before all else. */
+const waitedInVain = beginLockWaitTimeout();
+await settles(waitedInVain.begun);
+const database = await newDatabase();
 const { admin } = database;
-for (const { admin: each } of [database, aside]) {
-  await each.query(`INSERT INTO counters VALUES ('a', ${start}), ('b', ${start})`);
-}
 
 describe('core', () => {
   test('No increment is lost when five calls run at once in one process.', async () => {
@@ -133,29 +135,6 @@ describe('stretch', () => {
     }
   });
 
-  test('A deadlock or a lock wait timeout is tried again and never surfaces.', async () => {
-    expect(
-      await lockWaitTimeout(),
-      `another session held the row until this call's lock wait timeout, then let go; the call, from ${start}`,
-    ).toEqual({ value: start + 1 });
-
-    // Nobody's transaction may stand in the way of the new index.
-    await endServices();
-    await prepareDeadlock();
-    await using a = await open('A');
-    await using rival = await database.connect();
-    // InnoDB ends the lighter of two transactions in a deadlock: the rival writes enough to be the heavier one.
-    await rival.query('START TRANSACTION; INSERT INTO ballast SELECT n FROM gravel');
-    await rival.query(`SELECT value FROM counters FORCE INDEX (by_value) WHERE value > ${start} FOR UPDATE`);
-    const call = incrementUntilRefused(a, () => rival.query('ROLLBACK'));
-    const met = await until(async () => (await waitingThreads(admin, a.proxy.threadIds)).size > 0);
-    expect(met, 'the call came to wait for the rival, as this test needs it').toBe(true);
-    await rival.query("SELECT value FROM counters WHERE id = 'a' FOR UPDATE");
-    expect(await call, `this call was ended by a deadlock with another session; the call, from ${start}`).toEqual({
-      value: start + 1,
-    });
-  });
-
   test('When its connection is killed, a call fails or counts exactly once, and the next call works.', async () => {
     await using a = await open('A');
 
@@ -186,6 +165,29 @@ describe('stretch', () => {
         });
       expect(next, `${what}the next call, from ${start + counted}`).toEqual({ value: start + counted + 1 });
     }
+  });
+
+  test('A deadlock or a lock wait timeout is tried again and never surfaces.', async () => {
+    expect(
+      await waitedInVain.outcome,
+      `another session held the row until this call's lock wait timeout, then let go; the call, from ${start}`,
+    ).toEqual({ value: start + 1 });
+
+    // Nobody's transaction may stand in the way of the new index.
+    await endServices();
+    await prepareDeadlock();
+    await using a = await open('A');
+    await using rival = await database.connect();
+    // InnoDB ends the lighter of two transactions in a deadlock: the rival writes enough to be the heavier one.
+    await rival.query('START TRANSACTION; INSERT INTO ballast SELECT n FROM gravel');
+    await rival.query(`SELECT value FROM counters FORCE INDEX (by_value) WHERE value > ${start} FOR UPDATE`);
+    const call = incrementUntilRefused(a, () => rival.query('ROLLBACK'));
+    const met = await until(async () => (await waitingThreads(admin, a.proxy.threadIds)).size > 0);
+    expect(met, 'the call came to wait for the rival, as this test needs it').toBe(true);
+    await rival.query("SELECT value FROM counters WHERE id = 'a' FOR UPDATE");
+    expect(await call, `this call was ended by a deadlock with another session; the call, from ${start}`).toEqual({
+      value: start + 1,
+    });
   });
 });
 
@@ -218,24 +220,32 @@ const fiveCallsAtOnce = once(async (): Promise<FiveCalls[]> => {
   return seen;
 });
 
-/** A call whose row is locked until the server ends its wait: a second at least, so it is begun before the first test. */
-const lockWaitTimeout = once(async (): Promise<Outcome> => {
-  await using a = await open('A', aside, 'SET SESSION innodb_lock_wait_timeout = 1');
-  await using rival = await aside.connect();
-  await rival.query("START TRANSACTION; SELECT value FROM counters WHERE id = 'a' FOR UPDATE");
-  return await incrementUntilRefused(a, () => rival.query('ROLLBACK'));
-});
+/** What goes wrong here is told by the promise that waits for the outcome. */
+function beginLockWaitTimeout(): { begun: Promise<void>; outcome: Promise<Outcome> } {
+  const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+  const attempt = async () => {
+    await using a = await open('A', aside, 'SET SESSION innodb_lock_wait_timeout = 1');
+    await using rival = await aside.connect();
+    await rival.query("START TRANSACTION; SELECT value FROM counters WHERE id = 'a' FOR UPDATE");
+    begin();
+    return await incrementUntilRefused(a, () => rival.query('ROLLBACK'));
+  };
+  const outcome = attempt().finally(begin);
+  outcome.catch(() => undefined);
+  return { begun, outcome };
+}
 
 const services = new Map<string, Party>();
-
-beforeAll(() => {
-  // Not awaited: the promise about it is the one that waits.
-  lockWaitTimeout().catch(() => undefined);
-});
 
 function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined;
   return () => (made ??= make());
+}
+
+async function newDatabase(): Promise<TestDatabase> {
+  const made = await useTestDatabase('race-condition');
+  await made.admin.query(`INSERT INTO counters VALUES ('a', ${start}), ('b', ${start})`);
+  return made;
 }
 
 async function open(name: string, where = database, greeting?: string): Promise<Party> {

@@ -1,5 +1,5 @@
 /*
-breaks: [2, 8]
+breaks: [2, 9]
 why: Two shared locks do not exclude each other; both want to write, and one of them is ended by a deadlock.
 ask: Which lock does the second reader get, and what happens when both go on to write?
 */

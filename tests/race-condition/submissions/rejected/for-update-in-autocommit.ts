@@ -1,5 +1,5 @@
 /*
-breaks: [1, 2, 3, 8]
+breaks: [1, 2, 3, 9]
 why: Without a transaction the lock of FOR UPDATE ends with its own statement.
 ask: When is a row lock let go? What does autocommit make of this SELECT?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [2, 8]
+breaks: [2, 9]
 why: NOWAIT turns every wait into an error, and nobody tries again.
 ask: What does a customer see who orders in the same moment as another?
 */

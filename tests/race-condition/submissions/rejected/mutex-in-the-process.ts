@@ -1,5 +1,5 @@
 /*
-breaks: [3, 8]
+breaks: [3, 9]
 why: A queue per id inside the process orders the calls of this process only.
 ask: What happens when a second instance of the service is started?
 */

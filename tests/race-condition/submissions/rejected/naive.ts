@@ -1,5 +1,5 @@
 /*
-breaks: [1, 2, 3, 8]
+breaks: [1, 2, 3, 9]
 why: Reads, adds in JavaScript, writes back. Whoever reads in between is overwritten.
 ask: Two requests arrive in the same millisecond. Which statements does the server see, and in which order?
 */

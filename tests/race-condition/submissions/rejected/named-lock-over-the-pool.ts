@@ -1,5 +1,5 @@
 /*
-breaks: [1, 2, 3, 8]
+breaks: [1, 2, 3, 9]
 why: GET_LOCK belongs to a connection; pool.query may take another one for each statement, also for RELEASE_LOCK.
 ask: Which connection holds the lock, and which one gives it back?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [3, 7, 8]
+breaks: [3, 7, 9]
 why: One connection makes a queue of this process's calls, of all ids, and of this process only.
 ask: How many calls a second can one connection serve? Who else writes to this table?
 */

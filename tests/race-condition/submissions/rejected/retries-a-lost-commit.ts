@@ -1,5 +1,5 @@
 /*
-breaks: [9]
+breaks: [8]
 why: When the connection is lost at COMMIT, the commit may have been done; the whole transaction is tried again and counts twice.
 ask: At which statement is a lost connection safe to try again, and at which not?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [9]
+breaks: [8]
 why: The connection was lost after the update was done; the retry counts a second time.
 ask: The answer to your UPDATE never came. Was it done?
 */

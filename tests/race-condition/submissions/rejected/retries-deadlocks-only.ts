@@ -1,5 +1,5 @@
 /*
-breaks: [8]
+breaks: [9]
 why: A deadlock is tried again, a lock wait timeout reaches the caller.
 ask: Which errors of MySQL ask for another try, and what has been rolled back in each case?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [2, 8]
+breaks: [2, 9]
 why: SERIALIZABLE keeps the value right by ending transactions with a deadlock; somebody has to try those again.
 ask: What does the server answer to the loser of two serializable transactions, and who hears of it here?
 */

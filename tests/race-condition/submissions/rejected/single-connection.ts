@@ -1,5 +1,5 @@
 /*
-breaks: [7, 9]
+breaks: [7, 8]
 why: One connection for the life of the process: every call queues behind it, and once it is lost all calls fail.
 ask: The database restarts at night. What does this service do in the morning?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [1, 2, 3, 8]
+breaks: [1, 2, 3, 9]
 why: A transaction alone does not keep others out; under REPEATABLE READ a plain SELECT takes no lock.
 ask: What does BEGIN protect you from here, and what not?
 */
