@@ -22,6 +22,11 @@ let kata = {};
 /** What the test keeps in this process from one evaluate to the next. */
 const kept = {};
 
+/** The heap probe, where the heap is measured. It is here before the module, and takes what it needs for itself. */
+const probe = process.argv.includes('heap') ? await import('../heap/heap-probe.js') : undefined;
+/** What an evaluated function can use of this process: Vitest rewrites its import(), so it has none of its own. */
+const tools = { load: (/** @type {string} */ name) => import(name), watch: probe?.watch };
+
 process.on('uncaughtExceptionMonitor', (error, origin) => send({ event: 'uncaught', origin, error: tell(error) }));
 process.on('exit', (code) => send({ event: 'exit', code, stack: new Error().stack ?? '' }));
 process.on('message', (message) => void answer(/** @type {any} */ (message)));
@@ -33,10 +38,12 @@ for (const name of ['kill', '_kill', 'send', '_send', 'abort', '_debugProcess', 
 Object.defineProperty(process, 'disconnect', { value: () => exit(0), configurable: false, writable: false });
 send({ event: 'ready' });
 
-/** @param {{ id: string, kind: string, url: string, source: string, args: unknown, count: number, packages: string[] }} order */
+/** @param {{ id: string, kind: string, url: string, source: string, args: unknown, count: number, packages: string[], question: string }} order */
 async function answer(order) {
   try {
-    if (order.kind === 'load') {
+    if (order.kind === 'probe') {
+      send({ id: order.id, value: await measure(order) });
+    } else if (order.kind === 'load') {
       const exported = await load(order.url, order.source);
       send({ id: order.id, value: exported });
     } else if (order.kind === 'warm') {
@@ -87,7 +94,16 @@ async function load(url, source) {
  */
 async function evaluate(source, args) {
   const run = (0, eval)(`(${source})\n//# sourceURL=${evaluatedName}`);
-  return await run(kata, args, kept);
+  return await run(kata, args, kept, tools);
+}
+
+/** @param {{ id: string, question: string }} order */
+async function measure({ id, question }) {
+  if (!probe) throw new Error('its README does not say "heap" among its needs, so there is no probe');
+  if (question === 'collect') return await probe.collect();
+  if (question === 'measure') return probe.measure();
+  await probe.snapshot((chunk) => send({ event: 'chunk', chunk, of: id }));
+  return undefined;
 }
 
 /** @param {string} message */

@@ -21,7 +21,7 @@ export async function startSubject<Kata, Kept extends object = Record<string, ne
   const subject = takeSpare<Kata, Kept>(slug);
   showPrinted(subject);
   await subject.load();
-  prepareSubjects(slug);
+  if (refills) prepareSubjects(slug);
   return subject;
 }
 
@@ -41,8 +41,15 @@ const spares: Subject<unknown, Record<string, unknown>>[] = [];
 /** Where many judges share the cores, one process too many costs more than the wait for one. */
 const spareCount = process.env.KATA_SPARES === undefined ? 2 : Number(process.env.KATA_SPARES);
 
-/** Starts processes ahead of the tests that will need them. A test file judges one module, so they are of one kind. */
+/** A judge that has asked for spares gets a new one for each that it takes. */
+let refills = false;
+
+/**
+ * For a judge that starts many processes: starts them ahead of the tests that will need them. A test file judges one
+ * module, so they are of one kind.
+ */
 export function prepareSubjects(slug: string): void {
+  refills = true;
   const needs = needsOf(slug);
   while (spares.length < spareCount) {
     const spare = new Subject<unknown, Record<string, unknown>>(targetFile(slug), { needs });

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { Need } from '../catalogue/front-matter.ts';
 import { leash } from '../leash/leash.ts';
 import { CapturedOutput } from './captured-output.ts';
+import { after } from '../wait/until.ts';
 import { compile } from './compile.ts';
 import { notPlain } from './plain.js';
 import { SubjectError } from './subject-error.ts';
@@ -14,10 +15,15 @@ import { repositoryRoot, shortPath } from './target.ts';
 export interface SubjectOptions {
   /** What the module may use beyond its own file and the installed packages; by default what the kata's README says. */
   readonly needs?: readonly Need[];
-  /** How long loading, and each call, may take before the process is killed. Default 10,000. */
+  /**
+   * How long loading, and each call, may take before the process is killed, counted in time in which the runner itself got
+   * to run. Default 10,000.
+   */
   readonly limitMs?: number;
   /** How much it may print before the process is killed. Default 16 MiB. */
   readonly outputLimitBytes?: number;
+  /** Lets a debugger attach on a free port of 127.0.0.1; where, it prints itself. */
+  readonly inspect?: boolean;
 }
 
 interface Told {
@@ -30,16 +36,35 @@ type FromHost =
   | { readonly event: 'ready' }
   | { readonly event: 'exit'; readonly code: number; readonly stack: string }
   | { readonly event: 'uncaught'; readonly origin: string; readonly error: Told }
+  | { readonly event: 'chunk'; readonly chunk: Uint8Array; readonly of: string }
   | { readonly id: string; readonly value?: unknown; readonly error?: Told; readonly fault?: string };
+
+/** What a function given to `evaluate` can use beside the module. */
+export interface Tools {
+  /** Imports a package, or a module of Node's. */
+  load<Module>(name: string): Promise<Module>;
+  /**
+   * Counts an object now, and once more when it is collected; the figures come with `collect` of helpers/heap. Holds nothing
+   * of it. Only where the kata's README names `heap`.
+   */
+  watch(name: string, object: object): void;
+}
 
 interface Waiting {
   readonly doing: string;
+  onChunk?(chunk: Uint8Array): void;
   resolve(value: unknown): void;
   reject(error: Error): void;
 }
 
 const hostFile = fileURLToPath(new URL('host.js', import.meta.url));
 const plainFile = fileURLToPath(new URL('plain.js', import.meta.url));
+const heapProbeFile = fileURLToPath(new URL('../heap/heap-probe.js', import.meta.url));
+/**
+ * Objects have the same size at each run only while nothing is optimised, and no bytecode is thrown away and made again. With
+ * them a leak of 200 B a connection can be told; without them it cannot.
+ */
+const exactHeap = ['--no-opt', '--no-maglev', '--no-sparkplug', '--no-flush-bytecode', '--single-threaded-gc'];
 /** The variables of the runner's environment that a subject gets to see. */
 const passedOn = ['LANG', 'LC_ALL', 'TZ', 'SystemRoot'];
 
@@ -67,16 +92,20 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     this.file = file;
     this.#limitMs = options.limitMs ?? 10_000;
     const outputLimitBytes = options.outputLimitBytes ?? 16 * 1024 * 1024;
-    this.#child = spawn(process.execPath, [...nodeFlags(file, options.needs ?? []), hostFile], {
-      cwd: repositoryRoot,
-      detached: process.platform !== 'win32',
-      env: Object.fromEntries(
-        passedOn.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
-      ),
-      serialization: 'advanced',
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      windowsHide: true,
-    });
+    this.#child = spawn(
+      process.execPath,
+      [...nodeFlags(file, options), hostFile, ...(options.needs?.includes('heap') ? ['heap'] : [])],
+      {
+        cwd: repositoryRoot,
+        detached: process.platform !== 'win32',
+        env: Object.fromEntries(
+          passedOn.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+        ),
+        serialization: 'advanced',
+        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+        windowsHide: true,
+      },
+    );
     this.#release = this.#child.pid === undefined ? () => undefined : leash({ kill: this.#child.pid });
     const overflow = () =>
       this.#kill(`printed more than ${outputLimitBytes / 1024 / 1024} MiB and was stopped; a module should say less`);
@@ -92,6 +121,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
       const told = readMessage(message);
       if (told === undefined) return;
       if ('id' in told) this.#settle(told);
+      else if (told.event === 'chunk') this.#waiting.get(told.of)?.onChunk?.(told.chunk);
       else if (told.event === 'ready') becomeReady();
       else if (told.event === 'uncaught') this.#uncaught = told;
       else this.#exit = told;
@@ -138,7 +168,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
    * @throws SubjectError when `fn` or the module throws, hangs or ends the process, or when something is not plain data
    */
   async evaluate<Args, Result>(
-    fn: (kata: Kata, args: Args, kept: Kept) => Result | Promise<Result>,
+    fn: (kata: Kata, args: Args, kept: Kept, tools: Tools) => Result | Promise<Result>,
     ...[args]: undefined extends Args ? [args?: Args] : [args: Args]
   ): Promise<Result> {
     const fault = notPlain(args, 'args');
@@ -149,6 +179,14 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   /** Comes back when the subject's event loop has turned `count` times more. */
   async turns(count: number): Promise<void> {
     await this.#order('turning its event loop', { kind: 'turns', count });
+  }
+
+  /**
+   * Asks the heap probe, in a process whose kata's README says `heap`. `onChunk` takes the parts of a long answer.
+   * What comes back is measured in the module's own process: check it before you rely on it.
+   */
+  async probe(question: 'collect' | 'measure' | 'snapshot', onChunk?: (chunk: Uint8Array) => void): Promise<unknown> {
+    return await this.#order('measuring its heap', { kind: 'probe', question }, onChunk);
   }
 
   /** Imports packages ahead of the module that will want them. */
@@ -178,16 +216,17 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     await this.#closed;
   }
 
-  #order(doing: string, order: Record<string, unknown>): Promise<unknown> {
+  #order(doing: string, order: Record<string, unknown>, onChunk?: (chunk: Uint8Array) => void): Promise<unknown> {
     if (this.#ended) return Promise.reject(this.#ended);
     // Not to be guessed: an answer counts only when it names its question.
     const id = randomUUID();
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => void this.#hang(doing), this.#limitMs);
+      const cancel = after(this.#limitMs, () => void this.#hang(doing));
       this.#waiting.set(id, {
         doing,
-        resolve: (value) => (clearTimeout(timer), resolve(value)),
-        reject: (error) => (clearTimeout(timer), reject(error)),
+        ...(onChunk && { onChunk }),
+        resolve: (value) => (cancel(), resolve(value)),
+        reject: (error) => (cancel(), reject(error)),
       });
       this.#child.send({ id, ...order }, () => undefined);
     });
@@ -216,7 +255,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     const answered = new Promise<boolean>((resolve) => {
       this.#waiting.set(id, { doing, resolve: () => resolve(true), reject: () => resolve(false) });
       this.#child.send({ id, kind: 'turns', count: 1 }, () => undefined);
-      setTimeout(resolve, 1000, false).unref();
+      after(1000, () => resolve(false));
     });
     const why = (await answered)
       ? 'its event loop is free, so something that it awaits never happens'
@@ -279,12 +318,15 @@ export async function startModule<Kata, Kept extends object = Record<string, nev
   return subject;
 }
 
-function nodeFlags(file: string, needs: readonly Need[]): string[] {
+function nodeFlags(file: string, { needs = [], inspect = false }: SubjectOptions): string[] {
   // Both names of the packages' folder, should it be a link.
   const packages = join(repositoryRoot, 'node_modules');
-  const folders = [packages, realpathSync(packages), file, hostFile, plainFile];
-  const allows = new Set(needs.map((need) => (need === 'mysql' ? 'net' : need)));
+  const folders = [packages, realpathSync(packages), file, hostFile, plainFile, heapProbeFile];
+  const allows = new Set<string>(needs.map((need) => (need === 'mysql' ? 'net' : need)));
+  if (inspect) allows.add('inspector');
   return [
+    ...(needs.includes('heap') ? exactHeap : []),
+    ...(inspect ? ['--inspect=127.0.0.1:0'] : []),
     '--enable-source-maps',
     '--disable-warning=ExperimentalWarning',
     '--permission',
@@ -296,12 +338,13 @@ function nodeFlags(file: string, needs: readonly Need[]): string[] {
 
 function readMessage(message: unknown): FromHost | undefined {
   if (typeof message !== 'object' || message === null) return undefined;
-  const { id, event, value, error, fault, code, stack, origin } = message as Record<string, unknown>;
+  const { id, event, value, error, fault, code, stack, origin, chunk, of } = message as Record<string, unknown>;
   const told = readTold(error);
   if (typeof id === 'string') {
     return { id, value, ...(told && { error: told }), ...(typeof fault === 'string' && { fault }) };
   }
   if (event === 'ready') return { event };
+  if (event === 'chunk' && chunk instanceof Uint8Array && typeof of === 'string') return { event, chunk, of };
   if (event === 'exit') return { event, code: typeof code === 'number' ? code : -1, stack: text(stack) };
   if (event === 'uncaught' && told) return { event, origin: text(origin), error: told };
   return undefined;

@@ -34,7 +34,7 @@ export async function judge(
           name,
           root: repositoryRoot,
           include: [`tests/${slug}/${slug}.test.ts`],
-          env: { KATA_TARGET: target, KATA_SPARES: '1' },
+          env: { KATA_TARGET: target, KATA_SPARES: '1', KATA_EXPLAIN: 'none' },
           provide: { mysqlServers },
           pool: 'threads' as const,
           testTimeout: 120_000,
