@@ -1,8 +1,8 @@
 import { lstat, readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { isAbsolute, join, resolve, sep } from 'node:path';
 import { UserError } from '../command/user-error.ts';
 import { git, headCommit } from '../git/git.ts';
-import { repositoryRoot } from '../subject/target.ts';
+import { repositoryRoot, shortPath } from '../subject/target.ts';
 import { harmlessText } from './harmless-text.ts';
 
 /** Larger files are not for reading side by side. */
@@ -30,7 +30,7 @@ export async function readVersions(slug: string, given?: string): Promise<Versio
   const candidate = given === undefined ? own : await findCandidate(given, own);
   return [
     { role: 'starter', file: own, text: harmlessText(await readStarter(own)) },
-    { role: 'candidate', file: candidate, text: harmlessText(await readPlain(candidate)) },
+    { role: 'candidate', file: shownPath(candidate), text: harmlessText(await readPlain(candidate)) },
     { role: 'reference', file: reference, text: harmlessText(await readPlain(reference)) },
   ];
 }
@@ -48,6 +48,10 @@ async function readStarter(own: string): Promise<string> {
   } catch {
     return await readPlain(own);
   }
+}
+
+function shownPath(file: string): string {
+  return isAbsolute(file) && file.startsWith(repositoryRoot + sep) ? shortPath(file) : file;
 }
 
 /** A path that is not absolute is one of this clone. */

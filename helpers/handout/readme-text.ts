@@ -9,7 +9,7 @@ export function readmeText(katas: readonly Kata[], candidate: string | undefined
   const mysql = katas.filter(({ needs }) => needs.includes('mysql')).map(({ title }) => title);
   return `# Backend katas${candidate === undefined ? '' : ` for ${candidate}`}
 
-You have ${sum}, ${minutes} minutes in all. Each is a small module that is wrong in a realistic way; its README tells the
+You have ${sum} and ${minutes} minutes. A kata is a small module that is wrong in a realistic way; its README tells the
 situation and numbers the promises that a right module keeps. You mend the module, and the judge tells you, promise by
 promise, how far you are.
 

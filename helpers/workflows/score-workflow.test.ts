@@ -21,7 +21,10 @@ const { jobs } = parse(readFileSync(join(repositoryRoot, '.github/workflows/scor
 const [kata] = kataSlugs() as [string];
 const sha = 'c'.repeat(40);
 
-describe('the step that plans', () => {
+// The workflow's runners are Linux; bash elsewhere takes other paths.
+const hasNoBash = process.platform === 'win32';
+
+describe.skipIf(hasNoBash)('the step that plans', () => {
   test('sets its outputs, each on a line of JSON', async () => {
     const place = await folder();
 
@@ -86,7 +89,7 @@ describe('the step that publishes', () => {
   }
 });
 
-test.skipIf(!existsSync(join(repositoryRoot, 'helpers/score/main.ts')))(
+test.skipIf(hasNoBash || !existsSync(join(repositoryRoot, 'helpers/score/main.ts')))(
   'from a pushed commit to the summary, script by script',
   async () => {
     const place = await folder();
