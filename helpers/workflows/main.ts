@@ -12,17 +12,23 @@ await runCommand(async () => {
     .usage('-- plan | publish <folder>')
     .description(
       'The trusted steps of the workflow score.yml. They take what they are told from the environment:\n' +
-        '  plan     REPOSITORY and SHA, or CANDIDATES; KATAS. Sets the outputs katas, candidates, shards.\n' +
+        '  plan     REPOSITORY and SHA, or CANDIDATES; KATAS; ISSUE. Sets the outputs katas, candidates, shards.\n' +
         '  publish  NAME, SHA, KATAS. Shows the merged score in <folder> on the page of the run.',
     )
     .argument('<step>', 'plan or publish')
     .argument('[folder]', 'where the merged score is')
     .addHelpText('after', '\nExit code: 0 done, 1 the score is not whole, 2 an input is not what it should be.');
   const [step, folder] = parseArguments(command).args;
-  const { REPOSITORY, SHA, CANDIDATES, KATAS, NAME } = process.env;
+  const { REPOSITORY, SHA, CANDIDATES, KATAS, ISSUE, NAME } = process.env;
 
   if (step === 'plan' && folder === undefined) {
-    const inputs = { repository: REPOSITORY || undefined, sha: SHA || undefined, candidates: CANDIDATES, katas: KATAS };
+    const inputs = {
+      repository: REPOSITORY || undefined,
+      sha: SHA || undefined,
+      candidates: CANDIDATES,
+      katas: KATAS,
+      issue: ISSUE,
+    };
     const plan = planOf(inputs, process.env.GITHUB_SERVER_URL ?? 'https://github.com');
     for (const [name, value] of Object.entries(plan)) setOutput(name, value);
     return 0;

@@ -49,6 +49,11 @@ test.for<[fault: string, inputs: Parameters<typeof planOf>[0], sentence: RegExp]
     { candidates: JSON.stringify([1, 2].map(() => ({ repository: 'a/b', sha }))) },
     /^Two candidates are called a:/,
   ],
+  [
+    'an issue that is no number',
+    { repository: 'ada/katas', sha, issue: '--web' },
+    /^issue is "--web": give its number/,
+  ],
   ['an unknown kata', { repository: 'ada/katas', sha, katas: `${first},nope` }, /^There is no kata "nope"/],
   [
     'more than GitHub runs',

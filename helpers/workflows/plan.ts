@@ -25,6 +25,8 @@ export interface PlanInputs {
   readonly candidates?: string | undefined;
   /** With commas between them. */
   readonly katas?: string | undefined;
+  /** The number of an issue or a pull request to comment on. */
+  readonly issue?: string | undefined;
 }
 
 /** GitHub runs no larger matrix. */
@@ -36,9 +38,10 @@ const mostShards = 256;
  * @throws UserError when an input is not what it should be; nothing of it is passed on then
  */
 export function planOf(inputs: PlanInputs, server: string): Plan {
-  const { repository, sha, candidates: list, katas: names } = inputs;
+  const { repository, sha, candidates: list, katas: names, issue } = inputs;
   if (Boolean(list) === Boolean(repository ?? sha))
     throw new UserError('Give either repository and sha, or candidates, a JSON list of both.');
+  if (issue && !/^\d{1,9}$/.test(issue)) throw new UserError(`issue is ${shown(issue)}: give its number.`);
   const candidates = (list ? readList(list) : [{ repository, sha }]).map((entry) => readCandidate(entry, server));
   const twice = candidates.find(({ name }, index) => candidates.findIndex((one) => one.name === name) !== index);
   if (twice) throw new UserError(`Two candidates are called ${twice.name}: give each of them a "name" of its own.`);
