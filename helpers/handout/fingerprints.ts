@@ -34,10 +34,10 @@ export async function fingerprints(catalogue: string): Promise<Fingerprint[]> {
     });
 }
 
-/** All that a git repository holds: the text of every object, also of those that no branch leads to, and of every file. */
-export async function allTextOf(repository: string): Promise<string> {
+/** All that the history of a git repository holds: every object, also of those that no branch leads to, and git's own files. */
+export async function historyOf(repository: string): Promise<string> {
   const objects = await git(repository, ['cat-file', '--batch-all-objects', '--batch']);
-  const files = (await filesBelow(repository)).filter((file) => !/^(?:node_modules|\.git\/objects)\//.test(file));
+  const files = (await filesBelow(repository, '.git')).filter((file) => !file.startsWith('.git/objects/'));
   const texts = await Promise.all(files.map((file) => readFile(join(repository, file), 'utf8')));
   return [objects, ...texts].join('\n');
 }

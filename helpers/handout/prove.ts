@@ -9,7 +9,7 @@ import { cacheFolder } from '../mysql/cache-folder.ts';
 import { repositoryRoot } from '../subject/target.ts';
 import { checkOutCatalogue } from './check-out-catalogue.ts';
 import { Claims } from './claims.ts';
-import { allTextOf, fingerprints, leaksIn } from './fingerprints.ts';
+import { historyOf, fingerprints, leaksIn } from './fingerprints.ts';
 import { makeHandout } from './make-handout.ts';
 import { type Ended, NpmRun } from './npm-run.ts';
 
@@ -39,7 +39,7 @@ await runCommand(async () => {
   const known = await fingerprints(catalogue);
   const faceless = known.filter(({ lines }) => lines.length === 0).map(({ file }) => file);
   claims.hold('every file that is kept back can be told by a line of its own', faceless.length === 0, faceless);
-  const leaks = leaksIn(await allTextOf(folder), known);
+  const leaks = leaksIn(await historyOf(folder), known);
   claims.hold(`no line of ${known.length} files that are kept back stands in any object`, leaks.length === 0, leaks);
 
   claims.ended('npm ci', await npm('ci', '--no-audit', '--no-fund'), 0);

@@ -6,8 +6,10 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
 import { kataSlugs } from '../catalogue/catalogue.ts';
 import { type CommandRun, runHouseCommand, runProgram } from '../command/run-house-command.ts';
+import { UserError } from '../command/user-error.ts';
 import { git } from '../git/git.ts';
 import { repositoryRoot } from '../subject/target.ts';
+import { publish } from './publish.ts';
 
 // The scripts of `score.yml`, run here as a runner would: with bash, in the order of the jobs, with what their `env` says.
 
@@ -52,7 +54,7 @@ describe('the step that publishes', () => {
   test('writes the summary and an annotation for each kata, which no word of a stranger’s can leave', async () => {
     const place = await reportOf({ commit: sha, sentence: 'breaks 3\n::error::forged % done' });
 
-    const { code, stdout } = await publish(place, [kata]);
+    const { code, stdout } = await runPublish(place, [kata]);
 
     expect(code).toBe(0);
     expect(stdout).toBe(`::notice title=ada%3A ${kata} 62.5 of 100::breaks 3%0A::error::forged %25 done\n`);
@@ -62,7 +64,7 @@ describe('the step that publishes', () => {
   test('is red when a kata is missing, or when it is not the commit that was asked for', async () => {
     const place = await reportOf({ commit: 'd'.repeat(40), sentence: '' });
 
-    const { code, stdout } = await publish(place, [kata, 'another']);
+    const { code, stdout } = await runPublish(place, [kata, 'another']);
 
     expect(code).toBe(1);
     expect(stdout).toContain(
@@ -75,14 +77,12 @@ describe('the step that publishes', () => {
   test('has nothing to say without a merged score', async () => {
     const place = await folder();
 
-    expect(await publish(place, [kata])).toMatchObject({
-      code: 2,
-      stdout: '',
-      stderr: expect.stringContaining('There is no score.json and score.md in'),
-    });
+    await expect(publish(place, { name: 'ada', sha, katas: [kata] })).rejects.toThrow(
+      new UserError(`There is no score.json and score.md in ${place}: merge the parts of the score into it first.`),
+    );
   });
 
-  async function publish(place: string, katas: readonly string[]): Promise<CommandRun> {
+  async function runPublish(place: string, katas: readonly string[]): Promise<CommandRun> {
     const env = { NAME: 'ada', SHA: sha, KATAS: JSON.stringify(katas), GITHUB_STEP_SUMMARY: join(place, 'summary') };
     await writeFile(env.GITHUB_STEP_SUMMARY, '');
     return await runHouseCommand('workflows', ['publish', join(place, 'report')], env);
