@@ -75,6 +75,7 @@ export class MemoryLeakGateway {
   private readonly samples: Float64Array[] = [];
   private readonly finishedJobs: (() => number)[] = [];
   private readonly renderers: (() => number)[] = [];
+  private messagesThisMinute = 0;
   private messagesPerMinute = 0;
 
   constructor(options: GatewayOptions) {
@@ -156,15 +157,15 @@ export class MemoryLeakGateway {
   }
 
   startRateMeter(): void {
-    let before = this.history.length;
     setInterval(() => {
-      this.messagesPerMinute = this.history.length - before;
-      before = this.history.length;
+      this.messagesPerMinute = this.messagesThisMinute;
+      this.messagesThisMinute = 0;
     }, 60_000);
   }
 
   say(from: string, text: string): void {
     const message = { from, text };
+    this.messagesThisMinute += 1;
     this.history.push(message);
     this.io.emit('message', message);
   }

@@ -71,6 +71,7 @@ export class MemoryLeakGateway {
   private readonly recentUpdates: Update[] = [];
   private meter: NodeJS.Timeout | undefined;
   private readonly socketListeners = new WeakMap<Socket, (readonly [string, (...args: any[]) => void])[]>();
+  private messagesThisMinute = 0;
   private messagesPerMinute = 0;
 
   constructor(options: GatewayOptions) {
@@ -166,15 +167,15 @@ export class MemoryLeakGateway {
   }
 
   startRateMeter(): void {
-    let before = this.history.length;
     this.meter = setInterval(() => {
-      this.messagesPerMinute = this.history.length - before;
-      before = this.history.length;
+      this.messagesPerMinute = this.messagesThisMinute;
+      this.messagesThisMinute = 0;
     }, 60_000);
   }
 
   say(from: string, text: string): void {
     const message = { from, text };
+    this.messagesThisMinute += 1;
     this.history.push(message);
     if (this.history.length > historyLimit) this.history.splice(0, this.history.length - historyLimit);
     this.io.emit('message', message);
