@@ -191,6 +191,27 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     return await this.#order('measuring its heap', { kind: 'probe', question }, onChunk);
   }
 
+  /** How many bytes of memory JavaScript holds in the process, its buffers included, after a full garbage collection. */
+  async heldBytes(): Promise<number> {
+    return Number(await this.#order('collecting garbage', { kind: 'held bytes' }));
+  }
+
+  /**
+   * Does something, and says how much CPU time the event loop spent in the busiest of its turns meanwhile, in ms. That
+   * is what kept everybody else waiting; a busy neighbour on the machine does not show in it.
+   */
+  async busiestTurnMs(meanwhile: () => Promise<unknown>): Promise<number> {
+    const stop = async () => Number(await this.#order('turning its event loop', { kind: 'busiest turn' }));
+    await this.#order('turning its event loop', { kind: 'watch turns' });
+    try {
+      await meanwhile();
+    } catch (error) {
+      await stop().catch(() => undefined);
+      throw error;
+    }
+    return await stop();
+  }
+
   /** Imports packages ahead of the module that will want them. */
   async warm(packages: readonly string[]): Promise<void> {
     await this.#ready;
