@@ -3,6 +3,8 @@
 // before the module is loaded, and takes away what a module could use to speak in its place or to reach other
 // processes: the permission model does not hold signals back.
 import { registerHooks } from 'node:module';
+import v8 from 'node:v8';
+import vm from 'node:vm';
 import { notPlain } from './plain.js';
 
 /** @typedef {{ name: string, message: string, stack: string, code?: string | number }} Told */
@@ -15,12 +17,18 @@ const channel = Object.create(
 const send = /** @type {(message: unknown) => void} */ (process.send?.bind(channel));
 const exit = process.exit.bind(process);
 const turn = setImmediate;
+const threadCpuUsage = process.threadCpuUsage.bind(process);
+const memoryUsage = process.memoryUsage.bind(process);
+const { setFlagsFromString } = v8;
+const { runInNewContext } = vm;
 const evaluatedName = 'evaluate.js';
 
 /** @type {Record<string, unknown>} */
 let kata = {};
 /** What the test keeps in this process from one evaluate to the next. */
 const kept = {};
+/** While the turns of the event loop are watched: the CPU time of the busiest one, and when the present one began. */
+const turns = { watched: false, busiestMs: 0, beganMs: 0 };
 
 /** The heap probe, where the heap is measured. It is here before the module, and takes what it needs for itself. */
 const probe = process.argv.includes('heap') ? await import('../heap/heap-probe.js') : undefined;
@@ -52,6 +60,24 @@ async function answer(order) {
     } else if (order.kind === 'turns') {
       for (let left = order.count; left > 0; left--) await new Promise((resolve) => turn(resolve));
       send({ id: order.id });
+    } else if (order.kind === 'held bytes') {
+      setFlagsFromString('--expose-gc');
+      const gc = runInNewContext('gc');
+      // Buffers are freed beside the collection that found them unused, and the next one waits for that.
+      for (const _ of [1, 2]) {
+        await new Promise((resolve) => turn(resolve));
+        gc();
+      }
+      const { heapUsed, external } = memoryUsage();
+      send({ id: order.id, value: heapUsed + external });
+    } else if (order.kind === 'watch turns') {
+      Object.assign(turns, { watched: true, busiestMs: 0, beganMs: cpuMs() });
+      turn(watchTurn).unref();
+      send({ id: order.id });
+    } else if (order.kind === 'busiest turn') {
+      watchTurn();
+      turns.watched = false;
+      send({ id: order.id, value: turns.busiestMs });
     } else {
       const value = await evaluate(order.source, order.args);
       const fault = notPlain(value, 'result');
@@ -63,6 +89,21 @@ async function answer(order) {
     const free = error instanceof ReferenceError && topFrame(told.stack).includes(evaluatedName);
     send(free ? { id: order.id, fault: closureFault(told.message) } : { id: order.id, error: told });
   }
+}
+
+/** What this thread has used. On Linux its total is exact, while user and system apart are estimates. */
+function cpuMs() {
+  const { user, system } = threadCpuUsage();
+  return (user + system) / 1000;
+}
+
+/** Once in each turn of the event loop; unref'd, so that the loop may sleep in between. */
+function watchTurn() {
+  if (!turns.watched) return;
+  const now = cpuMs();
+  turns.busiestMs = Math.max(turns.busiestMs, now - turns.beganMs);
+  turns.beganMs = now;
+  turn(watchTurn).unref();
 }
 
 /**

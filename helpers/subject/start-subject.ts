@@ -1,5 +1,6 @@
 import { TestRunner, onTestFailed } from 'vitest';
 import { type Need, readNeeds } from '../catalogue/front-matter.ts';
+import { workspaceFolder } from '../workspace/use-workspace.ts';
 import { Subject } from './subject.ts';
 import { targetFile } from './target.ts';
 
@@ -52,7 +53,7 @@ export function prepareSubjects(slug: string): void {
   refills = true;
   const needs = needsOf(slug);
   while (spares.length < spareCount) {
-    const spare = new Subject<unknown, Record<string, unknown>>(targetFile(slug), { needs });
+    const spare = newSubject<unknown, Record<string, unknown>>(slug);
     spare.unref();
     if (needs.includes('mysql')) spare.warm(['mysql2/promise']).catch(() => undefined);
     spares.push(spare);
@@ -62,7 +63,15 @@ export function prepareSubjects(slug: string): void {
 function takeSpare<Kata, Kept extends object>(slug: string): Subject<Kata, Kept> {
   const taken = spares.shift();
   if (taken?.file === targetFile(slug) && taken.alive) return taken as unknown as Subject<Kata, Kept>;
-  return new Subject(targetFile(slug), { needs: needsOf(slug) });
+  return newSubject(slug);
+}
+
+function newSubject<Kata, Kept extends object>(slug: string): Subject<Kata, Kept> {
+  const needs = needsOf(slug);
+  const workspace = workspaceFolder();
+  if (workspace === undefined && needs.some((need) => need === 'read-files' || need === 'write-files'))
+    throw new Error(`${slug} needs files, so its judge has to call useWorkspace() before it starts a subject.`);
+  return new Subject(targetFile(slug), { needs, ...(workspace === undefined ? {} : { workspace }) });
 }
 
 /** What the kata's README says, read once. */

@@ -15,6 +15,8 @@ import { repositoryRoot, shortPath } from './target.ts';
 export interface SubjectOptions {
   /** What the module may use beyond its own file and the installed packages; by default what the kata's README says. */
   readonly needs?: readonly Need[];
+  /** The folder that the needs `read-files` and `write-files` are about. */
+  readonly workspace?: string;
   /**
    * How long loading, and each call, may take before the process is killed, counted in time in which the runner itself got
    * to run. Default 10,000.
@@ -189,6 +191,27 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     return await this.#order('measuring its heap', { kind: 'probe', question }, onChunk);
   }
 
+  /** How many bytes of memory JavaScript holds in the process, its buffers included, after a full garbage collection. */
+  async heldBytes(): Promise<number> {
+    return Number(await this.#order('collecting garbage', { kind: 'held bytes' }));
+  }
+
+  /**
+   * Does something, and says how much CPU time the event loop spent in the busiest of its turns meanwhile, in ms. That
+   * is what kept everybody else waiting; a busy neighbour on the machine does not show in it.
+   */
+  async busiestTurnMs(meanwhile: () => Promise<unknown>): Promise<number> {
+    const stop = async () => Number(await this.#order('turning its event loop', { kind: 'busiest turn' }));
+    await this.#order('turning its event loop', { kind: 'watch turns' });
+    try {
+      await meanwhile();
+    } catch (error) {
+      await stop().catch(() => undefined);
+      throw error;
+    }
+    return await stop();
+  }
+
   /** Imports packages ahead of the module that will want them. */
   async warm(packages: readonly string[]): Promise<void> {
     await this.#ready;
@@ -318,12 +341,14 @@ export async function startModule<Kata, Kept extends object = Record<string, nev
   return subject;
 }
 
-function nodeFlags(file: string, { needs = [], inspect = false }: SubjectOptions): string[] {
+function nodeFlags(file: string, { needs = [], workspace, inspect = false }: SubjectOptions): string[] {
   // Both names of the packages' folder, should it be a link.
   const packages = join(repositoryRoot, 'node_modules');
   const folders = [packages, realpathSync(packages), file, hostFile, plainFile, heapProbeFile];
   const allows = new Set<string>(needs.map((need) => (need === 'mysql' ? 'net' : need)));
   if (inspect) allows.add('inspector');
+  // Both names of the workspace too: the system's temporary folder is a link on macOS.
+  const workspaces = workspace === undefined ? [] : [workspace, realpathSync(workspace)];
   return [
     ...(needs.includes('heap') ? exactHeap : []),
     ...(inspect ? ['--inspect=127.0.0.1:0'] : []),
@@ -331,6 +356,8 @@ function nodeFlags(file: string, { needs = [], inspect = false }: SubjectOptions
     '--disable-warning=ExperimentalWarning',
     '--permission',
     ...folders.map((folder) => `--allow-fs-read=${folder}`),
+    ...(allows.has('read-files') ? workspaces.map((folder) => `--allow-fs-read=${folder}`) : []),
+    ...(allows.has('write-files') ? workspaces.map((folder) => `--allow-fs-write=${folder}`) : []),
     // Node 24 has no --allow-net, and does not hold the network back.
     ...[...allows].map((name) => `--allow-${name}`).filter((flag) => process.allowedNodeEnvironmentFlags.has(flag)),
   ];
