@@ -3,6 +3,7 @@
 // before the module is loaded, and takes away what a module could use to speak in its place or to reach other
 // processes: the permission model does not hold signals back.
 import { registerHooks } from 'node:module';
+import { serialize } from 'node:v8';
 import { notPlain } from './plain.js';
 
 /** @typedef {{ name: string, message: string, stack: string, code?: string | number }} Told */
@@ -16,6 +17,12 @@ const send = /** @type {(message: unknown) => void} */ (process.send?.bind(chann
 const exit = process.exit.bind(process);
 const turn = setImmediate;
 const evaluatedName = 'evaluate.js';
+const measure = serialize;
+const cut = (/** @type {string} */ text) =>
+  text.length > longestText ? `${text.slice(0, longestText)} [${text.length - longestText} characters left out]` : text;
+/** What a test asks for is small; a module may answer with what would fill the memory of the one who judges it. */
+const largestAnswerBytes = 16 * 1024 * 1024;
+const longestText = 20_000;
 
 /** @type {Record<string, unknown>} */
 let kata = {};
@@ -47,7 +54,7 @@ async function answer(order) {
       send({ id: order.id });
     } else {
       const value = await evaluate(order.source, order.args);
-      const fault = notPlain(value, 'result');
+      const fault = notPlain(value, 'result') ?? tooLarge(value);
       if (fault === undefined) send({ id: order.id, value });
       else send({ id: order.id, fault: `what evaluate returns must be plain data, but ${fault}` });
     }
@@ -90,6 +97,13 @@ async function evaluate(source, args) {
   return await run(kata, args, kept);
 }
 
+/** @param {unknown} value */
+function tooLarge(value) {
+  const bytes = measure(value).length;
+  if (bytes <= largestAnswerBytes) return undefined;
+  return `result is ${Math.ceil(bytes / 1024 / 1024)} MiB; more than ${largestAnswerBytes / 1024 / 1024} MiB does not come across`;
+}
+
 /** @param {string} message */
 function closureFault(message) {
   const name = /^(\S+) is not defined/.exec(message)?.[1] ?? message;
@@ -110,9 +124,9 @@ function tell(error) {
     const { name, message, stack = '', code } = /** @type {Error & { code?: string | number }} */ (error);
     const cause = error.cause === undefined ? '' : `\n[cause] ${tell(error.cause).stack || tell(error.cause).message}`;
     return {
-      name: String(name),
-      message: String(message),
-      stack: String(stack) + cause,
+      name: cut(String(name)),
+      message: cut(String(message)),
+      stack: cut(String(stack) + cut(cause)),
       ...(code === undefined ? {} : { code }),
     };
   }
@@ -122,5 +136,5 @@ function tell(error) {
   } catch {
     text = typeof error;
   }
-  return { name: 'NonError', message: `${text} (not an Error)`, stack: '' };
+  return { name: 'NonError', message: `${cut(text)} (not an Error)`, stack: '' };
 }

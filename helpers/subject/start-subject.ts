@@ -1,7 +1,7 @@
 import { TestRunner, onTestFailed } from 'vitest';
 import { type Need, readNeeds } from '../catalogue/front-matter.ts';
 import { Subject } from './subject.ts';
-import { targetFile } from './target.ts';
+import { moduleName, targetFile } from './target.ts';
 
 declare module 'vitest' {
   interface TaskMeta {
@@ -45,7 +45,7 @@ const spareCount = process.env.KATA_SPARES === undefined ? 2 : Number(process.en
 export function prepareSubjects(slug: string): void {
   const needs = needsOf(slug);
   while (spares.length < spareCount) {
-    const spare = new Subject<unknown, Record<string, unknown>>(targetFile(slug), { needs });
+    const spare = newSubject<unknown, Record<string, unknown>>(slug, needs);
     spare.unref();
     if (needs.includes('mysql')) spare.warm(['mysql2/promise']).catch(() => undefined);
     spares.push(spare);
@@ -55,7 +55,12 @@ export function prepareSubjects(slug: string): void {
 function takeSpare<Kata, Kept extends object>(slug: string): Subject<Kata, Kept> {
   const taken = spares.shift();
   if (taken?.file === targetFile(slug) && taken.alive) return taken as unknown as Subject<Kata, Kept>;
-  return new Subject(targetFile(slug), { needs: needsOf(slug) });
+  return newSubject(slug, needsOf(slug));
+}
+
+function newSubject<Kata, Kept extends object>(slug: string, needs: readonly Need[]): Subject<Kata, Kept> {
+  const file = targetFile(slug);
+  return new Subject(file, { needs, name: moduleName(slug, file) });
 }
 
 /** What the kata's README says, read once. */

@@ -8,12 +8,15 @@ import { leash } from '../leash/leash.ts';
 import { CapturedOutput } from './captured-output.ts';
 import { compile } from './compile.ts';
 import { notPlain } from './plain.js';
+import { chosenSandbox } from './sandbox.ts';
 import { SubjectError } from './subject-error.ts';
 import { repositoryRoot, shortPath } from './target.ts';
 
 export interface SubjectOptions {
   /** What the module may use beyond its own file and the installed packages; by default what the kata's README says. */
   readonly needs?: readonly Need[];
+  /** The path under which the file is loaded, where that is another one; see `moduleName`. */
+  readonly name?: string;
   /** How long loading, and each call, may take before the process is killed. Default 10,000. */
   readonly limitMs?: number;
   /** How much it may print before the process is killed. Default 16 MiB. */
@@ -49,6 +52,7 @@ const passedOn = ['LANG', 'LC_ALL', 'TZ', 'SystemRoot'];
  */
 export class Subject<Kata, Kept extends object = Record<string, never>> implements AsyncDisposable {
   readonly file: string;
+  readonly #name: string;
   readonly #child: ChildProcess;
   readonly #limitMs: number;
   readonly #release: () => void;
@@ -65,9 +69,11 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   /** Use `startSubject` or `startModule`. */
   constructor(file: string, options: SubjectOptions) {
     this.file = file;
+    this.#name = options.name ?? file;
     this.#limitMs = options.limitMs ?? 10_000;
+    chosenSandbox();
     const outputLimitBytes = options.outputLimitBytes ?? 16 * 1024 * 1024;
-    this.#child = spawn(process.execPath, [...nodeFlags(file, options.needs ?? []), hostFile], {
+    this.#child = spawn(process.execPath, [...nodeFlags(this.#name, options.needs ?? []), hostFile], {
       cwd: repositoryRoot,
       detached: process.platform !== 'win32',
       env: Object.fromEntries(
@@ -97,7 +103,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
       else this.#exit = told;
     });
     this.#child.on('error', (error) => {
-      this.#end(new SubjectError(`No process could be started for ${shortPath(file)}: ${error.message}`));
+      this.#end(new SubjectError(`No process could be started for ${shortPath(this.#name)}: ${error.message}`));
       close();
     });
     // A child of the module's own may hold the pipes open: the whole group goes with its leader.
@@ -163,7 +169,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
    */
   async load(): Promise<void> {
     try {
-      const { url, source } = await compile(this.file);
+      const { url, source } = await compile(this.file, this.#name);
       await this.#ready;
       await this.#order('loading', { kind: 'load', url, source });
     } catch (error) {
@@ -197,7 +203,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     const waiting = this.#waiting.get(told.id);
     if (!waiting) return;
     this.#waiting.delete(told.id);
-    const name = shortPath(this.file);
+    const name = shortPath(this.#name);
     if (told.fault !== undefined) waiting.reject(new SubjectError(`In the test of ${name}: ${told.fault}.`));
     else if (told.error?.name === 'MissingExport')
       waiting.reject(new SubjectError(`${name} has ${told.error.message}.`));
@@ -225,7 +231,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   }
 
   #kill(why: string): void {
-    this.#end(new SubjectError(`${shortPath(this.file)} ${why}.`));
+    this.#end(new SubjectError(`${shortPath(this.#name)} ${why}.`));
     this.#killGroup();
   }
 
@@ -236,7 +242,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   }
 
   #post(code: number | null, signal: string | null): SubjectError {
-    const name = shortPath(this.file);
+    const name = shortPath(this.#name);
     if (this.#uncaught) {
       const how = this.#uncaught.origin === 'unhandledRejection' ? 'an unhandled rejection' : 'an uncaught exception';
       return new SubjectError(
@@ -279,10 +285,10 @@ export async function startModule<Kata, Kept extends object = Record<string, nev
   return subject;
 }
 
-function nodeFlags(file: string, needs: readonly Need[]): string[] {
+function nodeFlags(name: string, needs: readonly Need[]): string[] {
   // Both names of the packages' folder, should it be a link.
   const packages = join(repositoryRoot, 'node_modules');
-  const folders = [packages, realpathSync(packages), file, hostFile, plainFile];
+  const folders = [packages, realpathSync(packages), name, hostFile, plainFile];
   const allows = new Set(needs.map((need) => (need === 'mysql' ? 'net' : need)));
   return [
     '--enable-source-maps',

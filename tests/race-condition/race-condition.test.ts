@@ -4,6 +4,7 @@ import { waitingThreads } from '../../helpers/mysql/lock-waits.ts';
 import { type Session, explore } from '../../helpers/mysql/schedule-explorer.ts';
 import type { TestDatabase } from '../../helpers/mysql/test-database.ts';
 import { useTestDatabase } from '../../helpers/mysql/use-test-database.ts';
+import { chart } from '../../helpers/samples/chart.ts';
 import { prepareSubjects, showPrinted, startSubject } from '../../helpers/subject/start-subject.ts';
 import type { Subject } from '../../helpers/subject/subject.ts';
 import { settles, until } from '../../helpers/wait/until.ts';
@@ -44,6 +45,7 @@ describe('core', () => {
 
 describe('robust', () => {
   test('Nothing is lost and no value given twice between two processes, whatever statement the other one is at.', async () => {
+    const { drawn } = chartOfIncrements();
     const [a, b] = await Promise.all([service('A'), service('B')]);
 
     const schedules = explore({
@@ -54,6 +56,7 @@ describe('robust', () => {
     });
 
     for await (const { step, first, others, timeline } of schedules) {
+      drawn(step, answers([first]).length, answers([others]).length, (await valueOf('a'))! - start);
       const what = `process A stopped for a while after its statement ${step}, and B ran${refusals([first, others])}\n${timeline}\n`;
       await expectNothingLost([first, others], what);
     }
@@ -190,6 +193,29 @@ describe('stretch', () => {
     });
   });
 });
+
+/** Increments by process, schedule by schedule: what was answered, against what the table holds. */
+function chartOfIncrements() {
+  const [byA, byBoth, counted] = [[], [], []] as [number, number][][];
+  chart({
+    title: 'Increments by process',
+    unit: 'increments',
+    xLabel: 'statement of A after which it stood still while B ran',
+    series: [
+      { name: 'answered by A', points: byA! },
+      { name: 'answered by A and B', points: byBoth! },
+      { name: 'counted in the table', points: counted! },
+    ],
+    limit: { label: 'one call of each', y: 2 },
+  });
+  return {
+    drawn(step: number, a: number, b: number, inTable: number) {
+      byA!.push([step, a]);
+      byBoth!.push([step, a + b]);
+      counted!.push([step, inTable]);
+    },
+  };
+}
 
 /** How a call went. */
 type Outcome = { readonly value: number } | { readonly error: string };
