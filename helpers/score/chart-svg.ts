@@ -5,6 +5,8 @@ const width = 420;
 const height = 180;
 /** More labels than these below an axis run into each other. */
 const mostTicks = 10;
+/** So few points are marked so that each is seen, also where they lie upon each other. */
+const fewPoints = 40;
 
 /** Draws a chart as SVG. Its colours are variables of the page, so that it is read by day and by night. */
 export async function chartSvg(chart: Chart): Promise<string> {
@@ -18,6 +20,11 @@ export async function chartSvg(chart: Chart): Promise<string> {
   } finally {
     view.finalize();
   }
+}
+
+/** Five steps at most, and none between two whole numbers where only whole ones were counted. */
+function fewSteps(values: readonly number[]): number {
+  return values.every(Number.isInteger) ? Math.min(5, Math.max(...values)) : 5;
 }
 
 function specOf({ unit, xLabel, series, limit }: Chart): Spec {
@@ -48,8 +55,18 @@ function specOf({ unit, xLabel, series, limit }: Chart): Spec {
       { name: 'x', type: 'linear', domain: [Math.min(...xs), Math.max(...xs)], range: 'width', zero: false },
       { name: 'y', type: 'linear', domain: [Math.min(...ys), Math.max(...ys) * 1.1], range: 'height', nice: true },
       { name: 'colour', type: 'ordinal', domain: series.map(({ name }) => name), range: colours },
-      // Lines that lie upon each other are told apart by their dashes and widths.
-      { name: 'dash', type: 'ordinal', domain: series.map(({ name }) => name), range: [[1, 0], [6, 4], [2, 3]] },
+      // Lines and points that lie upon each other are told apart by their dashes and sizes.
+      {
+        name: 'dash',
+        type: 'ordinal',
+        domain: series.map(({ name }) => name),
+        range: [
+          [1, 0],
+          [6, 4],
+          [2, 3],
+        ],
+      },
+      { name: 'size', type: 'ordinal', domain: series.map(({ name }) => name), range: [150, 75, 25] },
     ],
     axes: [
       {
@@ -61,7 +78,7 @@ function specOf({ unit, xLabel, series, limit }: Chart): Spec {
         ...(isCounted && new Set(xs).size <= mostTicks && { values: [...new Set(xs)] }),
         ...(isCounted && { format: '~s' }),
       },
-      { ...axis, orient: 'left', scale: 'y', title: unit, grid: true, tickCount: 5, format: '~s' },
+      { ...axis, orient: 'left', scale: 'y', title: unit, grid: true, tickCount: fewSteps(ys), format: '~s' },
     ],
     legends: [
       {
@@ -71,7 +88,7 @@ function specOf({ unit, xLabel, series, limit }: Chart): Spec {
         symbolStrokeWidth: 2,
         orient: 'top',
         direction: 'horizontal',
-        columns: 3,
+        columns: 2,
         labelColor: 'var(--soft)',
         labelFontSize: 11,
         labelLimit: 0,
@@ -130,7 +147,7 @@ function specOf({ unit, xLabel, series, limit }: Chart): Spec {
                 x: { scale: 'x', field: 'x' },
                 y: { scale: 'y', field: 'y' },
                 fill: { scale: 'colour', field: 'name' },
-                size: { value: values.length > 100 ? 0 : 28 },
+                size: values.length > fewPoints ? { value: 8 } : { scale: 'size', field: 'name' },
               },
             },
           },

@@ -35,7 +35,9 @@ await runCommand(async () => {
   const folder = resolve(here, options.out ?? `score-${new Date().toISOString().slice(0, 19).replace(/[:T]/g, '-')}`);
   checkOutFolder(folder);
 
-  const score = options.merge ? mergeScores(args.map((file) => readScore(resolve(here, file)))) : await scoreOne(args, options);
+  const score = options.merge
+    ? mergeScores(args.map((file) => readScore(resolve(here, file))))
+    : await scoreOne(args, options);
 
   const files = await writeReports(score, folder);
   const colour = process.stdout.isTTY ? process.env.NO_COLOR === undefined : process.env.FORCE_COLOR !== undefined;
@@ -46,7 +48,9 @@ await runCommand(async () => {
 function commandLine(): Command {
   const seconds = (milliseconds: number) => milliseconds / 1000;
   return new Command('npm run score')
-    .usage('-- <folder | .tar.gz | git URL or repository[#ref]> [options]\n       npm run score -- --merge <score.json...> [options]')
+    .usage(
+      '-- <folder | .tar.gz | git URL or repository[#ref]> [options]\n       npm run score -- --merge <score.json...> [options]',
+    )
     .description(
       'Scores what a candidate sent: takes katas/<slug>/<slug>.ts of each kata from it and nothing else, judges each file, and\nwrites score.html, score.md, score.json and junit.xml.',
     )
@@ -60,8 +64,18 @@ function commandLine(): Command {
         .choices(sandboxes)
         .default('permission-model'),
     )
-    .option('--promise-limit <seconds>', 'until one promise counts as broken', positive, seconds(defaultLimits.promiseMs))
-    .option('--kata-limit <seconds>', 'until what is left of a kata counts as broken', positive, seconds(defaultLimits.kataMs))
+    .option(
+      '--promise-limit <seconds>',
+      'until one promise counts as broken',
+      positive,
+      seconds(defaultLimits.promiseMs),
+    )
+    .option(
+      '--kata-limit <seconds>',
+      'until what is left of a kata counts as broken',
+      positive,
+      seconds(defaultLimits.kataMs),
+    )
     .option('--limit <seconds>', 'the same for the whole', positive, seconds(defaultLimits.totalMs))
     .addHelpText(
       'after',
@@ -80,15 +94,27 @@ async function scoreOne(args: readonly string[], options: Options): Promise<Scor
   const [source, ...others] = args;
   if (others.length > 0)
     throw new UserError(`One candidate at a time: ${args.length} were named. Several score.json go behind --merge.`);
-  const slugs = chooseKatas(options.katas?.split(',').map((name) => name.trim()).filter(Boolean) ?? []);
+  const slugs = chooseKatas(
+    options.katas
+      ?.split(',')
+      .map((name) => name.trim())
+      .filter(Boolean) ?? [],
+  );
   for (const slug of slugs) readKata(slug);
   progress('collecting');
-  const collected = await collect(isGitUrl(source!) ? source! : (relative(process.cwd(), resolve(here, source!)) || '.'), slugs);
+  const collected = await collect(
+    isGitUrl(source!) ? source! : relative(process.cwd(), resolve(here, source!)) || '.',
+    slugs,
+  );
 
   let server: Promise<MysqlServer> | undefined;
   try {
     return await scoreCandidate(collected, {
-      limits: { promiseMs: options.promiseLimit * 1000, kataMs: options.kataLimit * 1000, totalMs: options.limit * 1000 },
+      limits: {
+        promiseMs: options.promiseLimit * 1000,
+        kataMs: options.kataLimit * 1000,
+        totalMs: options.limit * 1000,
+      },
       sandbox: options.sandbox,
       server: () => (server ??= startServer({ onProgress: progress })),
       onProgress: progress,
@@ -115,7 +141,8 @@ function shownFile(file: string): string {
 
 function ofHundred(text: string): number {
   const value = Number(text);
-  if (text.trim() === '' || !(value >= 0 && value <= 100)) throw new InvalidArgumentError('It must be a number from 0 to 100.');
+  if (text.trim() === '' || !(value >= 0 && value <= 100))
+    throw new InvalidArgumentError('It must be a number from 0 to 100.');
   return value;
 }
 

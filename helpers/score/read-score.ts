@@ -30,7 +30,9 @@ export function readScore(file: string): Score {
   const value = parse(readFileSync(file, 'utf8'), shown);
   const fault = faultOfScore(value);
   if (fault !== undefined)
-    throw new UserError(`${shown} is no score that can be read here: ${harmlessLine(fault)}. Was it made by another version?`);
+    throw new UserError(
+      `${shown} is no score that can be read here: ${harmlessLine(fault)}. Was it made by another version?`,
+    );
   return harmlessDeep(value as Score, longestText);
 }
 

@@ -59,8 +59,7 @@ function overview(score: Score): string {
 
 async function kataSection(kata: KataScore): Promise<string> {
   const charts: string[] = [];
-  for (const promise of kata.promises)
-    for (const chart of promise.charts) charts.push(await figure(promise, chart));
+  for (const promise of kata.promises) for (const chart of promise.charts) charts.push(await figure(promise, chart));
   const { file, trouble, diagnosis } = kata;
   return `<section id="${safe(kata.slug)}">
 <h2>${safe(kata.title)} <span class="${grade(kata.score)}">${shownScore(kata.score)}</span></h2>
@@ -74,10 +73,11 @@ ${kata.diffs ? `${diffPart('From the starter to the candidate', kata.diffs.fromS
 }
 
 function diagnosisPart({ diagnosis }: KataScore): string {
-  const asks = diagnosis.matches.filter(({ ask }) => ask !== null);
-  const list = asks.map(
+  const [, ...others] = diagnosis.matches;
+  // The first one's question is in the sentence.
+  const list = diagnosis.matches.map(
     ({ name, ask, breaks, similarity }) =>
-      `<li><q>${safe(ask ?? '')}</q> <span class="fine">${safe(name)} breaks ${breaks.join(', ')}; ${percent(similarity)} alike in text</span></li>`,
+      `<li>${others.length > 0 && ask !== null ? `<q>${safe(ask)}</q> ` : ''}<span class="fine">${safe(name)} breaks ${breaks.join(', ')}; ${percent(similarity)} alike in text</span></li>`,
   );
   return `<div class="diagnosis"><p>${safe(diagnosis.sentence)}</p>${list.length > 0 ? `<ul>${list.join('')}</ul>` : ''}</div>`;
 }

@@ -1,22 +1,28 @@
-import { getJunitXml } from 'junit-xml';
+import reportBuilder, { type Builder } from 'junit-report-builder';
 import type { Score } from './score.ts';
 
 /** The score as JUnit XML: a suite for each kata, a test case for each promise. */
 export function junitReport(score: Score): string {
-  const xml = getJunitXml({
-    name: 'backend-katas',
-    time: score.durationMs / 1000,
-    suites: score.katas.map((kata) => ({
-      name: kata.slug,
-      time: kata.judgedWith.durationMs / 1000,
-      testCases: kata.promises.map(({ number, tier, text, held, seen, stack, printed, durationMs }) => ({
-        name: `${number}. ${text}`,
-        classname: `${kata.slug}.${tier}`,
-        time: durationMs / 1000,
-        ...(!held && { failures: [{ message: [seen, stack].filter(Boolean).join('\n'), type: 'broken promise' }] }),
-        ...(printed !== null && { systemOut: [printed] }),
-      })),
-    })),
-  });
-  return xml.endsWith('\n') ? xml : `${xml}\n`;
+  // Its types tell of one default more than there is.
+  const report = (reportBuilder as unknown as Builder).newBuilder();
+  for (const kata of score.katas) {
+    const suite = report
+      .testSuite()
+      .name(kata.slug)
+      .timestamp(score.scoredAt)
+      .time(kata.judgedWith.durationMs / 1000);
+    for (const { number, tier, text, held, seen, stack, printed, durationMs } of kata.promises) {
+      const testCase = suite
+        .testCase()
+        .className(`${kata.slug}.${tier}`)
+        .name(`${number}. ${text}`)
+        .time(durationMs / 1000);
+      if (!held)
+        testCase
+          .failure(seen?.trimEnd().split('\n').at(-1) ?? 'broken', 'broken promise')
+          .stacktrace([seen, stack].filter(Boolean).join('\n'));
+      if (printed !== null) testCase.standardOutput(printed);
+    }
+  }
+  return report.build();
 }

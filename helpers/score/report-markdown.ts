@@ -34,7 +34,9 @@ function kataLines(kata: KataScore): string[] {
   const lines = [`## ${text(kata.title)}: ${shownScore(kata.score)}`, ''];
   if (kata.trouble !== null) lines.push('Not judged, or not to the end:', '', ...block(kata.trouble), '');
   for (const promise of kata.promises)
-    lines.push(`- ${promise.held ? '✅' : '❌'} ${promise.number}. ${text(promise.text)} _(${promise.tier}, ${shownScore(promise.weight)})_`);
+    lines.push(
+      `- ${promise.held ? '✅' : '❌'} ${promise.number}. ${text(promise.text)} _(${promise.tier}, ${shownScore(promise.weight)})_`,
+    );
   lines.push('');
   const first = kata.promises.find((promise) => !promise.held);
   if (first && kata.trouble === null) lines.push(...seenLines(first));
@@ -47,7 +49,12 @@ function kataLines(kata: KataScore): string[] {
 }
 
 function seenLines({ number, seen, stack, printed }: PromiseScore): string[] {
-  const lines = [`The first broken promise is ${number}. What was seen:`, '', ...block([seen, stack].filter(Boolean).join('\n')), ''];
+  const lines = [
+    `The first broken promise is ${number}. What was seen:`,
+    '',
+    ...block([seen, stack].filter(Boolean).join('\n')),
+    '',
+  ];
   if (printed !== null) lines.push('The module printed:', '', ...block(printed), '');
   return lines;
 }

@@ -13,12 +13,17 @@ export function terminalReport(score: Score, { colour, files }: { colour: boolea
     colour ? styleText(style, text, { validateStream: false }) : text;
   const lines = ['', quoted(candidateWords(score)).trimStart(), ''];
   for (const kata of score.katas) {
-    const value = paint(kata.score === 100 ? 'green' : kata.score === 0 ? 'red' : 'yellow', shownScore(kata.score).padStart(5));
+    const value = paint(
+      kata.score === 100 ? 'green' : kata.score === 0 ? 'red' : 'yellow',
+      shownScore(kata.score).padStart(5),
+    );
     lines.push(`${value}  ${paint('bold', kata.slug)}  ${tierWords(kata)}`, ...story(kata), '');
   }
   for (const note of score.notes) lines.push(quoted(note));
   if (score.notes.length > 0) lines.push('');
-  lines.push(`${paint('bold', shownScore(score.total).padStart(5))}  of 100, the mean of ${count(score.katas.length, 'kata')}`);
+  lines.push(
+    `${paint('bold', shownScore(score.total).padStart(5))}  of 100, the mean of ${count(score.katas.length, 'kata')}`,
+  );
   for (const line of new Set(score.katas.map((kata) => judgedWithWords(kata).replace(/, [\d.]+ s$/, ''))))
     lines.push(`       ${line}, ${(score.durationMs / 1000).toFixed(1)} s`);
   return [...lines, '', ...files.map((file) => `       ${file}`), ''].join('\n');

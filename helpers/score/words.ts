@@ -12,7 +12,9 @@ export function tierWords({ tiers }: KataScore): string {
 
 /** With what a kata was judged, in one line. */
 export function judgedWithWords({ judgedWith: { node, platform, mysql, sandbox, durationMs } }: KataScore): string {
-  const database = mysql ? `${mysql.flavour === 'mysql' ? 'MySQL' : 'MariaDB'} ${mysql.version} from ${mysql.source}` : 'no MySQL';
+  const database = mysql
+    ? `${mysql.flavour === 'mysql' ? 'MySQL' : 'MariaDB'} ${mysql.version} from ${mysql.source}`
+    : 'no MySQL';
   return `Node ${node.replace(/^v/, '')} on ${platform}, ${database}, held by: ${sandbox}, ${(durationMs / 1000).toFixed(1)} s`;
 }
 

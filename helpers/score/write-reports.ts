@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, rmdirSync, statSync } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { UserError } from '../command/user-error.ts';
 import { leash } from '../leash/leash.ts';
@@ -16,7 +16,9 @@ export function checkOutFolder(folder: string): void {
   if (!existsSync(folder)) return;
   if (!statSync(folder).isDirectory()) throw new UserError(`${folder} is a file. Name a new folder with --out.`);
   if (readdirSync(folder).length > 0)
-    throw new UserError(`${folder} is there and not empty; nothing in it is overwritten. Name a new folder with --out.`);
+    throw new UserError(
+      `${folder} is there and not empty; nothing in it is overwritten. Name a new folder with --out.`,
+    );
 }
 
 /** Writes the four reports beside each other; all of them or none. Gives back the files. */
@@ -29,8 +31,9 @@ export async function writeReports(score: Score, folder: string): Promise<string
   };
   const parent = dirname(folder);
   await mkdir(parent, { recursive: true });
-  const aside = await mkdtemp(join(parent, `.${basename(folder)}-`));
+  const aside = join(parent, `.${basename(folder)}-${process.pid}`);
   const release = leash({ folder: aside });
+  await mkdir(aside);
   try {
     for (const [name, text] of Object.entries(reports)) await writeFile(join(aside, name), text);
     checkOutFolder(folder);
