@@ -43,6 +43,7 @@ interface Waiting {
 
 const hostFile = fileURLToPath(new URL('host.js', import.meta.url));
 const plainFile = fileURLToPath(new URL('plain.js', import.meta.url));
+const heapLimitMiB = 1024;
 /** The variables of the runner's environment that a subject gets to see. */
 const passedOn = ['LANG', 'LC_ALL', 'TZ', 'SystemRoot'];
 
@@ -293,6 +294,8 @@ function nodeFlags(name: string, needs: readonly Need[]): string[] {
   return [
     '--enable-source-maps',
     '--disable-warning=ExperimentalWarning',
+    // So that a module that takes memory without end is ended before the machine feels it.
+    `--max-old-space-size=${heapLimitMiB}`,
     '--permission',
     ...folders.map((folder) => `--allow-fs-read=${folder}`),
     // Node 24 has no --allow-net, and does not hold the network back.
