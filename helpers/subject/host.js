@@ -19,9 +19,14 @@ const exit = process.exit.bind(process);
 const turn = setImmediate;
 const threadCpuUsage = process.threadCpuUsage.bind(process);
 const memoryUsage = process.memoryUsage.bind(process);
-const { setFlagsFromString } = v8;
+const { serialize, setFlagsFromString } = v8;
 const { runInNewContext } = vm;
 const evaluatedName = 'evaluate.js';
+const cut = (/** @type {string} */ text) =>
+  text.length > longestText ? `${text.slice(0, longestText)} [${text.length - longestText} characters left out]` : text;
+/** What a test asks for is small; a module may answer with what would fill the memory of the one who judges it. */
+const largestAnswerBytes = 16 * 1024 * 1024;
+const longestText = 20_000;
 
 /** @type {Record<string, unknown>} */
 let kata = {};
@@ -80,7 +85,7 @@ async function answer(order) {
       send({ id: order.id, value: turns.busiestMs });
     } else {
       const value = await evaluate(order.source, order.args);
-      const fault = notPlain(value, 'result');
+      const fault = notPlain(value, 'result') ?? tooLarge(value);
       if (fault === undefined) send({ id: order.id, value });
       else send({ id: order.id, fault: `what evaluate returns must be plain data, but ${fault}` });
     }
@@ -147,6 +152,13 @@ async function measure({ id, question }) {
   return undefined;
 }
 
+/** @param {unknown} value */
+function tooLarge(value) {
+  const bytes = serialize(value).length;
+  if (bytes <= largestAnswerBytes) return undefined;
+  return `result is ${Math.ceil(bytes / 1024 / 1024)} MiB; more than ${largestAnswerBytes / 1024 / 1024} MiB does not come across`;
+}
+
 /** @param {string} message */
 function closureFault(message) {
   const name = /^(\S+) is not defined/.exec(message)?.[1] ?? message;
@@ -167,9 +179,9 @@ function tell(error) {
     const { name, message, stack = '', code } = /** @type {Error & { code?: string | number }} */ (error);
     const cause = error.cause === undefined ? '' : `\n[cause] ${tell(error.cause).stack || tell(error.cause).message}`;
     return {
-      name: String(name),
-      message: String(message),
-      stack: String(stack) + cause,
+      name: cut(String(name)),
+      message: cut(String(message)),
+      stack: cut(String(stack) + cut(cause)),
       ...(code === undefined ? {} : { code }),
     };
   }
@@ -179,5 +191,5 @@ function tell(error) {
   } catch {
     text = typeof error;
   }
-  return { name: 'NonError', message: `${text} (not an Error)`, stack: '' };
+  return { name: 'NonError', message: `${cut(text)} (not an Error)`, stack: '' };
 }

@@ -2,7 +2,7 @@ import { TestRunner, onTestFailed } from 'vitest';
 import { type Need, readNeeds } from '../catalogue/front-matter.ts';
 import { workspaceFolder } from '../workspace/use-workspace.ts';
 import { Subject } from './subject.ts';
-import { targetFile } from './target.ts';
+import { moduleName, targetFile } from './target.ts';
 
 declare module 'vitest' {
   interface TaskMeta {
@@ -68,10 +68,11 @@ function takeSpare<Kata, Kept extends object>(slug: string): Subject<Kata, Kept>
 
 function newSubject<Kata, Kept extends object>(slug: string): Subject<Kata, Kept> {
   const needs = needsOf(slug);
+  const file = targetFile(slug);
   const workspace = workspaceFolder();
   if (workspace === undefined && needs.some((need) => need === 'read-files' || need === 'write-files'))
     throw new Error(`${slug} needs files, so its judge has to call useWorkspace() before it starts a subject.`);
-  return new Subject(targetFile(slug), { needs, ...(workspace === undefined ? {} : { workspace }) });
+  return new Subject(file, { needs, name: moduleName(slug, file), ...(workspace === undefined ? {} : { workspace }) });
 }
 
 /** What the kata's README says, read once. */

@@ -9,6 +9,7 @@ import { CapturedOutput } from './captured-output.ts';
 import { after } from '../wait/until.ts';
 import { compile } from './compile.ts';
 import { notPlain } from './plain.js';
+import { chosenSandbox } from './sandbox.ts';
 import { SubjectError } from './subject-error.ts';
 import { repositoryRoot, shortPath } from './target.ts';
 
@@ -17,6 +18,8 @@ export interface SubjectOptions {
   readonly needs?: readonly Need[];
   /** The folder that the needs `read-files` and `write-files` are about. */
   readonly workspace?: string;
+  /** The path under which the file is loaded, where that is another one; see `moduleName`. */
+  readonly name?: string;
   /**
    * How long loading, and each call, may take before the process is killed, counted in time in which the runner itself got
    * to run. Default 10,000.
@@ -67,6 +70,7 @@ const heapProbeFile = fileURLToPath(new URL('../heap/heap-probe.js', import.meta
  * them a leak of 200 B a connection can be told; without them it cannot.
  */
 const exactHeap = ['--no-opt', '--no-maglev', '--no-sparkplug', '--no-flush-bytecode', '--single-threaded-gc'];
+const heapLimitMiB = 1024;
 /** The variables of the runner's environment that a subject gets to see. */
 const passedOn = ['LANG', 'LC_ALL', 'TZ', 'SystemRoot'];
 
@@ -76,6 +80,7 @@ const passedOn = ['LANG', 'LC_ALL', 'TZ', 'SystemRoot'];
  */
 export class Subject<Kata, Kept extends object = Record<string, never>> implements AsyncDisposable {
   readonly file: string;
+  readonly #name: string;
   readonly #child: ChildProcess;
   readonly #limitMs: number;
   readonly #release: () => void;
@@ -92,11 +97,13 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   /** Use `startSubject` or `startModule`. */
   constructor(file: string, options: SubjectOptions) {
     this.file = file;
+    this.#name = options.name ?? file;
     this.#limitMs = options.limitMs ?? 10_000;
+    chosenSandbox();
     const outputLimitBytes = options.outputLimitBytes ?? 16 * 1024 * 1024;
     this.#child = spawn(
       process.execPath,
-      [...nodeFlags(file, options), hostFile, ...(options.needs?.includes('heap') ? ['heap'] : [])],
+      [...nodeFlags(this.#name, options), hostFile, ...(options.needs?.includes('heap') ? ['heap'] : [])],
       {
         cwd: repositoryRoot,
         detached: process.platform !== 'win32',
@@ -129,7 +136,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
       else this.#exit = told;
     });
     this.#child.on('error', (error) => {
-      this.#end(new SubjectError(`No process could be started for ${shortPath(file)}: ${error.message}`));
+      this.#end(new SubjectError(`No process could be started for ${shortPath(this.#name)}: ${error.message}`));
       close();
     });
     // A child of the module's own may hold the pipes open: the whole group goes with its leader.
@@ -224,7 +231,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
    */
   async load(): Promise<void> {
     try {
-      const { url, source } = await compile(this.file);
+      const { url, source } = await compile(this.file, this.#name);
       await this.#ready;
       await this.#order('loading', { kind: 'load', url, source });
     } catch (error) {
@@ -259,7 +266,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     const waiting = this.#waiting.get(told.id);
     if (!waiting) return;
     this.#waiting.delete(told.id);
-    const name = shortPath(this.file);
+    const name = shortPath(this.#name);
     if (told.fault !== undefined) waiting.reject(new SubjectError(`In the test of ${name}: ${told.fault}.`));
     else if (told.error?.name === 'MissingExport')
       waiting.reject(new SubjectError(`${name} has ${told.error.message}.`));
@@ -287,7 +294,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   }
 
   #kill(why: string): void {
-    this.#end(new SubjectError(`${shortPath(this.file)} ${why}.`));
+    this.#end(new SubjectError(`${shortPath(this.#name)} ${why}.`));
     this.#killGroup();
   }
 
@@ -298,7 +305,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   }
 
   #post(code: number | null, signal: string | null): SubjectError {
-    const name = shortPath(this.file);
+    const name = shortPath(this.#name);
     if (this.#uncaught) {
       const how = this.#uncaught.origin === 'unhandledRejection' ? 'an unhandled rejection' : 'an uncaught exception';
       return new SubjectError(
@@ -341,10 +348,10 @@ export async function startModule<Kata, Kept extends object = Record<string, nev
   return subject;
 }
 
-function nodeFlags(file: string, { needs = [], workspace, inspect = false }: SubjectOptions): string[] {
+function nodeFlags(name: string, { needs = [], workspace, inspect = false }: SubjectOptions): string[] {
   // Both names of the packages' folder, should it be a link.
   const packages = join(repositoryRoot, 'node_modules');
-  const folders = [packages, realpathSync(packages), file, hostFile, plainFile, heapProbeFile];
+  const folders = [packages, realpathSync(packages), name, hostFile, plainFile, heapProbeFile];
   const allows = new Set<string>(needs.map((need) => (need === 'mysql' ? 'net' : need)));
   if (inspect) allows.add('inspector');
   // Both names of the workspace too: the system's temporary folder is a link on macOS.
@@ -354,6 +361,8 @@ function nodeFlags(file: string, { needs = [], workspace, inspect = false }: Sub
     ...(inspect ? ['--inspect=127.0.0.1:0'] : []),
     '--enable-source-maps',
     '--disable-warning=ExperimentalWarning',
+    // So that a module that takes memory without end is ended before the machine feels it.
+    `--max-old-space-size=${heapLimitMiB}`,
     '--permission',
     ...folders.map((folder) => `--allow-fs-read=${folder}`),
     ...(allows.has('read-files') ? workspaces.map((folder) => `--allow-fs-read=${folder}`) : []),

@@ -30,3 +30,13 @@ export function targetFile(slug: string, target = process.env.KATA_TARGET ?? 'ka
 export function shortPath(file: string): string {
   return relative(repositoryRoot, file).split(sep).join('/');
 }
+
+/**
+ * The name under which a kata's file is loaded, as its imports resolve and as stack traces tell it. A file that lies
+ * outside the repository, such as a candidate's that is scored, takes the place of `katas/<slug>/<slug>.ts`: the
+ * packages are found from there, and a reader knows the path.
+ */
+export function moduleName(slug: string, file: string): string {
+  const inside = file.startsWith(repositoryRoot + sep);
+  return inside ? file : join(repositoryRoot, 'katas', slug, `${slug}.ts`);
+}

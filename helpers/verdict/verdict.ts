@@ -1,5 +1,6 @@
 import type { TestCase, TestModule } from 'vitest/node';
 import { type KataPromise, type Tier, tiers } from '../catalogue/catalogue.ts';
+import type { Chart } from '../samples/chart.ts';
 
 /** What the judge says of one promise. */
 export interface PromiseVerdict extends KataPromise {
@@ -15,6 +16,8 @@ export interface PromiseVerdict extends KataPromise {
   /** The line of the judge that was not satisfied. */
   readonly line: number | undefined;
   readonly durationMs: number;
+  /** What the judge measured. */
+  readonly charts: readonly Chart[];
 }
 
 /** What the judge says of one module, promise by promise, in the order of its file. */
@@ -33,7 +36,8 @@ export function verdictOf(module: TestModule): Verdict {
   return { slug, promises, trouble: error ? plainMessage(error.message) : undefined };
 }
 
-function promiseVerdict(test: TestCase, number: number): PromiseVerdict {
+/** Reads what one finished test says of its promise. */
+export function promiseVerdict(test: TestCase, number: number): PromiseVerdict {
   const { parent } = test;
   const tier = parent.type === 'suite' ? tiers.find((name) => name === parent.name) : undefined;
   const result = test.result();
@@ -58,6 +62,7 @@ function promiseVerdict(test: TestCase, number: number): PromiseVerdict {
     printed: held ? undefined : test.meta().printed?.join('\n'),
     line: frame?.line,
     durationMs: test.diagnostic()?.duration ?? 0,
+    charts: test.meta().charts ?? [],
   };
 }
 

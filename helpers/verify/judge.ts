@@ -2,17 +2,28 @@ import { createVitest } from 'vitest/node';
 import { availableParallelism } from 'node:os';
 import type { ServerAddress } from '../mysql/test-database.ts';
 import { repositoryRoot } from '../subject/target.ts';
-import { type Verdict, verdictOf } from '../verdict/verdict.ts';
+import { type PromiseVerdict, type Verdict, promiseVerdict, verdictOf } from '../verdict/verdict.ts';
 import type { Submission } from './submissions.ts';
+
+/** One module for one judge. */
+export type Judged = Pick<Submission, 'slug' | 'name' | 'target'>;
+
+export interface JudgeOptions<Module> {
+  /** How long one test may take; by default what a judge is given everywhere, 120,000. */
+  readonly promiseLimitMs?: number;
+  /** Hears of each promise as soon as it is judged. */
+  readonly onPromise?: (judged: Module, promise: PromiseVerdict) => void;
+}
 
 /**
  * Runs the judges on the submissions, side by side: one Vitest, a project for each submission, as many workers as
  * there are servers. A worker has a server to itself, since named locks and the server's counters are one for all.
  */
-export async function judge(
-  submissions: readonly Submission[],
+export async function judge<Module extends Judged>(
+  submissions: readonly Module[],
   mysqlServers: ServerAddress[],
-  onVerdict: (submission: Submission, verdict: Verdict) => void,
+  onVerdict: (submission: Module, verdict: Verdict) => void,
+  { promiseLimitMs = 120_000, onPromise }: JudgeOptions<Module> = {},
 ): Promise<void> {
   const byName = new Map(submissions.map((submission) => [projectName(submission), submission]));
   const vitest = await createVitest(
@@ -24,6 +35,9 @@ export async function judge(
       maxWorkers: mysqlServers.length || availableParallelism(),
       reporters: [
         {
+          onTestCaseResult(test) {
+            onPromise?.(byName.get(test.project.name)!, promiseVerdict(test, 0));
+          },
           onTestModuleEnd(module) {
             onVerdict(byName.get(module.project.name)!, verdictOf(module));
           },
@@ -34,11 +48,11 @@ export async function judge(
           name,
           root: repositoryRoot,
           include: [`tests/${slug}/${slug}.test.ts`],
-          env: { KATA_TARGET: target, KATA_SPARES: '1', KATA_EXPLAIN: 'none' },
+          env: { KATA_TARGET: target, ...(byName.size > 1 && { KATA_SPARES: '1', KATA_EXPLAIN: 'none' }) },
           provide: { mysqlServers },
           pool: 'threads' as const,
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: promiseLimitMs,
+          hookTimeout: promiseLimitMs,
           chaiConfig: { truncateThreshold: 400 },
         },
       })),
@@ -52,6 +66,6 @@ export async function judge(
   }
 }
 
-function projectName({ slug, name }: Submission): string {
+function projectName({ slug, name }: Judged): string {
   return `${slug} ${name}`;
 }

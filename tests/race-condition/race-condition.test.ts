@@ -4,6 +4,7 @@ import { waitingThreads } from '../../helpers/mysql/lock-waits.ts';
 import { type Session, explore } from '../../helpers/mysql/schedule-explorer.ts';
 import type { TestDatabase } from '../../helpers/mysql/test-database.ts';
 import { useTestDatabase } from '../../helpers/mysql/use-test-database.ts';
+import { chart } from '../../helpers/samples/chart.ts';
 import { prepareSubjects, showPrinted, startSubject } from '../../helpers/subject/start-subject.ts';
 import type { Subject } from '../../helpers/subject/subject.ts';
 import { settles, until } from '../../helpers/wait/until.ts';
@@ -29,7 +30,8 @@ describe('core', () => {
   test('No increment is lost when five calls run at once in one process.', async () => {
     for (const { step, calls, value, timeline } of await fiveCallsAtOnce()) {
       const answered = answers(calls).length;
-      const what = `five calls at once, one of them stopped for a while after its statement ${step}; ${answered} were answered\n${timeline}\n`;
+      const what = `five calls at once, one of them stopped for a while after its statement ${step}; ${answered} were answered${refusals(calls)}\n${timeline}\n`;
+      expect(answered, `${what}calls answered of five`).toBeGreaterThan(0);
       expect(value, `${what}value in the table, from ${start}`).toBe(start + answered);
     }
   });
@@ -44,6 +46,7 @@ describe('core', () => {
 
 describe('robust', () => {
   test('Nothing is lost and no value given twice between two processes, whatever statement the other one is at.', async () => {
+    const { drawn } = chartOfIncrements();
     const [a, b] = await Promise.all([service('A'), service('B')]);
 
     const schedules = explore({
@@ -54,9 +57,16 @@ describe('robust', () => {
     });
 
     for await (const { step, first, others, timeline } of schedules) {
+      drawn(step, answers([first]).length, answers([others]).length, (await valueOf('a'))! - start);
       const what = `process A stopped for a while after its statement ${step}, and B ran${refusals([first, others])}\n${timeline}\n`;
       await expectNothingLost([first, others], what);
     }
+
+    const strays = async () => await sessionsAround([a, b]);
+    await until(async () => (await strays()).length === 0);
+    expect(await strays(), 'sessions of the module that reached the server around the way that it was given').toEqual(
+      [],
+    );
 
     await reset();
     const crowd = await Promise.all([incrementAtOnce(a, 'a', 8), incrementAtOnce(b, 'a', 8)]);
@@ -103,7 +113,8 @@ describe('robust', () => {
     // A new one, whose first calls come all at once.
     await using a = await open('A');
 
-    await incrementAtOnce(a, 'a', 4);
+    const calls = await incrementAtOnce(a, 'a', 4);
+    expect(answers(calls).length, `four calls at once${refusals(calls)}; answered`).toBeGreaterThan(0);
     const before = a.proxy.threadIds.length;
     await a.subject.evaluate((_kata, _args, kept) => kept.counter.close());
     await until(() => a.proxy.threadIds.length === 0);
@@ -190,6 +201,29 @@ describe('stretch', () => {
     });
   });
 });
+
+/** Increments by process, schedule by schedule: what was answered, against what the table holds. */
+function chartOfIncrements() {
+  const [byA, byBoth, counted] = [[], [], []] as [number, number][][];
+  chart({
+    title: 'Increments by process',
+    unit: 'increments',
+    xLabel: 'statement of A after which it stood still while B ran',
+    series: [
+      { name: 'answered by A', points: byA! },
+      { name: 'answered by A and B', points: byBoth! },
+      { name: 'counted in the table', points: counted! },
+    ],
+    limit: { label: 'one call of each', y: 2 },
+  });
+  return {
+    drawn(step: number, a: number, b: number, inTable: number) {
+      byA!.push([step, a]);
+      byBoth!.push([step, a + b]);
+      counted!.push([step, inTable]);
+    },
+  };
+}
 
 /** How a call went. */
 type Outcome = { readonly value: number } | { readonly error: string };
@@ -326,10 +360,20 @@ async function incrementUntilRefused(party: Party, then: () => Promise<unknown>)
 
 async function expectNothingLost(calls: readonly Outcome[], what: string): Promise<void> {
   const given = answers(calls);
+  expect(given.length, `${what}calls answered of ${calls.length}`).toBeGreaterThan(0);
   expect(await valueOf('a'), `${what}value in the table, from ${start}, with ${given.length} calls answered`).toBe(
     start + given.length,
   );
   expect(given, `${what}answers`).toEqual([...new Set(given)]);
+}
+
+/** Thread ids of the module's account that none of these processes' proxies has seen. */
+async function sessionsAround(parties: readonly Party[]): Promise<number[]> {
+  const [rows] = await admin.query<RowDataPacket[]>('SELECT id FROM information_schema.processlist WHERE user = ?', [
+    database.name,
+  ]);
+  const seen = parties.flatMap(({ proxy }) => proxy.threadIds);
+  return rows.map((row) => Number(row.id)).filter((id) => !seen.includes(id));
 }
 
 function answers(calls: readonly Outcome[]): number[] {

@@ -1,0 +1,39 @@
+import { readFile } from 'node:fs/promises';
+import { transform } from 'esbuild';
+import { distance } from 'fastest-levenshtein';
+
+/** What is compared of a text; a right answer is a tenth of it. */
+const comparedCharacters = 20_000;
+
+/**
+ * A module's text as it counts for a comparison: without comments, types, spacing, and the names that its author gave to
+ * what is not exported. One that does not compile is taken as it is, but for spacing.
+ */
+export async function essence(text: string): Promise<string> {
+  try {
+    const { code } = await transform(text, {
+      loader: 'ts',
+      format: 'esm',
+      target: 'es2024',
+      legalComments: 'none',
+      minifyWhitespace: true,
+      minifyIdentifiers: true,
+      logLevel: 'silent',
+      tsconfigRaw: { compilerOptions: { experimentalDecorators: true, useDefineForClassFields: true } },
+    });
+    return code.slice(0, comparedCharacters);
+  } catch {
+    return text.replace(/\s+/g, ' ').slice(0, comparedCharacters);
+  }
+}
+
+/** The same of a file. */
+export async function essenceOf(file: string): Promise<string> {
+  return await essence(await readFile(file, 'utf8'));
+}
+
+/** How near two essences are: from 0, nothing in common, to 1, the same. */
+export function similarity(one: string, other: string): number {
+  const longer = Math.max(one.length, other.length);
+  return longer === 0 ? 1 : Math.round((1 - distance(one, other) / longer) * 1000) / 1000;
+}

@@ -1,0 +1,21 @@
+/*
+breaks: all
+tries: to hang the run
+says: its event loop is blocked, as by an endless loop
+*/
+import { createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise';
+
+for (;;);
+
+export function createCounter(options: PoolOptions) {
+  const pool = createPool(options);
+  return {
+    async increment(id: string) {
+      const [rows] = await pool.query<RowDataPacket[]>('SELECT value FROM counters WHERE id = ?', [id]);
+      const value = (rows[0]?.value ?? 0) + 1;
+      await pool.query('UPDATE counters SET value = ? WHERE id = ?', [value, id]);
+      return value;
+    },
+    close: () => pool.end(),
+  };
+}
