@@ -233,7 +233,8 @@ function runHeld(
         .trim()
         .split('\n')
         .findLast((line) => line.trim() !== '');
-      const size = signal === 'SIGXFSZ' || told.includes('File too large') ? 'it is too large' : undefined;
+      const isLarge = signal === 'SIGXFSZ' || /File too large|died of signal 25/.test(told);
+      const size = isLarge ? 'it is too large' : undefined;
       end(new Error(`${stopped ?? size ?? last ?? `git ended with ${code ?? signal}`}.`.replace(/\.\.$/, '.')));
     });
   });
