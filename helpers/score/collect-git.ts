@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { existsSync } from 'node:fs';
 import { UserError } from '../command/user-error.ts';
 import { leash } from '../leash/leash.ts';
-import { type CollectLimits, type Collected, type Found, levelsOf, missing, pathOf, tooLarge } from './collect.ts';
+import { type CollectLimits, type Collected, type Found, levelsOf, missing, tooLarge } from './collect.ts';
 import { harmlessLine } from './harmless.ts';
 
 export interface GitSource {

@@ -124,7 +124,7 @@ test('a right answer, a missing one, four reports, and exit code 1 below --min',
     [false, 'not judged: katas/product is missing.'],
   ]);
   expect(stdout).toMatch(/^ {2}100 {2}addition {2}core 1 of 1, robust 1 of 1$/m);
-  expect(stdout).toMatch(/^ {5}0 {2}product {2}core 0 of 1, robust 0 of 1\n {7}│ katas\/product is missing\.$/m);
+  expect(stdout).toMatch(/^ {4}0 {2}product {2}core 0 of 1, robust 0 of 1\n {7}│ katas\/product is missing\.$/m);
   expect(stdout).toMatch(/^ {3}50 {2}of 100/m);
   expect(code).toBe(1);
   expect(readdirSync(temporary)).toEqual([]);
@@ -143,7 +143,7 @@ test('a wrong answer is diagnosed; one that does not load scores 0 with its reas
   expect(other).toMatchObject({ score: 0, diagnosis: { kind: 'unjudged' } });
   for (const promise of other!.promises) {
     expect(promise.seen).toBe('katas/product/product.ts threw while loading: Error: # #[error]not today');
-    expect(promise.stack).toMatch(/^ +at katas\/product\/product\.ts:1:\d+/);
+    expect(promise.stack).toMatch(/^ +at .*katas\/product\/product\.ts:1:\d+/);
     expect(promise.printed).toBe('\\::notice::x\n');
   }
   expect(stdout + stderr).not.toMatch(/^\s*::|##\[/m);
@@ -180,11 +180,12 @@ test('limits: for a promise, for a kata; the rest is still scored', async () => 
   await put(jane, 'katas/addition/addition.ts', hangs);
   await put(jane, 'katas/product/product.ts', product);
 
-  await score([jane, '--promise-limit', '1']);
-  const byPromise = await readResult();
-  await rm(out(), { recursive: true });
-  await score([jane, '--katas', 'addition', '--kata-limit', '2']);
-  const byKata = await readResult();
+  const other = join(root, 'by-kata');
+  await Promise.all([
+    score([jane, '--promise-limit', '1']),
+    score([jane, '--katas', 'addition', '--kata-limit', '2', '--out', other]),
+  ]);
+  const [byPromise, byKata] = [await readResult(), await readResult(other)];
 
   expect(byPromise.katas.map(({ score: value }) => value)).toEqual([0, 100]);
   expect(byPromise.katas[0]!.promises.map(({ seen }) => seen)).toEqual([
@@ -206,19 +207,17 @@ test('the limit for the whole: what is left counts as broken', async () => {
 });
 
 test('parts of one candidate make one score', async () => {
-  await put(jane, 'katas/addition/addition.ts', sum);
   await put(jane, 'katas/product/product.ts', product);
-  for (const slug of ['product', 'addition'])
-    await runHouseCommand('score', [jane, '--katas', slug, '--out', join(root, `part-${slug}`)], env(), house);
-  const parts = ['product', 'addition'].map((slug) => join(root, `part-${slug}`, 'score.json'));
+  await score([jane, '--out', join(root, 'whole')]);
+  const whole = await readResult(join(root, 'whole'));
+  const parts = whole.katas.map((_kata, index) => join(root, `part-${index}.json`));
+  for (const [index, kata] of whole.katas.entries())
+    await writeFile(parts[index]!, JSON.stringify({ ...whole, katas: [kata], total: kata.score }));
 
-  const { code } = await score(['--merge', ...parts]);
+  const { code } = await score(['--merge', ...parts.reverse(), '--min', '50']);
 
   expect(code).toBe(0);
-  expect((await readResult()).katas.map(({ slug, score: value }) => [slug, value])).toEqual([
-    ['addition', 100],
-    ['product', 100],
-  ]);
+  expect(await readResult()).toEqual({ ...whole, durationMs: 2 * whole.durationMs });
   expect(await score(['--merge', parts[0]!, parts[0]!, '--out', join(root, 'never')])).toMatchObject({
     code: 2,
     stderr: 'product was judged in two of these parts. Leave one of them out.\n',
@@ -279,9 +278,10 @@ test('many candidates in a row: nothing is left, and memory is flat', async () =
     `import { readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { collect } from './helpers/score/collect.ts';
-import { defaultLimits, scoreCandidate } from './helpers/score/score-candidate.ts';
+import { scoreCandidate } from './helpers/score/score-candidate.ts';
+import { defaultLimits } from './helpers/score/score.ts';
 const heap: number[] = [];
-for (let round = 0; round < 6; round++) {
+for (let round = 0; round < 4; round++) {
   const collected = await collect(${JSON.stringify(jane)}, ['addition']);
   const { total } = await scoreCandidate(collected, { limits: defaultLimits, sandbox: 'permission-model', server: () => Promise.reject(new Error()) });
   if (total !== 0) throw new Error('scored ' + total);
@@ -302,7 +302,7 @@ console.log(JSON.stringify({ heap, left: readdirSync(tmpdir()), resources: proce
   const { heap, left, resources } = JSON.parse(text) as { heap: number[]; left: string[]; resources: string[] };
   expect(left, 'in the temporary folder').toEqual([]);
   expect(resources.length, `processes and timers: ${resources.join(', ')}`).toBeLessThanOrEqual(1);
-  expect(heap.at(-1)! - heap[2]!, `growth over three candidates, of ${heap[2]} bytes`).toBeLessThan(1024 * 1024);
+  expect(heap[3]! - heap[1]!, `growth over two candidates, of ${heap[1]} bytes`).toBeLessThan(1024 * 1024);
 });
 
 async function put(where: string, file: string, text: string): Promise<void> {
@@ -323,8 +323,8 @@ async function score(args: readonly string[]) {
   return await runHouseCommand('score', asked, env(), house);
 }
 
-async function readResult(): Promise<Score> {
-  return JSON.parse(await readFile(join(out(), 'score.json'), 'utf8')) as Score;
+async function readResult(folder = out()): Promise<Score> {
+  return JSON.parse(await readFile(join(folder, 'score.json'), 'utf8')) as Score;
 }
 
 /** Ids of processes whose command line has this in it; but for the keeper, which ends by itself. */

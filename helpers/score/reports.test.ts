@@ -147,7 +147,7 @@ describe('a page', () => {
     expect(page).toContain('<strong class="part">60</strong> of 100');
     expect(page).toContain('It breaks exactly what x breaks: ask &#34;Why?&#34;');
     expect(page.match(/class="d2h-file-side-diff"/g)).toHaveLength(4);
-    expect(page).toMatch(/<figure>.*<svg [^>]*viewBox.*measured/s);
+    expect(page).toMatch(/<figure><figcaption>measured .*<svg [^>]*viewBox/s);
   });
 });
 

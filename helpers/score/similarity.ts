@@ -25,7 +25,10 @@ export async function essence(text: string): Promise<string> {
       logLevel: 'silent',
       tsconfigRaw: { compilerOptions: { experimentalDecorators: true, useDefineForClassFields: true } },
     });
-    return code.replace(shortName, (name) => (shortKeywords.has(name) ? name : 'v')).slice(0, comparedCharacters);
+    const nameless = code
+      .replace(shortName, (name) => (shortKeywords.has(name) ? name : 'v'))
+      .replaceAll('v as v', 'v');
+    return nameless.slice(0, comparedCharacters);
   } catch {
     return text.replace(/\s+/g, ' ').slice(0, comparedCharacters);
   }

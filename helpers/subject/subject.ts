@@ -299,7 +299,7 @@ function nodeFlags(name: string, needs: readonly Need[]): string[] {
     '--permission',
     ...folders.map((folder) => `--allow-fs-read=${folder}`),
     // Node 24 has no --allow-net, and does not hold the network back.
-    ...[...allows].map((name) => `--allow-${name}`).filter((flag) => process.allowedNodeEnvironmentFlags.has(flag)),
+    ...[...allows].map((need) => `--allow-${need}`).filter((flag) => process.allowedNodeEnvironmentFlags.has(flag)),
   ];
 }
 
