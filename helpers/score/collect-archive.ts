@@ -57,13 +57,15 @@ async function readEntries(
       else onReadEntry(entry);
     },
   });
+  // Devices and the like, which the parser passes over by itself.
+  parser.on('ignoredEntry', onReadEntry);
   parser.on('error', (error: Error) => (fault ??= error));
   const late = AbortSignal.timeout(limits.timeMs);
   const isGzip = (await firstBytes(file)).subarray(0, 2).equals(gzipMagic);
   const packed = createReadStream(file);
   let bytes = 0;
   try {
-    await pipeline(isGzip ? [packed, createGunzip()] : [packed], async (unpacked: AsyncIterable<Buffer>) => {
+    const feed = async (unpacked: AsyncIterable<Buffer>) => {
       for await (const chunk of unpacked) {
         // The parser would unpack once more by itself, past every limit.
         if (bytes === 0 && (chunk.subarray(0, 2).equals(gzipMagic) || chunk.subarray(0, 4).equals(zstdMagic)))
@@ -75,7 +77,8 @@ async function readEntries(
         parser.write(chunk);
         if (fault) throw fault;
       }
-    });
+    };
+    await (isGzip ? pipeline(packed, createGunzip(), feed) : pipeline(packed, feed));
   } finally {
     parser.end();
   }
@@ -143,7 +146,9 @@ class Picker {
     if (this.#climbs === 0) return [];
     const rest = this.#climbs > climbersShown ? ` and ${this.#climbs - climbersShown} more` : '';
     return [
-      `${this.#climbs === 1 ? 'An entry of the archive climbs' : `${this.#climbs} entries of the archive climb`} out of it and was not read: ${this.#climbers.join(', ')}${rest}.`,
+      this.#climbs === 1
+        ? `An entry of the archive climbs out of it and was not read: ${this.#climbers[0]}.`
+        : `${this.#climbs} entries of the archive climb out of it and were not read: ${this.#climbers.join(', ')}${rest}.`,
     ];
   }
 
@@ -160,7 +165,10 @@ class Picker {
     entry.on('data', (chunk: Buffer) => void chunks.push(chunk));
     entry.on('end', () => {
       const now = this.#found.get(slug);
-      if (now && 'chunks' in now && now.chunks === chunks) this.#found.set(slug, { bytes: Buffer.concat(chunks) });
+      const bytes = Buffer.concat(chunks);
+      // An entry that is cut off ends as well.
+      if (now && 'chunks' in now && now.chunks === chunks && bytes.length === entry.size)
+        this.#found.set(slug, { bytes });
     });
   }
 }

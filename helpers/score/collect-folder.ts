@@ -39,7 +39,8 @@ async function findInFolder(root: string, slug: string, limits: CollectLimits): 
 
 /** Opens without following a link and without waiting for a writer, and looks at what was opened before reading it. */
 async function readRegular(root: string, path: string, slug: string, limits: CollectLimits): Promise<Found> {
-  const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
+  // Windows has neither of the last two; undefined adds nothing.
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
   await using file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   const stats = await file.stat();
   if (!stats.isFile()) return { fault: `${pathOf(slug)} is no regular file, so it is not read.` };

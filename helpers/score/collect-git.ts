@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { existsSync } from 'node:fs';
 import { UserError } from '../command/user-error.ts';
 import { leash } from '../leash/leash.ts';
-import { type CollectLimits, type Collected, type Found, levelsOf, missing, pathOf, tooLarge } from './collect.ts';
+import { type CollectLimits, type Collected, type Found, levelsOf, missing, tooLarge } from './collect.ts';
 import { harmlessLine } from './harmless.ts';
 
 export interface GitSource {
@@ -233,7 +233,8 @@ function runHeld(
         .trim()
         .split('\n')
         .findLast((line) => line.trim() !== '');
-      const size = signal === 'SIGXFSZ' || told.includes('File too large') ? 'it is too large' : undefined;
+      const isLarge = signal === 'SIGXFSZ' || /File too large|died of signal 25/.test(told);
+      const size = isLarge ? 'it is too large' : undefined;
       end(new Error(`${stopped ?? size ?? last ?? `git ended with ${code ?? signal}`}.`.replace(/\.\.$/, '.')));
     });
   });

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { leash } from '../leash/leash.ts';
 import { CapturedOutput } from '../subject/captured-output.ts';
 import type { Sandbox } from '../subject/sandbox.ts';
+import { repositoryRoot } from '../subject/target.ts';
 import type { PromiseVerdict } from '../verdict/verdict.ts';
 import type { FromJudge, JudgeOrder } from './judge-process.ts';
 
@@ -16,7 +17,7 @@ export interface Judgement {
   readonly notLoaded: { readonly stack: string; readonly printed: string } | undefined;
 }
 
-export interface JudgeCandidateOptions {
+interface JudgeCandidateOptions {
   readonly sandbox: Sandbox;
   /** Until the judge's process is ended. */
   readonly limitMs: number;
@@ -34,6 +35,7 @@ export async function judgeCandidate(
   { sandbox, limitMs, limitReason, onPromise }: JudgeCandidateOptions,
 ): Promise<Judgement> {
   const child = fork(processFile, {
+    cwd: repositoryRoot,
     // Ctrl-C is for the one who scores; the leash does the rest.
     detached: process.platform !== 'win32',
     env: { ...process.env, KATA_SANDBOX: sandbox },

@@ -5,16 +5,9 @@ import { parseArguments } from '../command/parse-arguments.ts';
 import { runCommand } from '../command/run-command.ts';
 import { UserError } from '../command/user-error.ts';
 import type { MysqlServer } from '../mysql/source.ts';
-import { startServer } from '../mysql/start-server.ts';
 import { type Sandbox, sandboxes } from '../subject/sandbox.ts';
-import { collect } from './collect.ts';
-import { isGitUrl } from './collect-git.ts';
-import { mergeScores } from './merge.ts';
-import { readScore } from './read-score.ts';
-import { terminalReport } from './report-terminal.ts';
-import type { Score } from './score.ts';
-import { defaultLimits, scoreCandidate } from './score-candidate.ts';
-import { checkOutFolder, writeReports } from './write-reports.ts';
+import { checkOutFolder } from './out-folder.ts';
+import { type Score, defaultLimits } from './score.ts';
 
 interface Options {
   readonly katas?: string;
@@ -27,18 +20,20 @@ interface Options {
   readonly limit: number;
 }
 
-/** Where the user stands: npm goes to the repository's folder first. */
-const here = process.env.INIT_CWD ?? process.cwd();
+// npm goes to the repository's folder first; a path is meant from where the user stands.
+process.chdir(process.env.INIT_CWD ?? process.cwd());
 
 await runCommand(async () => {
   const { args, options } = parseArguments<Options>(commandLine());
-  const folder = resolve(here, options.out ?? `score-${new Date().toISOString().slice(0, 19).replace(/[:T]/g, '-')}`);
+  const folder = resolve(options.out ?? `score-${new Date().toISOString().slice(0, 19).replace(/[:T]/g, '-')}`);
   checkOutFolder(folder);
 
-  const score = options.merge
-    ? mergeScores(args.map((file) => readScore(resolve(here, file))))
-    : await scoreOne(args, options);
+  const score = options.merge ? await merge(args) : await scoreOne(args, options);
 
+  const [{ writeReports }, { terminalReport }] = await Promise.all([
+    import('./write-reports.ts'),
+    import('./report-terminal.ts'),
+  ]);
   const files = await writeReports(score, folder);
   const colour = process.stdout.isTTY ? process.env.NO_COLOR === undefined : process.env.FORCE_COLOR !== undefined;
   process.stdout.write(`${terminalReport(score, { colour, files: files.map(shownFile) })}\n`);
@@ -90,6 +85,11 @@ Exit code: 0 it was scored, whatever the score; 1 the total is below --min; 2 it
     );
 }
 
+async function merge(files: readonly string[]): Promise<Score> {
+  const [{ mergeScores }, { readScore }] = await Promise.all([import('./merge.ts'), import('./read-score.ts')]);
+  return mergeScores(files.map((file) => readScore(file)));
+}
+
 async function scoreOne(args: readonly string[], options: Options): Promise<Score> {
   const [source, ...others] = args;
   if (others.length > 0)
@@ -102,10 +102,12 @@ async function scoreOne(args: readonly string[], options: Options): Promise<Scor
   );
   for (const slug of slugs) readKata(slug);
   progress('collecting');
-  const collected = await collect(
-    isGitUrl(source!) ? source! : relative(process.cwd(), resolve(here, source!)) || '.',
-    slugs,
-  );
+  const [{ collect }, { scoreCandidate }, { startServer }] = await Promise.all([
+    import('./collect.ts'),
+    import('./score-candidate.ts'),
+    import('../mysql/start-server.ts'),
+  ]);
+  const collected = await collect(source!, slugs);
 
   let server: Promise<MysqlServer> | undefined;
   try {
@@ -135,7 +137,7 @@ function progress(line: string): void {
 }
 
 function shownFile(file: string): string {
-  const path = relative(here, file);
+  const path = relative(process.cwd(), file);
   return path.startsWith('..') ? file : path || basename(file);
 }
 

@@ -28,9 +28,6 @@ export interface ScoreOptions {
   readonly onProgress?: (line: string) => void;
 }
 
-/** Generous: a right module on a busy laptop takes a tenth of it. */
-export const defaultLimits: Score['limits'] = { promiseMs: 120_000, kataMs: 300_000, totalMs: 900_000 };
-
 /** What is shown of a module's own words. */
 const printedCharacters = 4_000;
 

@@ -95,3 +95,6 @@ export interface Diff {
   readonly patch: string | null;
   readonly why: string | null;
 }
+
+/** Generous: a right module on a busy laptop takes a tenth of it. */
+export const defaultLimits: Score['limits'] = { promiseMs: 120_000, kataMs: 300_000, totalMs: 900_000 };

@@ -11,8 +11,8 @@ import { htmlReport } from './report-html.ts';
 import { junitReport } from './report-junit.ts';
 import { markdownReport } from './report-markdown.ts';
 import { terminalReport } from './report-terminal.ts';
-import type { Score } from './score.ts';
-import { defaultLimits, scoreCandidate } from './score-candidate.ts';
+import { type Score, defaultLimits } from './score.ts';
+import { scoreCandidate } from './score-candidate.ts';
 
 /** Modules that cheat, each with a header that tells what it still breaks, and what the run has to say. */
 const corpus = join(repositoryRoot, 'tests', 'tampering');
@@ -59,7 +59,7 @@ describe.each(names)('%s', (name) => {
     expect(broken, `broken promises; trouble: ${kata!.trouble}`).toEqual(
       breaks ?? kata!.promises.map(({ number }) => number),
     );
-    expect(told, 'what was seen').toContain(says);
+    expect(told, 'what was seen').toMatch(new RegExp(says));
     expect(score.total).toBe(breaks ? score.total : 0);
     expect(JSON.stringify(kata!.promises), 'what the module says that it read').not.toContain('read: ');
   });

@@ -368,7 +368,7 @@ function nodeFlags(name: string, { needs = [], workspace, inspect = false }: Sub
     ...(allows.has('read-files') ? workspaces.map((folder) => `--allow-fs-read=${folder}`) : []),
     ...(allows.has('write-files') ? workspaces.map((folder) => `--allow-fs-write=${folder}`) : []),
     // Node 24 has no --allow-net, and does not hold the network back.
-    ...[...allows].map((name) => `--allow-${name}`).filter((flag) => process.allowedNodeEnvironmentFlags.has(flag)),
+    ...[...allows].map((need) => `--allow-${need}`).filter((flag) => process.allowedNodeEnvironmentFlags.has(flag)),
   ];
 }
 

@@ -1,12 +1,13 @@
 /*
 breaks: all
 tries: to take memory until nobody has any
-says: by running out of memory
+says: by running out of memory|blocked, as by an endless loop
 */
 import { createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise';
 
 const kept: number[][] = [];
-for (;;) kept.push(new Array<number>(1_000_000).fill(kept.length + 0.5));
+const row = Array.from({ length: 1_000_000 }, (_, index) => index + 0.5);
+for (;;) kept.push(row.slice().fill(kept.length));
 
 export function createCounter(options: PoolOptions) {
   const pool = createPool(options);
