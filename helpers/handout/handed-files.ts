@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { type Kata, readKata } from '../catalogue/catalogue.ts';
@@ -48,7 +48,11 @@ export function isKept(file: string): boolean {
 export async function handedFiles(root: string, slugs: readonly string[]): Promise<HandedFiles> {
   const katas = slugs.map((slug) => readKata(slug, root));
   const { scripts, devDependencies } = readPackageFile(root);
-  const offered = ['test', 'watch', 'doctor', ...(katas.some(({ needs }) => needs.includes('mysql')) ? ['mysql'] : [])];
+  const offered = [
+    ...['test', 'watch', 'doctor'],
+    ...(katas.some(({ needs }) => needs.includes('mysql')) ? ['mysql'] : []),
+    ...(slugs.some((slug) => existsSync(join(root, 'tests', slug, 'observe.ts'))) ? ['observe'] : []),
+  ];
   const lines = offered.map((name) => scripts[name] ?? '');
   const own = await Promise.all(
     slugs.flatMap((slug) => [

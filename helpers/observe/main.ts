@@ -31,10 +31,12 @@ await runCommand(async () => {
       'Watches a kata’s process at work: its memory, its timers, and what the kata counts, with keys to do things to it.\nWithout a terminal it runs a short script of the same steps and prints a table.',
     )
     .argument('[kata]', `one of: ${observable().join(', ')}`)
-    .option('--solution', 'watch the reference solution instead of katas/')
     .option('--file <path>', 'watch this module file instead of katas/')
     .option('--inspect', 'let a debugger attach to the process (Chrome DevTools, your editor)')
     .addHelpText('after', '\nExample: npm run observe memory-leak -- --inspect');
+  // A candidate's repository has none.
+  if (existsSync(join(repositoryRoot, 'solutions')))
+    command.option('--solution', 'watch the reference solution instead of katas/');
   const { args, options } = parseArguments<Options>(command);
   const slug = chooseKata(args);
   const file =

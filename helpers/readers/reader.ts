@@ -1,6 +1,9 @@
 import { Agent, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
 import { settles } from '../wait/until.ts';
 
+/** Also the last of many readers gets something within this time, on a machine that is busy. */
+const patienceMs = 15_000;
+
 /** What a body is compared with while it comes in. */
 export interface Content {
   /** Where `chunk`, which begins at byte `offset`, differs from the content; undefined where it does not. */
@@ -20,7 +23,7 @@ export interface ReaderOptions {
 export interface Ending {
   /**
    * `complete`: as HTTP says that it is whole. `broken`: the connection went before that. `waiting`: nothing came for
-   * 5 s, and the reader has left.
+   * 15 s, and the reader has left.
    */
   readonly how: 'complete' | 'broken' | 'waiting';
   readonly bytes: number;
@@ -65,8 +68,8 @@ export class Reader implements Disposable {
     return this.#bytes;
   }
 
-  /** Status and headers, or status 0 when the connection broke or nothing came for `limitMs` (default 5,000). */
-  async head(limitMs?: number): Promise<{ status: number; headers: IncomingHttpHeaders }> {
+  /** Status and headers, or status 0 when the connection broke or nothing came for `limitMs` (default 15,000). */
+  async head(limitMs = patienceMs): Promise<{ status: number; headers: IncomingHttpHeaders }> {
     await settles(this.#head.promise, limitMs);
     return { status: this.#response?.statusCode ?? 0, headers: this.#response?.headers ?? {} };
   }
@@ -93,7 +96,7 @@ export class Reader implements Disposable {
     this.leave();
   }
 
-  /** @returns false when nothing came for 5 s */
+  /** @returns false when nothing came for so long that nothing will */
   async #readUntil(bytes: number): Promise<boolean> {
     this.#pauseAt = bytes;
     this.#paused = Promise.withResolvers<void>();
@@ -101,7 +104,7 @@ export class Reader implements Disposable {
     this.#response?.resume();
     for (let before = -1; before !== this.#bytes;) {
       before = this.#bytes;
-      if (await settles(Promise.race([this.#paused.promise, this.#over.promise]))) return true;
+      if (await settles(Promise.race([this.#paused.promise, this.#over.promise]), patienceMs)) return true;
     }
     return false;
   }
