@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-// The katas' judges. `npm test` runs them, and plain `vitest` does too; the helpers' own tests have a config beside them.
+// The katas' judges. `npm test` runs them, and plain `vitest` does too.
 export default defineConfig({
   test: {
     include: ['tests/*/*.test.ts'],

@@ -1,8 +1,8 @@
 import { MySqlContainer } from '@testcontainers/mysql';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { utimes } from 'node:fs/promises';
-import { availableParallelism, loadavg } from 'node:os';
+import { mkdtemp, readFile, realpath, rm, utimes, writeFile } from 'node:fs/promises';
+import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import Table from 'cli-table3';
@@ -10,49 +10,119 @@ import { Command } from 'commander';
 import { createVitest } from 'vitest/node';
 import { parseArguments } from '../command/parse-arguments.ts';
 import { runCommand } from '../command/run-command.ts';
+import { UserError } from '../command/user-error.ts';
+import { leash } from '../leash/leash.ts';
 import { startServer } from '../mysql/start-server.ts';
+import { startModule } from '../subject/subject.ts';
 import { repositoryRoot } from '../subject/target.ts';
+import { startBusyLoops } from '../verify/busy-loops.ts';
+import { churn } from '../../tests/memory-leak/churn.ts';
 
 /** Runs of each figure; the median counts. */
 const runs = 5;
+const churnRounds = 20;
 const cold = { KATA_MYSQL: 'docker' };
 
 const table = new Table({ head: ['what', 'limit', 'median', 'range'], style: { head: [], border: [] } });
 
+/** What there is to measure, by the name to give on the command line. */
+const sections: Record<string, () => Promise<void>> = {
+  mysql: () =>
+    row('MySQL from its cache, until it answers', '1 s', async () => {
+      const startedAt = performance.now();
+      await using _server = await startServer();
+      return performance.now() - startedAt;
+    }),
+  test: async () => {
+    await row('npm test race-condition, the solution', '4 s', () => testRun(['--solution', 'race-condition']));
+    await row('npm test backpressure, the solution', '6 s', () => testRun(['--solution', 'backpressure']));
+    await row('npm test memory-leak, the solution', '25 s', () => testRun(['--solution', 'memory-leak']));
+  },
+  watch: async () => rowOf('watch race-condition: the same again at a save', '2 s', await watchRuns()),
+  verify: async () => {
+    await row('npm run verify race-condition', '90 s', () => commandRun('verify', ['race-condition', '--fresh']), 1);
+    const flagships = ['race-condition', 'backpressure', 'memory-leak'];
+    await row(
+      `npm run verify ${flagships.join(' ')}`,
+      '360 s',
+      () => commandRun('verify', [...flagships, '--fresh']),
+      1,
+    );
+  },
+  second: secondFileRow,
+  churn: churnRows,
+  docker: dockerRows,
+};
+
 await runCommand(async () => {
-  const command = new Command('npm run bench').description(
-    'Measures what the house promises about its speed, five runs each, and prints a table. It is no test.\nQuote its figures with the load that it prints. The Docker row needs an engine.',
-  );
-  parseArguments(command);
+  const command = new Command('npm run bench')
+    .usage('[what...]')
+    .description(
+      'Measures what the house promises about its speed and its sharpness, five runs each, and prints a table. It is no test.\nQuote its figures with the load that it prints. The Docker rows need an engine.',
+    )
+    .argument('[what...]', `of ${Object.keys(sections).join(', ')}; all of them without a name`);
+  const { args } = parseArguments(command);
+  const unknown = args.find((name) => !(name in sections));
+  if (unknown !== undefined)
+    throw new UserError(`There is nothing called ${unknown} to measure, but ${Object.keys(sections).join(', ')}.`);
   say(`${availableParallelism()} cores, load average ${loadavg()[0]!.toFixed(1)} at the start`);
 
-  await row('MySQL from its cache, until it answers', '1 s', async () => {
-    const startedAt = performance.now();
-    await using _server = await startServer();
-    return performance.now() - startedAt;
-  });
-  await row('npm test race-condition, the solution', '4 s', () => testRun(['--solution', 'race-condition']));
-  await rowOf('watch: the same again at a save', '2 s', await watchRuns());
-  await row('npm run verify race-condition', '90 s', () => commandRun('verify', ['race-condition', '--fresh']), 1);
+  for (const [name, measure] of Object.entries(sections)) if (args.length === 0 || args.includes(name)) await measure();
+  say(`\n${table.toString()}\nload average ${loadavg()[0]!.toFixed(1)} at the end`);
+  return 0;
+});
 
-  const server = await startServer();
+async function secondFileRow(): Promise<void> {
+  await using server = await startServer();
   const one: number[] = [];
   const two: number[] = [];
   for (let run = 0; run < runs; run++) {
     one.push(await judgesRun(['first'], server));
     two.push(await judgesRun(['first', 'second'], server));
   }
-  await server[Symbol.asyncDispose]();
   await rowOf(
     'a second test file with a database adds',
     '0.5 s',
     one.map((ms, run) => two[run]! - ms),
   );
+}
 
-  await dockerRows();
-  say(`\n${table.toString()}\nload average ${loadavg()[0]!.toFixed(1)} at the end`);
-  return 0;
-});
+/**
+ * How small a leak the churn of memory-leak finds, beside busy loops: the solution as it is, and with a leak of that many
+ * bytes a connection planted in it. The limit of the judge is 100 bytes.
+ */
+async function churnRows(): Promise<void> {
+  using _load = startBusyLoops(2 * availableParallelism());
+  for (const planted of [0, 200]) {
+    const growths: number[] = [];
+    for (let round = 0; round < churnRounds; round++) growths.push(await churnOnce(planted));
+    const found = growths.filter((growth) => growth >= 100).length;
+    const limit = planted === 0 ? `0 of ${churnRounds} found` : `${churnRounds} of ${churnRounds} found`;
+    await rowOf(`churn, ${planted} B a connection planted: ${found} of ${churnRounds} found`, limit, growths, ' B', 1);
+  }
+}
+
+async function churnOnce(plantedBytes: number): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), 'kata-bench-'));
+  const release = leash({ folder });
+  try {
+    const solution = await readFile(join(repositoryRoot, 'solutions/memory-leak/memory-leak.ts'), 'utf8');
+    const file = join(await realpath(folder), 'memory-leak.ts');
+    // A string of so many bytes with its head and its place in the list.
+    const leak = `planted.push(Buffer.alloc(${plantedBytes - 24}, 97).toString('latin1'));`;
+    const place = 'const { id } = socket;';
+    if (!solution.includes(place)) throw new Error('The solution has changed; there is no place for the planted leak.');
+    await writeFile(
+      file,
+      plantedBytes === 0 ? solution : `const planted: string[] = [];\n${solution.replace(place, `${place} ${leak}`)}`,
+    );
+    await using subject = await startModule(file, { needs: ['net', 'heap'], limitMs: 60_000 });
+    return await churn(subject);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+    release();
+  }
+}
 
 async function row(what: string, limit: string, measure: () => Promise<number>, times = runs): Promise<void> {
   await measure();

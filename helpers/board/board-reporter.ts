@@ -37,7 +37,9 @@ export default class BoardReporter implements Reporter {
     const held = promises.filter((promise) => promise.held).length;
     const seconds = ((performance.now() - this.#startedAt) / 1000).toFixed(1);
     const katas = verdicts.length === 1 ? '1 kata' : `${verdicts.length} katas`;
-    this.#say(`\n${held} of ${promises.length} promises hold in ${katas} (${seconds} s)\n`);
+    const notJudged = promises.filter((promise) => promise.notJudged !== undefined).length;
+    const rest = notJudged === 0 ? '' : `, ${notJudged} not judged here`;
+    this.#say(`\n${held} of ${promises.length} promises hold in ${katas}${rest} (${seconds} s)\n`);
   }
 
   #progress(): void {

@@ -24,6 +24,7 @@ export function board(kata: Pick<Kata, 'slug'>, verdict: Verdict, { colour, file
     colour ? styleText(style, text, { validateStream: false }) : text;
   const held = verdict.promises.filter((promise) => promise.held).length;
   const count = `${held} of ${verdict.promises.length} promises hold`;
+  const notJudged = verdict.promises.filter((promise) => promise.notJudged !== undefined);
   const lines = [
     `${paint('bold', kata.slug)}${' '.repeat(Math.max(2, columns - kata.slug.length - count.length))}${count}`,
   ];
@@ -31,13 +32,16 @@ export function board(kata: Pick<Kata, 'slug'>, verdict: Verdict, { colour, file
   for (const tier of tiers) {
     const promises = verdict.promises.filter((promise) => promise.tier === tier);
     promises.forEach((promise, index) => {
-      const mark = promise.held ? paint('green', '✓') : paint('red', '✗');
+      const mark = promise.held ? paint('green', '✓') : promise.notJudged === undefined ? paint('red', '✗') : '–';
       const text = indent(wrap(promise.text, columns - 16), 16).trimStart();
       lines.push(`  ${(index === 0 ? tier : '').padEnd(8)} ${mark} ${String(promise.number).padStart(2)} ${text}`);
     });
   }
 
-  const broken = verdict.promises.find((promise) => !promise.held);
+  for (const { number, notJudged: reason } of notJudged)
+    lines.push('', wrap(`Promise ${number} is not judged here: ${reason}`, columns));
+
+  const broken = verdict.promises.find((promise) => !promise.held && promise.notJudged === undefined);
   if (verdict.trouble !== undefined)
     lines.push('', 'The judge could not run:', indent(wrap(verdict.trouble, columns - 2), 2));
   if (broken) lines.push('', ...story(broken, paint), '', ...readOn(kata.slug, file, broken));

@@ -4,8 +4,11 @@ import { parse as parseYaml } from 'yaml';
 import { UserError } from '../command/user-error.ts';
 import { repositoryRoot } from '../subject/target.ts';
 
-/** What a kata's module may use beyond its own file and the installed packages. */
-const needs = ['mysql', 'net', 'worker', 'child-process'] as const;
+/**
+ * What a kata's module may use beyond its own file and the installed packages. `read-files` and `write-files` are about
+ * the workspace of the judge's test file, and no other folder. `heap` grants nothing: it says that its heap is measured.
+ */
+const needs = ['mysql', 'net', 'worker', 'child-process', 'heap', 'read-files', 'write-files'] as const;
 export type Need = (typeof needs)[number];
 
 /** A kata's README, cut into its front matter and the rest. */

@@ -16,9 +16,19 @@ export async function runHouseCommand(
   env: NodeJS.ProcessEnv = {},
   root = repositoryRoot,
 ): Promise<CommandRun> {
+  return await runProgram(process.execPath, [join(root, 'helpers', name, 'main.ts'), ...args], root, env);
+}
+
+/** For tests: runs a program to its end, without a terminal. */
+export async function runProgram(
+  file: string,
+  args: readonly string[],
+  cwd: string,
+  env: NodeJS.ProcessEnv = {},
+): Promise<CommandRun> {
   const { VITEST: _own, FORCE_COLOR: _colour, ...inherited } = process.env;
-  const child = spawn(process.execPath, [join(root, 'helpers', name, 'main.ts'), ...args], {
-    cwd: root,
+  const child = spawn(file, args, {
+    cwd,
     env: { ...inherited, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -11,7 +11,7 @@ export interface Session {
 }
 
 /** What the other calls had come to when the explorer let the withheld one go on. */
-type Standstill = 'done' | 'waiting for a lock' | 'idle' | 'not done';
+type Standstill = 'done' | 'waiting for a lock' | 'idle' | 'trying again' | 'not done';
 
 /** One schedule: the first call stood still after its `step`-th command while the others ran. */
 export interface Schedule<First, Others> {
@@ -83,6 +83,13 @@ export async function* explore<First, Others>(
 }
 
 /**
+ * Packets that the others may exchange with the server before they are taken for somebody who tries again and again: a
+ * module that asks with NOWAIT and backs off never stands still, and gives up at last when nobody lets the first call go on.
+ * A hundred statements or so.
+ */
+const patiencePackets = 400;
+
+/**
  * Waits until `call` cannot go further by itself. Idle is what a queue inside the process looks like: nothing asked of
  * the server, nothing passing, while the process's event loop has turned eighty times.
  */
@@ -93,6 +100,7 @@ export async function standstillOf(
 ): Promise<Standstill> {
   let done = false;
   void call.finally(() => (done = true)).catch(() => undefined);
+  const atFirst = proxy.activity;
   // Seen twice in a row, with nothing passing between, so that the moment before an answer is not taken for a wait.
   for (let seen = 0; seen < 2;) {
     const { activity } = proxy;
@@ -100,6 +108,7 @@ export async function standstillOf(
     await subject.turns(2);
     await turn();
     if (done) return 'done';
+    if (proxy.activity - atFirst > patiencePackets) return 'trying again';
     // While anything passes, the answer can only be: not yet.
     const standing = quiet() && (await standsStill(proxy, subject, admin)) && quiet();
     seen = standing ? seen + 1 : 0;

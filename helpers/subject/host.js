@@ -3,7 +3,8 @@
 // before the module is loaded, and takes away what a module could use to speak in its place or to reach other
 // processes: the permission model does not hold signals back.
 import { registerHooks } from 'node:module';
-import { serialize } from 'node:v8';
+import v8 from 'node:v8';
+import vm from 'node:vm';
 import { notPlain } from './plain.js';
 
 /** @typedef {{ name: string, message: string, stack: string, code?: string | number }} Told */
@@ -16,8 +17,11 @@ const channel = Object.create(
 const send = /** @type {(message: unknown) => void} */ (process.send?.bind(channel));
 const exit = process.exit.bind(process);
 const turn = setImmediate;
+const threadCpuUsage = process.threadCpuUsage.bind(process);
+const memoryUsage = process.memoryUsage.bind(process);
+const { serialize, setFlagsFromString } = v8;
+const { runInNewContext } = vm;
 const evaluatedName = 'evaluate.js';
-const measure = serialize;
 const cut = (/** @type {string} */ text) =>
   text.length > longestText ? `${text.slice(0, longestText)} [${text.length - longestText} characters left out]` : text;
 /** What a test asks for is small; a module may answer with what would fill the memory of the one who judges it. */
@@ -28,6 +32,13 @@ const longestText = 20_000;
 let kata = {};
 /** What the test keeps in this process from one evaluate to the next. */
 const kept = {};
+/** While the turns of the event loop are watched: the CPU time of the busiest one, and when the present one began. */
+const turns = { watched: false, busiestMs: 0, beganMs: 0 };
+
+/** The heap probe, where the heap is measured. It is here before the module, and takes what it needs for itself. */
+const probe = process.argv.includes('heap') ? await import('../heap/heap-probe.js') : undefined;
+/** What an evaluated function can use of this process: Vitest rewrites its import(), so it has none of its own. */
+const tools = { load: (/** @type {string} */ name) => import(name), watch: probe?.watch };
 
 process.on('uncaughtExceptionMonitor', (error, origin) => send({ event: 'uncaught', origin, error: tell(error) }));
 process.on('exit', (code) => send({ event: 'exit', code, stack: new Error().stack ?? '' }));
@@ -40,10 +51,12 @@ for (const name of ['kill', '_kill', 'send', '_send', 'abort', '_debugProcess', 
 Object.defineProperty(process, 'disconnect', { value: () => exit(0), configurable: false, writable: false });
 send({ event: 'ready' });
 
-/** @param {{ id: string, kind: string, url: string, source: string, args: unknown, count: number, packages: string[] }} order */
+/** @param {{ id: string, kind: string, url: string, source: string, args: unknown, count: number, packages: string[], question: string }} order */
 async function answer(order) {
   try {
-    if (order.kind === 'load') {
+    if (order.kind === 'probe') {
+      send({ id: order.id, value: await measure(order) });
+    } else if (order.kind === 'load') {
       const exported = await load(order.url, order.source);
       send({ id: order.id, value: exported });
     } else if (order.kind === 'warm') {
@@ -52,6 +65,24 @@ async function answer(order) {
     } else if (order.kind === 'turns') {
       for (let left = order.count; left > 0; left--) await new Promise((resolve) => turn(resolve));
       send({ id: order.id });
+    } else if (order.kind === 'held bytes') {
+      setFlagsFromString('--expose-gc');
+      const gc = runInNewContext('gc');
+      // Buffers are freed beside the collection that found them unused, and the next one waits for that.
+      for (const _ of [1, 2]) {
+        await new Promise((resolve) => turn(resolve));
+        gc();
+      }
+      const { heapUsed, external } = memoryUsage();
+      send({ id: order.id, value: heapUsed + external });
+    } else if (order.kind === 'watch turns') {
+      Object.assign(turns, { watched: true, busiestMs: 0, beganMs: cpuMs() });
+      turn(watchTurn).unref();
+      send({ id: order.id });
+    } else if (order.kind === 'busiest turn') {
+      watchTurn();
+      turns.watched = false;
+      send({ id: order.id, value: turns.busiestMs });
     } else {
       const value = await evaluate(order.source, order.args);
       const fault = notPlain(value, 'result') ?? tooLarge(value);
@@ -63,6 +94,21 @@ async function answer(order) {
     const free = error instanceof ReferenceError && topFrame(told.stack).includes(evaluatedName);
     send(free ? { id: order.id, fault: closureFault(told.message) } : { id: order.id, error: told });
   }
+}
+
+/** What this thread has used. On Linux its total is exact, while user and system apart are estimates. */
+function cpuMs() {
+  const { user, system } = threadCpuUsage();
+  return (user + system) / 1000;
+}
+
+/** Once in each turn of the event loop; unref'd, so that the loop may sleep in between. */
+function watchTurn() {
+  if (!turns.watched) return;
+  const now = cpuMs();
+  turns.busiestMs = Math.max(turns.busiestMs, now - turns.beganMs);
+  turns.beganMs = now;
+  turn(watchTurn).unref();
 }
 
 /**
@@ -94,12 +140,21 @@ async function load(url, source) {
  */
 async function evaluate(source, args) {
   const run = (0, eval)(`(${source})\n//# sourceURL=${evaluatedName}`);
-  return await run(kata, args, kept);
+  return await run(kata, args, kept, tools);
+}
+
+/** @param {{ id: string, question: string }} order */
+async function measure({ id, question }) {
+  if (!probe) throw new Error('its README does not say "heap" among its needs, so there is no probe');
+  if (question === 'collect') return await probe.collect();
+  if (question === 'measure') return probe.measure();
+  await probe.snapshot((chunk) => send({ event: 'chunk', chunk, of: id }));
+  return undefined;
 }
 
 /** @param {unknown} value */
 function tooLarge(value) {
-  const bytes = measure(value).length;
+  const bytes = serialize(value).length;
   if (bytes <= largestAnswerBytes) return undefined;
   return `result is ${Math.ceil(bytes / 1024 / 1024)} MiB; more than ${largestAnswerBytes / 1024 / 1024} MiB does not come across`;
 }

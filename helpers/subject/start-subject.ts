@@ -1,5 +1,6 @@
 import { TestRunner, onTestFailed } from 'vitest';
 import { type Need, readNeeds } from '../catalogue/front-matter.ts';
+import { workspaceFolder } from '../workspace/use-workspace.ts';
 import { Subject } from './subject.ts';
 import { moduleName, targetFile } from './target.ts';
 
@@ -21,7 +22,7 @@ export async function startSubject<Kata, Kept extends object = Record<string, ne
   const subject = takeSpare<Kata, Kept>(slug);
   showPrinted(subject);
   await subject.load();
-  prepareSubjects(slug);
+  if (refills) prepareSubjects(slug);
   return subject;
 }
 
@@ -41,11 +42,18 @@ const spares: Subject<unknown, Record<string, unknown>>[] = [];
 /** Where many judges share the cores, one process too many costs more than the wait for one. */
 const spareCount = process.env.KATA_SPARES === undefined ? 2 : Number(process.env.KATA_SPARES);
 
-/** Starts processes ahead of the tests that will need them. A test file judges one module, so they are of one kind. */
+/** A judge that has asked for spares gets a new one for each that it takes. */
+let refills = false;
+
+/**
+ * For a judge that starts many processes: starts them ahead of the tests that will need them. A test file judges one
+ * module, so they are of one kind.
+ */
 export function prepareSubjects(slug: string): void {
+  refills = true;
   const needs = needsOf(slug);
   while (spares.length < spareCount) {
-    const spare = newSubject<unknown, Record<string, unknown>>(slug, needs);
+    const spare = newSubject<unknown, Record<string, unknown>>(slug);
     spare.unref();
     if (needs.includes('mysql')) spare.warm(['mysql2/promise']).catch(() => undefined);
     spares.push(spare);
@@ -55,12 +63,20 @@ export function prepareSubjects(slug: string): void {
 function takeSpare<Kata, Kept extends object>(slug: string): Subject<Kata, Kept> {
   const taken = spares.shift();
   if (taken?.file === targetFile(slug) && taken.alive) return taken as unknown as Subject<Kata, Kept>;
-  return newSubject(slug, needsOf(slug));
+  return newSubject(slug);
 }
 
-function newSubject<Kata, Kept extends object>(slug: string, needs: readonly Need[]): Subject<Kata, Kept> {
+function newSubject<Kata, Kept extends object>(slug: string): Subject<Kata, Kept> {
+  const needs = needsOf(slug);
+  const workspace = workspaceFolder();
+  if (workspace === undefined && needs.some((need) => need === 'read-files' || need === 'write-files'))
+    throw new Error(`${slug} needs files, so its judge has to call useWorkspace() before it starts a subject.`);
   const file = targetFile(slug);
-  return new Subject(file, { needs, name: moduleName(slug, file) });
+  return new Subject(file, {
+    needs,
+    name: moduleName(slug, file),
+    ...(workspace === undefined ? {} : { workspace }),
+  });
 }
 
 /** What the kata's README says, read once. */

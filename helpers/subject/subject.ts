@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { Need } from '../catalogue/front-matter.ts';
 import { leash } from '../leash/leash.ts';
 import { CapturedOutput } from './captured-output.ts';
+import { after } from '../wait/until.ts';
 import { compile } from './compile.ts';
 import { notPlain } from './plain.js';
 import { chosenSandbox } from './sandbox.ts';
@@ -17,10 +18,17 @@ export interface SubjectOptions {
   readonly needs?: readonly Need[];
   /** The path under which the file is loaded, where that is another one; see `moduleName`. */
   readonly name?: string;
-  /** How long loading, and each call, may take before the process is killed. Default 10,000. */
+  /** The folder that the needs `read-files` and `write-files` are about. */
+  readonly workspace?: string;
+  /**
+   * How long loading, and each call, may take before the process is killed, counted in time in which the runner itself got
+   * to run. Default 10,000.
+   */
   readonly limitMs?: number;
   /** How much it may print before the process is killed. Default 16 MiB. */
   readonly outputLimitBytes?: number;
+  /** Lets a debugger attach on a free port of 127.0.0.1; where, it prints itself. */
+  readonly inspect?: boolean;
 }
 
 interface Told {
@@ -33,10 +41,23 @@ type FromHost =
   | { readonly event: 'ready' }
   | { readonly event: 'exit'; readonly code: number; readonly stack: string }
   | { readonly event: 'uncaught'; readonly origin: string; readonly error: Told }
+  | { readonly event: 'chunk'; readonly chunk: Uint8Array; readonly of: string }
   | { readonly id: string; readonly value?: unknown; readonly error?: Told; readonly fault?: string };
+
+/** What a function given to `evaluate` can use beside the module. */
+export interface Tools {
+  /** Imports a package, or a module of Node's. */
+  load<Module>(name: string): Promise<Module>;
+  /**
+   * Counts an object now, and once more when it is collected; the figures come with `collect` of helpers/heap. Holds nothing
+   * of it. Only where the kata's README names `heap`.
+   */
+  watch(name: string, object: object): void;
+}
 
 interface Waiting {
   readonly doing: string;
+  onChunk?(chunk: Uint8Array): void;
   resolve(value: unknown): void;
   reject(error: Error): void;
 }
@@ -44,6 +65,12 @@ interface Waiting {
 const hostFile = fileURLToPath(new URL('host.js', import.meta.url));
 const plainFile = fileURLToPath(new URL('plain.js', import.meta.url));
 const heapLimitMiB = 1024;
+const heapProbeFile = fileURLToPath(new URL('../heap/heap-probe.js', import.meta.url));
+/**
+ * Objects have the same size at each run only while nothing is optimised, and no bytecode is thrown away and made again. With
+ * them a leak of 200 B a connection can be told; without them it cannot.
+ */
+const exactHeap = ['--no-opt', '--no-maglev', '--no-sparkplug', '--no-flush-bytecode', '--single-threaded-gc'];
 /** The variables of the runner's environment that a subject gets to see. */
 const passedOn = ['LANG', 'LC_ALL', 'TZ', 'SystemRoot'];
 
@@ -74,16 +101,20 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     this.#limitMs = options.limitMs ?? 10_000;
     chosenSandbox();
     const outputLimitBytes = options.outputLimitBytes ?? 16 * 1024 * 1024;
-    this.#child = spawn(process.execPath, [...nodeFlags(this.#name, options.needs ?? []), hostFile], {
-      cwd: repositoryRoot,
-      detached: process.platform !== 'win32',
-      env: Object.fromEntries(
-        passedOn.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
-      ),
-      serialization: 'advanced',
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      windowsHide: true,
-    });
+    this.#child = spawn(
+      process.execPath,
+      [...nodeFlags(this.#name, options), hostFile, ...(options.needs?.includes('heap') ? ['heap'] : [])],
+      {
+        cwd: repositoryRoot,
+        detached: process.platform !== 'win32',
+        env: Object.fromEntries(
+          passedOn.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+        ),
+        serialization: 'advanced',
+        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+        windowsHide: true,
+      },
+    );
     this.#release = this.#child.pid === undefined ? () => undefined : leash({ kill: this.#child.pid });
     const overflow = () =>
       this.#kill(`printed more than ${outputLimitBytes / 1024 / 1024} MiB and was stopped; a module should say less`);
@@ -99,6 +130,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
       const told = readMessage(message);
       if (told === undefined) return;
       if ('id' in told) this.#settle(told);
+      else if (told.event === 'chunk') this.#waiting.get(told.of)?.onChunk?.(told.chunk);
       else if (told.event === 'ready') becomeReady();
       else if (told.event === 'uncaught') this.#uncaught = told;
       else this.#exit = told;
@@ -145,7 +177,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
    * @throws SubjectError when `fn` or the module throws, hangs or ends the process, or when something is not plain data
    */
   async evaluate<Args, Result>(
-    fn: (kata: Kata, args: Args, kept: Kept) => Result | Promise<Result>,
+    fn: (kata: Kata, args: Args, kept: Kept, tools: Tools) => Result | Promise<Result>,
     ...[args]: undefined extends Args ? [args?: Args] : [args: Args]
   ): Promise<Result> {
     const fault = notPlain(args, 'args');
@@ -156,6 +188,35 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   /** Comes back when the subject's event loop has turned `count` times more. */
   async turns(count: number): Promise<void> {
     await this.#order('turning its event loop', { kind: 'turns', count });
+  }
+
+  /**
+   * Asks the heap probe, in a process whose kata's README says `heap`. `onChunk` takes the parts of a long answer.
+   * What comes back is measured in the module's own process: check it before you rely on it.
+   */
+  async probe(question: 'collect' | 'measure' | 'snapshot', onChunk?: (chunk: Uint8Array) => void): Promise<unknown> {
+    return await this.#order('measuring its heap', { kind: 'probe', question }, onChunk);
+  }
+
+  /** How many bytes of memory JavaScript holds in the process, its buffers included, after a full garbage collection. */
+  async heldBytes(): Promise<number> {
+    return Number(await this.#order('collecting garbage', { kind: 'held bytes' }));
+  }
+
+  /**
+   * Does something, and says how much CPU time the event loop spent in the busiest of its turns meanwhile, in ms. That
+   * is what kept everybody else waiting; a busy neighbour on the machine does not show in it.
+   */
+  async busiestTurnMs(meanwhile: () => Promise<unknown>): Promise<number> {
+    const stop = async () => Number(await this.#order('turning its event loop', { kind: 'busiest turn' }));
+    await this.#order('turning its event loop', { kind: 'watch turns' });
+    try {
+      await meanwhile();
+    } catch (error) {
+      await stop().catch(() => undefined);
+      throw error;
+    }
+    return await stop();
   }
 
   /** Imports packages ahead of the module that will want them. */
@@ -185,16 +246,17 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     await this.#closed;
   }
 
-  #order(doing: string, order: Record<string, unknown>): Promise<unknown> {
+  #order(doing: string, order: Record<string, unknown>, onChunk?: (chunk: Uint8Array) => void): Promise<unknown> {
     if (this.#ended) return Promise.reject(this.#ended);
     // Not to be guessed: an answer counts only when it names its question.
     const id = randomUUID();
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => void this.#hang(doing), this.#limitMs);
+      const cancel = after(this.#limitMs, () => void this.#hang(doing));
       this.#waiting.set(id, {
         doing,
-        resolve: (value) => (clearTimeout(timer), resolve(value)),
-        reject: (error) => (clearTimeout(timer), reject(error)),
+        ...(onChunk && { onChunk }),
+        resolve: (value) => (cancel(), resolve(value)),
+        reject: (error) => (cancel(), reject(error)),
       });
       this.#child.send({ id, ...order }, () => undefined);
     });
@@ -223,7 +285,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     const answered = new Promise<boolean>((resolve) => {
       this.#waiting.set(id, { doing, resolve: () => resolve(true), reject: () => resolve(false) });
       this.#child.send({ id, kind: 'turns', count: 1 }, () => undefined);
-      setTimeout(resolve, 1000, false).unref();
+      after(1000, () => resolve(false));
     });
     const why = (await answered)
       ? 'its event loop is free, so something that it awaits never happens'
@@ -286,18 +348,25 @@ export async function startModule<Kata, Kept extends object = Record<string, nev
   return subject;
 }
 
-function nodeFlags(name: string, needs: readonly Need[]): string[] {
+function nodeFlags(name: string, { needs = [], workspace, inspect = false }: SubjectOptions): string[] {
   // Both names of the packages' folder, should it be a link.
   const packages = join(repositoryRoot, 'node_modules');
-  const folders = [packages, realpathSync(packages), name, hostFile, plainFile];
-  const allows = new Set(needs.map((need) => (need === 'mysql' ? 'net' : need)));
+  const folders = [packages, realpathSync(packages), name, hostFile, plainFile, heapProbeFile];
+  const allows = new Set<string>(needs.map((need) => (need === 'mysql' ? 'net' : need)));
+  if (inspect) allows.add('inspector');
+  // Both names of the workspace too: the system's temporary folder is a link on macOS.
+  const workspaces = workspace === undefined ? [] : [workspace, realpathSync(workspace)];
   return [
+    ...(needs.includes('heap') ? exactHeap : []),
+    ...(inspect ? ['--inspect=127.0.0.1:0'] : []),
     '--enable-source-maps',
     '--disable-warning=ExperimentalWarning',
     // So that a module that takes memory without end is ended before the machine feels it.
     `--max-old-space-size=${heapLimitMiB}`,
     '--permission',
     ...folders.map((folder) => `--allow-fs-read=${folder}`),
+    ...(allows.has('read-files') ? workspaces.map((folder) => `--allow-fs-read=${folder}`) : []),
+    ...(allows.has('write-files') ? workspaces.map((folder) => `--allow-fs-write=${folder}`) : []),
     // Node 24 has no --allow-net, and does not hold the network back.
     ...[...allows].map((need) => `--allow-${need}`).filter((flag) => process.allowedNodeEnvironmentFlags.has(flag)),
   ];
@@ -305,12 +374,13 @@ function nodeFlags(name: string, needs: readonly Need[]): string[] {
 
 function readMessage(message: unknown): FromHost | undefined {
   if (typeof message !== 'object' || message === null) return undefined;
-  const { id, event, value, error, fault, code, stack, origin } = message as Record<string, unknown>;
+  const { id, event, value, error, fault, code, stack, origin, chunk, of } = message as Record<string, unknown>;
   const told = readTold(error);
   if (typeof id === 'string') {
     return { id, value, ...(told && { error: told }), ...(typeof fault === 'string' && { fault }) };
   }
   if (event === 'ready') return { event };
+  if (event === 'chunk' && chunk instanceof Uint8Array && typeof of === 'string') return { event, chunk, of };
   if (event === 'exit') return { event, code: typeof code === 'number' ? code : -1, stack: text(stack) };
   if (event === 'uncaught' && told) return { event, origin: text(origin), error: told };
   return undefined;

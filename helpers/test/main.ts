@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import type { Vitest } from 'vitest/node';
@@ -16,8 +17,10 @@ await runCommand(async () => {
     )
     .argument('[kata...]', 'names of katas, for example race-condition')
     .option('--watch', 'stay, and judge again at each save')
-    .option('--solution', 'judge the reference solutions instead of katas/')
     .addHelpText('after', '\nExit code: 0 all promises hold, 1 one is broken, 2 the run could not begin.');
+  // A candidate's repository has none.
+  if (existsSync(join(repositoryRoot, 'solutions')))
+    command.option('--solution', 'judge the reference solutions instead of katas/');
   const { args, options } = parseArguments<{ watch?: boolean; solution?: boolean }>(command);
   const slugs = chooseKatas(args);
   if (options.solution) process.env.KATA_TARGET = 'solutions';

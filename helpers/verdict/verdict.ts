@@ -5,6 +5,8 @@ import type { Chart } from '../samples/chart.ts';
 /** What the judge says of one promise. */
 export interface PromiseVerdict extends KataPromise {
   readonly held: boolean;
+  /** Why this platform cannot tell whether it is held, when it cannot: the reason that the test gave to `skip`. */
+  readonly notJudged: string | undefined;
   /** What was seen, when the promise was broken. */
   readonly seen: string | undefined;
   /** The module's own stack, when it threw. */
@@ -40,6 +42,8 @@ export function promiseVerdict(test: TestCase, number: number): PromiseVerdict {
   const tier = parent.type === 'suite' ? tiers.find((name) => name === parent.name) : undefined;
   const result = test.result();
   const held = result.state === 'passed';
+  // A test that says no reason has just not run, and nobody may take that for an answer.
+  const notJudged = result.state === 'skipped' ? result.note : undefined;
   const error = result.errors?.[0];
   const frame = error?.stacks?.find(({ file }) => file === test.module.moduleId);
   return {
@@ -47,7 +51,13 @@ export function promiseVerdict(test: TestCase, number: number): PromiseVerdict {
     tier: tier ?? ('core' satisfies Tier),
     text: test.name,
     held,
-    seen: held ? undefined : error ? plainMessage(error.message) : `the test was ${result.state}`,
+    notJudged,
+    seen:
+      held || notJudged !== undefined
+        ? undefined
+        : error
+          ? plainMessage(error.message)
+          : `the test was ${result.state}`,
     stack: error?.name === 'SubjectError' ? moduleFrames(error.stack ?? '') : undefined,
     printed: held ? undefined : test.meta().printed?.join('\n'),
     line: frame?.line,

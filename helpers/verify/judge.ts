@@ -48,7 +48,7 @@ export async function judge<Module extends Judged>(
           name,
           root: repositoryRoot,
           include: [`tests/${slug}/${slug}.test.ts`],
-          env: { KATA_TARGET: target, ...(byName.size > 1 && { KATA_SPARES: '1' }) },
+          env: { KATA_TARGET: target, ...(byName.size > 1 && { KATA_SPARES: '1', KATA_EXPLAIN: 'none' }) },
           provide: { mysqlServers },
           pool: 'threads' as const,
           testTimeout: promiseLimitMs,

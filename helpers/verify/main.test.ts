@@ -136,6 +136,27 @@ describe('what it finds', () => {
     );
   });
 
+  test('a promise that cannot be judged here is neither held nor broken, and its reason is shown', async () => {
+    const reason = 'this machine has no abacus.';
+    await put(
+      'tests/addition/addition.test.ts',
+      judge.replace(/(any order\.', async \()\) => \{/, `$1{ skip }) => {\n    skip('${reason}');`),
+    );
+
+    const { code, stdout } = await verify();
+    expect(stdout).toMatch(/^solution +· +– /m);
+    expect(stdout).toMatch(/^rejected\/a +✗ +– /m);
+    expect(stdout).toContain(`Promise 2 is not judged here: ${reason}`);
+    expect(stdout).toMatch(/\n12 passed, 0 failed\n$/);
+    expect(code).toBe(0);
+
+    const board = await runHouseCommand('test', ['addition', '--solution'], {}, house);
+    expect(board.stdout).toMatch(/^ {2}robust {3}– {2}2 It takes any order\.$/m);
+    expect(board.stdout).toContain(`Promise 2 is not judged here: ${reason}`);
+    expect(board.stdout).toContain('1 of 2 promises hold in 1 kata, 1 not judged here');
+    expect(board.code).toBe(0);
+  });
+
   test('too few submissions, a promise whose test nobody has seen fail, missing notes', async () => {
     for (const name of ['a', 'b', 'c', 'd', 'e', 'f']) {
       await put(

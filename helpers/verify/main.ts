@@ -131,12 +131,17 @@ function rowOf(submission: Submission, verdicts: readonly Verdict[]): FullRow {
     { length: promises },
     (_, index) => verdicts.filter((verdict) => verdict.promises[index]?.held !== true).length,
   );
+  const notJudged = Array.from({ length: promises }, (_, index) => {
+    const reasons = verdicts.map((verdict) => verdict.promises[index]?.notJudged);
+    return reasons.every((reason) => reason !== undefined) ? reasons[0] : undefined;
+  });
   const times = verdicts
     .map((verdict) => verdict.promises.reduce((sum, { durationMs }) => sum + durationMs, 0))
     .sort((one, other) => one - other);
   return {
     submission,
     broken,
+    notJudged,
     rounds: promises === 0 ? 0 : verdicts.length,
     medianMs: times[times.length >> 1] ?? 0,
     verdicts,
@@ -149,6 +154,7 @@ function explain({ submission, verdicts }: FullRow): string {
   const trouble = verdicts.find((verdict) => verdict.trouble !== undefined)?.trouble;
   if (trouble !== undefined) lines.push(`  the judge could not run: ${trouble}`);
   for (const [index] of (verdicts[0]?.promises ?? []).entries()) {
+    if (verdicts.every((verdict) => verdict.promises[index]?.notJudged !== undefined)) continue;
     const claimed = submission.breaks.includes(index + 1);
     const odd = verdicts.findIndex((verdict) => verdict.promises[index]?.held === claimed);
     if (odd === -1) continue;

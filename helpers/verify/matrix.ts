@@ -6,16 +6,19 @@ export interface Row {
   readonly submission: Submission;
   /** For each promise, in how many rounds it was broken. */
   readonly broken: readonly number[];
+  /** For each promise, why it could not be judged here, when it could not in any round. */
+  readonly notJudged: readonly (string | undefined)[];
   readonly rounds: number;
   readonly medianMs: number;
 }
 
-/** Whether every round said what the submission's file claims. */
-export function isAsClaimed({ submission, broken, rounds }: Row): boolean {
-  return rounds > 0 && broken.every((count, index) => count === (submission.breaks.includes(index + 1) ? rounds : 0));
+/** Whether every round said what the submission's file claims, of all promises that can be judged here. */
+export function isAsClaimed({ submission, broken, notJudged, rounds }: Row): boolean {
+  const claimed = (index: number) => (submission.breaks.includes(index + 1) ? rounds : 0);
+  return rounds > 0 && broken.every((count, index) => notJudged[index] !== undefined || count === claimed(index));
 }
 
-/** Submissions down, promises across: `✗` broken as claimed, `·` held as claimed, `!` neither. */
+/** Submissions down, promises across: `✗` broken as claimed, `·` held as claimed, `!` neither, `–` not judged here. */
 export function matrix(kata: Kata, rows: readonly Row[]): string {
   const nameWidth = Math.max(kata.slug.length, ...rows.map(({ submission }) => submission.name.length)) + 2;
   const cells = (write: (number: number) => string) =>
@@ -38,8 +41,9 @@ export function matrix(kata: Kata, rows: readonly Row[]): string {
     ''.padEnd(nameWidth) + cells(String),
   ];
   const lines = rows.map((row) => {
-    const { submission, broken, rounds, medianMs } = row;
+    const { submission, broken, notJudged, rounds, medianMs } = row;
     const cell = (number: number) => {
+      if (notJudged[number - 1] !== undefined) return '–';
       const count = broken[number - 1] ?? 0;
       if (submission.breaks.includes(number)) return count === rounds ? '✗' : '!';
       return count === 0 ? '·' : '!';
@@ -47,5 +51,9 @@ export function matrix(kata: Kata, rows: readonly Row[]): string {
     const tally = rounds > 1 ? `${rounds} runs, ` : '';
     return `${submission.name.padEnd(nameWidth)}${cells(cell)}  ${tally}${(medianMs / 1000).toFixed(1)} s${isAsClaimed(row) ? '' : '  NOT AS CLAIMED'}`;
   });
-  return [...head, ...lines].map((line) => line.trimEnd()).join('\n');
+  const reasons = kata.promises.flatMap(({ number }) => {
+    const reason = rows.find((row) => row.notJudged[number - 1] !== undefined)?.notJudged[number - 1];
+    return reason === undefined ? [] : [`Promise ${number} is not judged here: ${reason}`];
+  });
+  return [...head, ...lines, ...reasons].map((line) => line.trimEnd()).join('\n');
 }

@@ -1,0 +1,132 @@
+import { open, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { SparseFile } from '../sparse-file/sparse-file.ts';
+import { type Subject, startModule } from '../subject/subject.ts';
+import { startBusyLoops } from '../verify/busy-loops.ts';
+import { useWorkspace } from '../workspace/use-workspace.ts';
+
+const workspace = await useWorkspace();
+const mebibyte = 1024 * 1024;
+const file = await SparseFile.create(join(workspace, 'file.bin'), 64 * mebibyte);
+
+const source = `import { open } from 'node:fs/promises';
+  const handles: any[] = [];
+  export const openIt = async (file: string) => void handles.push(await open(file));
+  export const closeIt = async () => void (await handles.pop().close());
+  /** Reads on after it has answered. */
+  export const readIt = async (file: string) => {
+    const handle = await open(file);
+    void (async () => {
+      const buffer = Buffer.alloc(256 * 1024);
+      while ((await handle.read(buffer, 0, buffer.length)).bytesRead > 0);
+      await handle.close();
+    })();
+  };
+  process.memoryUsage = (() => ({ heapUsed: 0, external: 0 })) as any;
+  let held: Uint8Array[] = [];
+  export const hold = (bytes: number) => void held.push(new Uint8Array(bytes).fill(1));
+  export const letGo = () => void (held = []);`;
+interface Kata {
+  openIt(path: string): Promise<void>;
+  closeIt(): Promise<void>;
+  readIt(path: string): Promise<void>;
+  hold(bytes: number): void;
+  letGo(): void;
+}
+
+afterEach(() => void vi.unstubAllEnvs());
+
+describe.for(['with /proc', 'without /proc'])('%s', (where) => {
+  const isLinux = process.platform === 'linux';
+
+  test('a file is open from its open to its close, whatever its name', async ({ skip }) => {
+    if (where === 'with /proc' && !isLinux) skip('There is no /proc here.');
+    const { openDescriptors } = await gauges(where);
+    await using subject = await start();
+    const path = join(workspace, 'moved.bin');
+    await writeFile(path, 'text');
+
+    const before = await openDescriptors(subject, path);
+    await subject.evaluate((kata, name) => kata.openIt(name), path);
+    await subject.evaluate((kata, name) => kata.openIt(name), path);
+    const twice = await openDescriptors(subject, path);
+    await rename(path, `${path}.away`);
+    const moved = await openDescriptors(subject, `${path}.away`);
+    await subject.evaluate((kata) => kata.closeIt());
+    const once = await openDescriptors(subject, `${path}.away`);
+
+    expect(before).toEqual([]);
+    expect(twice).toHaveLength(2);
+    expect(moved).toEqual(twice);
+    expect(once).toHaveLength(1);
+  });
+});
+
+test('what is held in memory comes and goes, whatever the module says of its memory', async () => {
+  await using subject = await start();
+  const before = await subject.heldBytes();
+
+  await subject.evaluate((kata, bytes) => kata.hold(bytes), 32 * mebibyte);
+  const held = (await subject.heldBytes()) - before;
+  await subject.evaluate((kata) => kata.letGo());
+  const after = (await subject.heldBytes()) - before;
+
+  expect(held / mebibyte, 'MiB held').toBeGreaterThan(31);
+  expect(held / mebibyte, 'MiB held').toBeLessThan(36);
+  expect(after / mebibyte, 'MiB held after it let go').toBeLessThan(4);
+});
+
+test('without /proc, bytes read are refused with the reason', async () => {
+  const { bytesRead, noBytesRead } = await gauges('without /proc');
+  await using subject = await start();
+
+  expect(noBytesRead).toContain('only Linux');
+  await expect(bytesRead(subject)).rejects.toThrow('only Linux');
+});
+
+test('a process is at rest only when it has read all that it was going to, also beside busy neighbours', async ({
+  skip,
+}) => {
+  const { atRest, bytesRead, noBytesRead } = await gauges('with /proc');
+  if (noBytesRead !== undefined) skip(noBytesRead);
+  using _neighbours = startBusyLoops(4);
+  await using subject = await start();
+
+  for (let round = 1; round <= 5; round++) {
+    const before = await bytesRead(subject);
+    await subject.evaluate((kata, path) => kata.readIt(path), file.path);
+    const isAtRest = await atRest(subject);
+    const read = (await bytesRead(subject)) - before;
+
+    expect(isAtRest, `round ${round}`).toBe(true);
+    expect(read, `round ${round}: bytes read when it came to rest`).toBeGreaterThanOrEqual(file.bytes);
+    expect(read, `round ${round}: bytes read when it came to rest`).toBeLessThan(file.bytes + mebibyte);
+  }
+});
+
+test('what this process reads is not counted for the subject', async ({ skip }) => {
+  const { bytesRead, noBytesRead } = await gauges('with /proc');
+  if (noBytesRead !== undefined) skip(noBytesRead);
+  await using subject = await start();
+
+  const before = await bytesRead(subject);
+  await file.sha256();
+  await (await open(file.path)).close();
+
+  expect((await bytesRead(subject)) - before).toBe(0);
+});
+
+async function gauges(where: string) {
+  vi.resetModules();
+  if (where === 'without /proc') vi.stubEnv('KATA_PROC', 'off');
+  return await import('./gauges.ts');
+}
+
+let modules = 0;
+
+async function start(): Promise<Subject<Kata>> {
+  const module = join(workspace, `module-${++modules}.ts`);
+  await writeFile(module, source);
+  return await startModule<Kata>(module, { needs: ['read-files'], workspace });
+}

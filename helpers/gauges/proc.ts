@@ -1,0 +1,34 @@
+import { readFile, readdir, stat } from 'node:fs/promises';
+
+// All that the house reads of Linux's /proc. It shows a process from outside, where the module has no say.
+
+/** Whether there is a /proc to read. `KATA_PROC=off` does as if there were none, as on macOS. */
+export const hasProc = process.platform === 'linux' && process.env.KATA_PROC !== 'off';
+
+/** How many bytes the process has read so far, from files, sockets and pipes, also what came out of a cache. */
+export async function procBytesRead(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/io`, 'utf8');
+  return Number(/^rchar: (\d+)$/m.exec(text)?.[1]);
+}
+
+/** The numbers of the process's open files that are this one, whatever its name is by now. */
+export async function procDescriptors(pid: number, file: { dev: number; ino: number }): Promise<number[]> {
+  const found: number[] = [];
+  for (const name of await readdir(`/proc/${pid}/fd`)) {
+    // One that has been closed since is no longer open.
+    const seen = await stat(`/proc/${pid}/fd/${name}`).catch(() => undefined);
+    if (seen?.dev === file.dev && seen.ino === file.ino) found.push(Number(name));
+  }
+  return found;
+}
+
+/** How often the process's threads have been given or have left a processor, or undefined while one of them wants to run. */
+export async function procSwitchesAsleep(pid: number): Promise<number | undefined> {
+  let switches = 0;
+  for (const thread of await readdir(`/proc/${pid}/task`)) {
+    const text = await readFile(`/proc/${pid}/task/${thread}/status`, 'utf8').catch(() => '');
+    if (!/^State:\s+S/m.test(text)) return undefined;
+    for (const [, count] of text.matchAll(/^(?:non)?voluntary_ctxt_switches:\s+(\d+)$/gm)) switches += Number(count);
+  }
+  return switches;
+}

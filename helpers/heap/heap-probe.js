@@ -1,0 +1,79 @@
+// Runs in the subject's process, beside the module. It keeps to itself what it measures with before the module is
+// loaded, so that a module which patches process.memoryUsage or a timer changes nothing here.
+import { createHook } from 'node:async_hooks';
+import { getHeapSnapshot, setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+const memoryUsage = process.memoryUsage.bind(process);
+const turn = setImmediate;
+setFlagsFromString('--expose-gc');
+const gc = /** @type {() => void} */ (runInNewContext('gc'));
+
+/**
+ * Timers that are not cleared, whether or not they keep the process alive. Those of Node itself, of its HTTP server and its
+ * cached date, are made without a hold on the process; those of a module have one when they are made.
+ */
+let timers = 0;
+const timerIds = new Set();
+const sample = setTimeout(() => undefined, 0);
+clearTimeout(sample);
+const { hasRef } = sample;
+const [addTimer, deleteTimer] = [timerIds.add.bind(timerIds), timerIds.delete.bind(timerIds)];
+createHook({
+  init(id, type, _trigger, resource) {
+    if (type !== 'Timeout' || !hasRef.call(resource)) return;
+    addTimer(id);
+    timers += 1;
+  },
+  destroy(id) {
+    if (deleteTimer(id)) timers -= 1;
+  },
+}).enable();
+
+/** How many objects were given to `watch`, and how many of them were collected, by name. */
+/** @type {Record<string, { seen: number, collected: number }>} */
+const watched = Object.create(null);
+const finalisation = new FinalizationRegistry((/** @type {string} */ name) => {
+  const count = watched[name];
+  if (count) count.collected += 1;
+});
+const register = finalisation.register.bind(finalisation);
+
+/**
+ * Counts an object now, and once more when it is collected. Holds nothing of it.
+ * @param {string} name
+ * @param {object} object
+ */
+export function watch(name, object) {
+  const count = (watched[name] ??= { seen: 0, collected: 0 });
+  count.seen += 1;
+  register(object, name);
+}
+
+/**
+ * The figures after a full collection. Finalisers run in a task of their own, and what they let go can only then be
+ * collected, so it is done three times.
+ */
+export async function collect() {
+  for (let round = 0; round < 3; round++) {
+    gc();
+    for (let turns = 0; turns < 3; turns++) await new Promise((resolve) => turn(resolve));
+  }
+  return measure();
+}
+
+/** The figures as they are. */
+export function measure() {
+  const { rss, heapTotal, heapUsed, external, arrayBuffers } = memoryUsage();
+  const counts = Object.entries(watched).map(([name, count]) => [name, { ...count }]);
+  return { rss, heapTotal, heapUsed, external, arrayBuffers, timers, watched: Object.fromEntries(counts) };
+}
+
+/**
+ * Hands on a heap snapshot in the format of Chrome's DevTools.
+ * @param {(chunk: Uint8Array) => void} give
+ */
+export async function snapshot(give) {
+  gc();
+  for await (const chunk of getHeapSnapshot()) give(chunk);
+}

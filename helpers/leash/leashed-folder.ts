@@ -1,0 +1,19 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { leash } from './leash.ts';
+
+/** Makes a folder of its own below `parent` that goes when it is disposed, and also when this process is ended before that. */
+export async function leashedFolder(
+  parent: string,
+  prefix: string,
+): Promise<AsyncDisposable & { readonly path: string }> {
+  const path = await mkdtemp(join(parent, prefix));
+  const release = leash({ folder: path });
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      await rm(path, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
+      release();
+    },
+  };
+}

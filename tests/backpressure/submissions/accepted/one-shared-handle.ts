@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto';
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
+import { Readable, pipeline } from 'node:stream';
+
+/** The file is opened once, for all; everybody reads from it by position, 1 MB at a time. */
+export function createFileServer(file: string): Server {
+  const step = 1024 * 1024;
+  let shared: Promise<FileHandle> | undefined;
+  const summaries = new Map<string, Promise<string>>();
+
+  function handle(): Promise<FileHandle> {
+    shared ??= open(file).catch((error) => {
+      shared = undefined;
+      throw error;
+    });
+    return shared;
+  }
+
+  async function* bytes(from: number, to: number): AsyncGenerator<Buffer> {
+    const source = await handle();
+    for (let position = from; position < to;) {
+      const { bytesRead, buffer } = await source
+        .readv([Buffer.allocUnsafe(Math.min(step, to - position))], position)
+        .then(({ bytesRead: count, buffers }) => ({ bytesRead: count, buffer: buffers[0] as Buffer }));
+      if (bytesRead === 0) throw new Error(`The file ends at ${position} instead of ${to}.`);
+      yield buffer.subarray(0, bytesRead);
+      position += bytesRead;
+    }
+  }
+
+  async function summarise(size: number): Promise<string> {
+    const hash = createHash('sha256');
+    for await (const chunk of bytes(0, size)) hash.update(chunk);
+    return JSON.stringify({ bytes: size, sha256: hash.digest('hex') });
+  }
+
+  async function answer(req: IncomingMessage, res: ServerResponse): Promise<unknown> {
+    try {
+      if (req.url === '/ping') return res.end('pong');
+      const { size, mtimeMs } = await stat(file);
+      if (req.url === '/summary') {
+        // A summary is good for as long as the file has this size and this time.
+        const key = `${size} ${mtimeMs}`;
+        if (!summaries.has(key)) {
+          summaries.clear();
+          summaries.set(key, summarise(size));
+          summaries.get(key)!.catch(() => summaries.delete(key));
+        }
+        return res.setHeader('content-type', 'application/json').end(await summaries.get(key));
+      }
+      const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(req.headers.range ?? '') ?? [];
+      const from = first ? Number(first) : last ? Math.max(0, size - Number(last)) : 0;
+      const to = first && last ? Math.min(size, Number(last) + 1) : size;
+      if ((first || last) && from >= size) return res.writeHead(416, { 'content-range': `bytes */${size}` }).end();
+      if (first || last)
+        res.writeHead(206, { 'content-range': `bytes ${from}-${to - 1}/${size}`, 'content-length': to - from });
+      else res.setHeader('Content-Length', to - from);
+      if (req.method === 'HEAD') return res.end();
+      return pipeline(Readable.from(bytes(from, to), { objectMode: false, highWaterMark: step }), res, () => undefined);
+    } catch (error) {
+      return res.writeHead((error as NodeJS.ErrnoException).code === 'ENOENT' ? 404 : 500).end();
+    }
+  }
+
+  return createServer((req, res) => void answer(req, res));
+}

@@ -1,0 +1,65 @@
+import { createHash } from 'node:crypto';
+import { createReadStream, stat } from 'node:fs';
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
+
+type Told = (error: NodeJS.ErrnoException | null, summary?: object) => void;
+
+/** Callbacks and events only; pipe(), and by hand what it does not do. */
+export function createFileServer(file: string): Server {
+  let asking: Told[] = [];
+
+  function fail(res: ServerResponse, error: NodeJS.ErrnoException): void {
+    if (res.headersSent) res.destroy();
+    else res.writeHead(error.code === 'ENOENT' ? 404 : 500).end();
+  }
+
+  function summary(told: Told): void {
+    if (asking.push(told) > 1) return;
+    const tell: Told = (error, made) => {
+      const all = asking;
+      asking = [];
+      for (const one of all) one(error, made);
+    };
+    const hash = createHash('sha256');
+    let bytes = 0;
+    createReadStream(file)
+      .on('data', (chunk) => {
+        hash.update(chunk);
+        bytes += chunk.length;
+      })
+      .on('end', () => tell(null, { sha256: hash.digest('hex'), bytes }))
+      .on('error', (error) => tell(error));
+  }
+
+  function send(req: IncomingMessage, res: ServerResponse): void {
+    stat(file, (error, stats) => {
+      if (error) return fail(res, error);
+      if (!stats.isFile()) return res.writeHead(404).end();
+      const range = /^bytes=(\d*)-(\d*)$/.exec(req.headers.range ?? '');
+      let [start, end] = [0, stats.size - 1];
+      if (range?.[1]) [start, end] = [Number(range[1]), range[2] ? Math.min(end, Number(range[2])) : end];
+      else if (range?.[2]) start = Math.max(0, stats.size - Number(range[2]));
+      if (range && start > end) return res.writeHead(416, { 'content-range': `bytes */${stats.size}` }).end();
+      const headers = {
+        'content-length': end - start + 1,
+        ...(range && { 'content-range': `bytes ${start}-${end}/${stats.size}` }),
+      };
+      if (req.method === 'HEAD' || stats.size === 0) return res.writeHead(range ? 206 : 200, headers).end();
+      const stream = createReadStream(file, { start, end });
+      stream.on('open', () => res.writeHead(range ? 206 : 200, headers));
+      stream.on('error', (failure) => fail(res, failure));
+      res.on('close', () => stream.destroy());
+      // It may have closed before.
+      if (res.destroyed) stream.destroy();
+      return stream.pipe(res);
+    });
+  }
+
+  return createServer((req, res) => {
+    if (req.url === '/ping') res.end('pong');
+    else if (req.url === '/file') send(req, res);
+    else if (req.url === '/summary')
+      summary((error, made) => (error ? fail(res, error) : res.end(JSON.stringify(made))));
+    else res.writeHead(404).end();
+  });
+}

@@ -1,0 +1,21 @@
+import { medianGrowth } from '../../helpers/heap/churn.ts';
+import { type GatewayProcess, type Stage, openStage, prepareBus } from './stage.ts';
+
+/** Clients of one cycle. */
+const perCycle = 20;
+
+/** What each client that comes, subscribes and goes leaves on the heap, in bytes. */
+export function churnOn(stage: Stage): Promise<number> {
+  const cycle = () =>
+    stage.visit(perCycle, (client) => {
+      for (const topic of ['prices', 'news']) client.emit('subscribe_updates', topic);
+    });
+  return medianGrowth({ subject: stage.subject, cycle, perCycle });
+}
+
+/** The same in a process that has nothing else to do. */
+export async function churn(subject: object): Promise<number> {
+  const gateway = subject as GatewayProcess;
+  await prepareBus(gateway);
+  return await churnOn(await openStage(gateway, 'churn', { intervalMs: 3_600_000 }));
+}
