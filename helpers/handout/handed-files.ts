@@ -49,7 +49,9 @@ export async function handedFiles(root: string, slugs: readonly string[]): Promi
   const katas = slugs.map((slug) => readKata(slug, root));
   const { scripts, devDependencies } = readPackageFile(root);
   const offered = [
-    ...['test', 'watch', 'doctor'],
+    'test',
+    'watch',
+    'doctor',
     ...(katas.some(({ needs }) => needs.includes('mysql')) ? ['mysql'] : []),
     ...(slugs.some((slug) => existsSync(join(root, 'tests', slug, 'observe.ts'))) ? ['observe'] : []),
   ];
