@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { existsSync } from 'node:fs';
 import { UserError } from '../command/user-error.ts';
 import { leash } from '../leash/leash.ts';
+import { leashedFolder } from '../leash/leashed-folder.ts';
 import { type CollectLimits, type Collected, type Found, levelsOf, missing, tooLarge } from './collect.ts';
 import { harmlessLine } from './harmless.ts';
 
@@ -44,42 +44,36 @@ export async function collectFromGit(
   limits: CollectLimits,
 ): Promise<Collected> {
   const source = `${withoutPassword(url)}${ref === 'HEAD' ? '' : `#${ref}`}`;
-  const folder = await mkdtemp(join(tmpdir(), 'kata-fetch-'));
-  const release = leash({ folder });
+  await using folder = await leashedFolder(tmpdir(), 'kata-fetch-');
+  const git = new Git(folder.path, limits);
+  await git.run(['init', '--bare', '--quiet', '--template=']);
+  const from = isGitUrl(url) ? url : resolve(url);
   try {
-    const git = new Git(folder, limits);
-    await git.run(['init', '--bare', '--quiet', '--template=']);
-    const from = isGitUrl(url) ? url : resolve(url);
-    try {
-      await git.run([
-        'fetch',
-        '--quiet',
-        '--depth=1',
-        '--no-tags',
-        '--no-recurse-submodules',
-        '--no-write-fetch-head',
-        // Only for a repository on this machine: its own settings must start nothing.
-        ...(existsSync(from)
-          ? ['--upload-pack=git -c core.hooksPath=/dev/null -c core.fsmonitor=false upload-pack']
-          : []),
-        '--',
-        from,
-        `+${ref}:${ownRef}`,
-      ]);
-    } catch (error) {
-      const why = harmlessLine((error as Error).message.replaceAll(url, withoutPassword(url)));
-      throw new UserError(
-        `${source} cannot be fetched: ${why} Is the address right, and #ref a branch, tag or full commit?`,
-      );
-    }
-    const commit = (await git.run(['rev-parse', '--verify', `${ownRef}^{commit}`])).toString('utf8').trim();
-    const found = new Map<string, Found>();
-    for (const slug of slugs) found.set(slug, await findInCommit(git, slug, limits));
-    return { source, kind: 'git', commit, found, notes: [] };
-  } finally {
-    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
-    release();
+    await git.run([
+      'fetch',
+      '--quiet',
+      '--depth=1',
+      '--no-tags',
+      '--no-recurse-submodules',
+      '--no-write-fetch-head',
+      // Only for a repository on this machine: its own settings must start nothing.
+      ...(existsSync(from)
+        ? ['--upload-pack=git -c core.hooksPath=/dev/null -c core.fsmonitor=false upload-pack']
+        : []),
+      '--',
+      from,
+      `+${ref}:${ownRef}`,
+    ]);
+  } catch (error) {
+    const why = harmlessLine((error as Error).message.replaceAll(url, withoutPassword(url)));
+    throw new UserError(
+      `${source} cannot be fetched: ${why} Is the address right, and #ref a branch, tag or full commit?`,
+    );
   }
+  const commit = (await git.run(['rev-parse', '--verify', `${ownRef}^{commit}`])).toString('utf8').trim();
+  const found = new Map<string, Found>();
+  for (const slug of slugs) found.set(slug, await findInCommit(git, slug, limits));
+  return { source, kind: 'git', commit, found, notes: [] };
 }
 
 async function findInCommit(git: Git, slug: string, limits: CollectLimits): Promise<Found> {

@@ -21,11 +21,12 @@ export function terminalReport(score: Score, { colour, files }: { colour: boolea
   }
   for (const note of score.notes) lines.push(quoted(note));
   if (score.notes.length > 0) lines.push('');
+  const seconds = (score.durationMs / 1000).toFixed(1);
   lines.push(
-    `${paint('bold', shownScore(score.total).padStart(5))}  of 100, the mean of ${count(score.katas.length, 'kata')}`,
+    `${paint('bold', shownScore(score.total).padStart(5))}  of 100, the mean of ${count(score.katas.length, 'kata')}, in ${seconds} s`,
   );
   for (const line of new Set(score.katas.map((kata) => judgedWithWords(kata).replace(/, [\d.]+ s$/, ''))))
-    lines.push(`       ${line}, ${(score.durationMs / 1000).toFixed(1)} s`);
+    lines.push(`       ${line}`);
   return [...lines, '', ...files.map((file) => `       ${file}`), ''].join('\n');
 }
 

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Kata, readKata } from '../catalogue/catalogue.ts';
-import { leash } from '../leash/leash.ts';
+import { leashedFolder } from '../leash/leashed-folder.ts';
 import type { MysqlServer } from '../mysql/source.ts';
 import type { Chart } from '../samples/chart.ts';
 import type { Sandbox } from '../subject/sandbox.ts';
@@ -35,30 +35,24 @@ const printedCharacters = 4_000;
 export async function scoreCandidate(collected: Collected, options: ScoreOptions): Promise<Score> {
   const startedAt = performance.now();
   const scoredAt = new Date().toISOString();
-  const folder = await mkdtemp(join(tmpdir(), 'kata-score-'));
-  const release = leash({ folder });
-  try {
-    const katas: KataScore[] = [];
-    for (const [slug, found] of collected.found) {
-      const leftMs = options.limits.totalMs - (performance.now() - startedAt);
-      katas.push(await scoreKata(readKata(slug), found, { ...options, folder, leftMs }));
-    }
-    return {
-      schemaVersion,
-      candidate: { source: collected.source, kind: collected.kind, commit: collected.commit ?? null },
-      catalogue: catalogueIdentity(),
-      scoredAt,
-      durationMs: Math.round(performance.now() - startedAt),
-      weights: tierWeights,
-      limits: options.limits,
-      total: totalScore(katas.map(({ score }) => score)),
-      katas,
-      notes: collected.notes,
-    };
-  } finally {
-    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
-    release();
+  await using folder = await leashedFolder(tmpdir(), 'kata-score-');
+  const katas: KataScore[] = [];
+  for (const [slug, found] of collected.found) {
+    const leftMs = options.limits.totalMs - (performance.now() - startedAt);
+    katas.push(await scoreKata(readKata(slug), found, { ...options, folder: folder.path, leftMs }));
   }
+  return {
+    schemaVersion,
+    candidate: { source: collected.source, kind: collected.kind, commit: collected.commit ?? null },
+    catalogue: catalogueIdentity(),
+    scoredAt,
+    durationMs: Math.round(performance.now() - startedAt),
+    weights: tierWeights,
+    limits: options.limits,
+    total: totalScore(katas.map(({ score }) => score)),
+    katas,
+    notes: collected.notes,
+  };
 }
 
 interface KataOptions extends ScoreOptions {

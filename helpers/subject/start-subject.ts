@@ -72,7 +72,12 @@ function newSubject<Kata, Kept extends object>(slug: string): Subject<Kata, Kept
   const workspace = workspaceFolder();
   if (workspace === undefined && needs.some((need) => need === 'read-files' || need === 'write-files'))
     throw new Error(`${slug} needs files, so its judge has to call useWorkspace() before it starts a subject.`);
-  return new Subject(file, { needs, name: moduleName(slug, file), ...(workspace === undefined ? {} : { workspace }) });
+  const file = targetFile(slug);
+  return new Subject(file, {
+    needs,
+    name: moduleName(slug, file),
+    ...(workspace === undefined ? {} : { workspace }),
+  });
 }
 
 /** What the kata's README says, read once. */

@@ -16,6 +16,8 @@ import { repositoryRoot, shortPath } from './target.ts';
 export interface SubjectOptions {
   /** What the module may use beyond its own file and the installed packages; by default what the kata's README says. */
   readonly needs?: readonly Need[];
+  /** The path under which the file is loaded, where that is another one; see `moduleName`. */
+  readonly name?: string;
   /** The folder that the needs `read-files` and `write-files` are about. */
   readonly workspace?: string;
   /** The path under which the file is loaded, where that is another one; see `moduleName`. */
@@ -64,13 +66,13 @@ interface Waiting {
 
 const hostFile = fileURLToPath(new URL('host.js', import.meta.url));
 const plainFile = fileURLToPath(new URL('plain.js', import.meta.url));
+const heapLimitMiB = 1024;
 const heapProbeFile = fileURLToPath(new URL('../heap/heap-probe.js', import.meta.url));
 /**
  * Objects have the same size at each run only while nothing is optimised, and no bytecode is thrown away and made again. With
  * them a leak of 200 B a connection can be told; without them it cannot.
  */
 const exactHeap = ['--no-opt', '--no-maglev', '--no-sparkplug', '--no-flush-bytecode', '--single-threaded-gc'];
-const heapLimitMiB = 1024;
 /** The variables of the runner's environment that a subject gets to see. */
 const passedOn = ['LANG', 'LC_ALL', 'TZ', 'SystemRoot'];
 
