@@ -68,7 +68,6 @@ function takeSpare<Kata, Kept extends object>(slug: string): Subject<Kata, Kept>
 
 function newSubject<Kata, Kept extends object>(slug: string): Subject<Kata, Kept> {
   const needs = needsOf(slug);
-  const file = targetFile(slug);
   const workspace = workspaceFolder();
   if (workspace === undefined && needs.some((need) => need === 'read-files' || need === 'write-files'))
     throw new Error(`${slug} needs files, so its judge has to call useWorkspace() before it starts a subject.`);

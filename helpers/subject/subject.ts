@@ -20,8 +20,6 @@ export interface SubjectOptions {
   readonly name?: string;
   /** The folder that the needs `read-files` and `write-files` are about. */
   readonly workspace?: string;
-  /** The path under which the file is loaded, where that is another one; see `moduleName`. */
-  readonly name?: string;
   /**
    * How long loading, and each call, may take before the process is killed, counted in time in which the runner itself got
    * to run. Default 10,000.
