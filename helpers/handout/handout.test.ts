@@ -89,9 +89,10 @@ describe('a hand-out', () => {
     await git(leaky, ['add', 'hidden.txt']);
     await git(leaky, ['reset', '--quiet', '--hard']);
     expect(existsSync(join(leaky, 'hidden.txt'))).toBe(false);
-    expect(leaksIn(await historyOf(leaky), known)).toEqual([
+    // Notes of other katas have some of its headings.
+    expect(leaksIn(await historyOf(leaky), known)).toContainEqual(
       expect.stringContaining(`A line of solutions/${slug}/NOTES.md is in it`),
-    ]);
+    );
   });
 
   test('is one commit of nobody’s, with no remote, no hook, and nothing of the user’s settings', async () => {
