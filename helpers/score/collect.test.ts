@@ -284,7 +284,7 @@ describe('a git repository', () => {
     git('init', '-q', '-b', 'main');
     await mkdir(join(candidate, 'katas/one'), { recursive: true });
     await symlink('/etc/passwd', join(candidate, 'katas/one/one.ts'));
-    await put('katas/two/two.ts', 'x'.repeat(collectLimits.fileBytes + 1));
+    await put('katas/two/two.ts', 'x'.repeat(20_000_000));
     const first = commit();
     git('rm', '-q', '-r', '--cached', 'katas/one');
     git('update-index', '--add', '--cacheinfo', `160000,${first},katas/one`);
@@ -292,7 +292,7 @@ describe('a git repository', () => {
 
     expect(shown((await collect(`${candidate}#${first}`, wanted)).found)).toEqual({
       one: 'fault: katas/one/one.ts is a symbolic link, which is not followed.',
-      two: 'fault: katas/two/two.ts is 1.0 MiB long; a module of more than 1.0 MiB is not read.',
+      two: 'fault: katas/two/two.ts is 19.1 MiB long; a module of more than 1.0 MiB is not read.',
     });
     expect(shown((await collect(`${candidate}#main`, wanted)).found)['one']).toBe(
       'fault: katas/one is a submodule, which is not fetched.',
