@@ -1,10 +1,9 @@
 import { createWriteStream } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import type { IHeapNode, IHeapSnapshot } from '@memlab/core';
-import { leash } from '../leash/leash.ts';
+import { leashedFolder } from '../leash/leashed-folder.ts';
 import type { Subject } from '../subject/subject.ts';
 
 /** Objects of one kind that are held in one way. */
@@ -40,21 +39,15 @@ export async function holdersAfter(
   action: () => Promise<unknown>,
   options: HoldersOptions = {},
 ): Promise<Holder[]> {
-  const folder = await mkdtemp(join(tmpdir(), `kata-heap-${process.pid}-`));
-  const release = leash({ folder });
-  try {
-    const before: Uint8Array[] = [];
-    await subject.probe('snapshot', (chunk) => before.push(chunk));
-    const known = nodeIds(Buffer.concat(before).toString());
-    await action();
-    await subject.probe('collect');
-    const file = join(folder, 'after.heapsnapshot');
-    await takeSnapshot(subject, file);
-    return holdersOfNew(await readSnapshot(file, folder), known, className, options);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-    release();
-  }
+  await using folder = await leashedFolder(tmpdir(), `kata-heap-${process.pid}-`);
+  const before: Uint8Array[] = [];
+  await subject.probe('snapshot', (chunk) => before.push(chunk));
+  const known = nodeIds(Buffer.concat(before).toString());
+  await action();
+  await subject.probe('collect');
+  const file = join(folder.path, 'after.heapsnapshot');
+  await takeSnapshot(subject, file);
+  return holdersOfNew(await readSnapshot(file, folder.path), known, className, options);
 }
 
 /** Writes a heap snapshot of the subject's process; Chrome's DevTools open it. */
