@@ -67,7 +67,7 @@ export async function handedFiles(root: string, slugs: readonly string[]): Promi
 
   const forbidden = files.find((file) => isKept(file) || isOfAnotherKata(file, slugs));
   if (forbidden !== undefined) throw new Error(`A file of the hand-out leads to ${forbidden}, which must stay here.`);
-  const preloaded = lines.flatMap((line) => [...line.matchAll(/--import (\S+)/g)].map(([, name = '']) => name));
+  const preloaded = lines.flatMap((line) => [...line.matchAll(/--import ([^.\s]\S*)/g)].map(([, name = '']) => name));
   return { katas, files, packages: [...new Set([...packages, ...preloaded, '@types/node'])].sort(), scripts: offered };
 }
 
