@@ -1,10 +1,10 @@
 import { stat } from 'node:fs/promises';
 import type { Subject } from '../subject/subject.ts';
 import { until } from '../wait/until.ts';
-import { hasProc, procBytesRead, procDescriptors, procSwitchesAsleep } from './proc.ts';
+import { hasProc } from './proc.ts';
 
 /** What the gauges need of a subject. */
-export type Gauged = Pick<Subject<unknown, object>, 'pid' | 'alive' | 'evaluate' | 'heldBytes' | 'turns'>;
+export type Gauged = Pick<Subject<unknown, object>, 'look' | 'alive' | 'evaluate' | 'heldBytes' | 'turns'>;
 
 /** Why bytes read cannot be told on this platform; undefined where they can. */
 export const noBytesRead = hasProc ? undefined : 'only Linux tells how many bytes a process has read.';
@@ -13,15 +13,15 @@ export const noBytesRead = hasProc ? undefined : 'only Linux tells how many byte
  * How many bytes the process has read so far, of whatever kind. Compare two figures of one subject.
  * @throws Error where `noBytesRead` says why
  */
-export async function bytesRead({ pid }: Gauged): Promise<number> {
+export async function bytesRead(subject: Gauged): Promise<number> {
   if (noBytesRead !== undefined) throw new Error(noBytesRead);
-  return await procBytesRead(pid);
+  return await subject.look('procBytesRead');
 }
 
 /** The numbers under which the process has this file open. The file has to be there. */
 export async function openDescriptors(subject: Gauged, file: string): Promise<number[]> {
   const { dev, ino } = await stat(file);
-  if (hasProc) return await procDescriptors(subject.pid, { dev, ino });
+  if (hasProc) return await subject.look('procDescriptors', { dev, ino });
   return await subject.evaluate(
     (_kata, wanted) => {
       const { fstatSync } = process.getBuiltinModule('node:fs');
@@ -54,7 +54,7 @@ export async function atRest(subject: Gauged): Promise<boolean> {
   let last: number | undefined;
   return await until(async () => {
     if (!subject.alive) return true;
-    const now = hasProc ? await procSwitchesAsleep(subject.pid).catch(() => undefined) : await heldAfterTurns(subject);
+    const now = hasProc ? await subject.look('procSwitchesAsleep').catch(() => undefined) : await heldAfterTurns(subject);
     calm = now !== undefined && now === last ? calm + 1 : 0;
     last = now;
     return calm === calmLooks;

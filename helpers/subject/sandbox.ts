@@ -1,5 +1,5 @@
-/** What may hold a subject, beside its being a process of its own. */
-export const sandboxes = ['permission-model'] as const;
+/** What may hold a subject, beside its being a process of its own. In a container it is under the permission model as well. */
+export const sandboxes = ['permission-model', 'docker'] as const;
 export type Sandbox = (typeof sandboxes)[number];
 
 /**

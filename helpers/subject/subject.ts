@@ -1,13 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Need } from '../catalogue/front-matter.ts';
-import { leash } from '../leash/leash.ts';
 import { CapturedOutput } from './captured-output.ts';
 import { after } from '../wait/until.ts';
 import { compile } from './compile.ts';
+import { startInContainer } from './container.ts';
+import { type Address, type HeldProcess, startProcess } from './held-process.ts';
 import { notPlain } from './plain.js';
 import { chosenSandbox } from './sandbox.ts';
 import { SubjectError } from './subject-error.ts';
@@ -81,16 +81,14 @@ const passedOn = ['LANG', 'LC_ALL', 'TZ', 'SystemRoot'];
 export class Subject<Kata, Kept extends object = Record<string, never>> implements AsyncDisposable {
   readonly file: string;
   readonly #name: string;
-  readonly #child: ChildProcess;
+  readonly #process: HeldProcess;
   readonly #limitMs: number;
-  readonly #release: () => void;
   readonly #stdout: CapturedOutput;
   readonly #stderr: CapturedOutput;
   readonly #waiting = new Map<string, Waiting>();
   readonly #closed: Promise<void>;
   readonly #ready: Promise<void>;
   #ended: SubjectError | undefined;
-  #hasClosed = false;
   #uncaught: Extract<FromHost, { event: 'uncaught' }> | undefined;
   #exit: Extract<FromHost, { event: 'exit' }> | undefined;
 
@@ -99,60 +97,62 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     this.file = file;
     this.#name = options.name ?? file;
     this.#limitMs = options.limitMs ?? 10_000;
-    chosenSandbox();
-    const outputLimitBytes = options.outputLimitBytes ?? 16 * 1024 * 1024;
-    this.#child = spawn(
-      process.execPath,
-      [...nodeFlags(this.#name, options), hostFile, ...(options.needs?.includes('heap') ? ['heap'] : [])],
-      {
-        cwd: repositoryRoot,
-        detached: process.platform !== 'win32',
-        env: Object.fromEntries(
-          passedOn.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
-        ),
-        serialization: 'advanced',
-        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-        windowsHide: true,
-      },
-    );
-    this.#release = this.#child.pid === undefined ? () => undefined : leash({ kill: this.#child.pid });
-    const overflow = () =>
-      this.#kill(`printed more than ${outputLimitBytes / 1024 / 1024} MiB and was stopped; a module should say less`);
-    this.#stdout = new CapturedOutput(this.#child.stdout!, outputLimitBytes, overflow);
-    this.#stderr = new CapturedOutput(this.#child.stderr!, outputLimitBytes, overflow);
-
     const { promise: ready, resolve: becomeReady } = Promise.withResolvers<void>();
     const { promise: closed, resolve: close } = Promise.withResolvers<void>();
     this.#ready = ready;
     this.#closed = closed;
-    this.#child.on('message', (message) => {
-      // The module may find a way to write to the channel: whatever comes is taken for a stranger's word.
-      const told = readMessage(message);
-      if (told === undefined) return;
-      if ('id' in told) this.#settle(told);
-      else if (told.event === 'chunk') this.#waiting.get(told.of)?.onChunk?.(told.chunk);
-      else if (told.event === 'ready') becomeReady();
-      else if (told.event === 'uncaught') this.#uncaught = told;
-      else this.#exit = told;
-    });
-    this.#child.on('error', (error) => {
-      this.#end(new SubjectError(`No process could be started for ${shortPath(this.#name)}: ${error.message}`));
-      close();
-    });
-    // A child of the module's own may hold the pipes open: the whole group goes with its leader.
-    this.#child.on('exit', () => this.#killGroup());
-    this.#child.on('close', (code, signal) => {
-      this.#hasClosed = true;
-      this.#release();
-      this.#end(this.#post(code, signal));
-      becomeReady();
-      close();
-    });
+    const order = {
+      args: [...nodeFlags(this.#name, options), hostFile, ...(options.needs?.includes('heap') ? ['heap'] : [])],
+      env: Object.fromEntries(passedOn.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : []))),
+    };
+    const events = {
+      message: (message: unknown) => {
+        // The module may find a way to write to the channel: whatever comes is taken for a stranger's word.
+        const told = readMessage(message);
+        if (told === undefined) return;
+        if ('id' in told) this.#settle(told);
+        else if (told.event === 'chunk') this.#waiting.get(told.of)?.onChunk?.(told.chunk);
+        else if (told.event === 'ready') becomeReady();
+        else if (told.event === 'uncaught') this.#uncaught = told;
+        else this.#exit = told;
+      },
+      failed: (why: string) => {
+        this.#end(new SubjectError(`No process could be started for ${shortPath(this.#name)}: ${why}`));
+        close();
+      },
+      closed: (code: number | null, signal: string | null) => {
+        this.#end(this.#post(code, signal));
+        becomeReady();
+        close();
+      },
+    };
+    this.#process =
+      chosenSandbox() === 'docker'
+        ? startInContainer({ ...order, ...containerView(options) }, events)
+        : startProcess(order, events);
+    const outputLimitBytes = options.outputLimitBytes ?? 16 * 1024 * 1024;
+    const overflow = () =>
+      this.#kill(`printed more than ${outputLimitBytes / 1024 / 1024} MiB and was stopped; a module should say less`);
+    this.#stdout = new CapturedOutput(this.#process.stdout, outputLimitBytes, overflow);
+    this.#stderr = new CapturedOutput(this.#process.stderr, outputLimitBytes, overflow);
   }
 
-  /** The process id, for instruments that look at the process from outside. */
+  /** The process id; 0 where it is none of this machine's. */
   get pid(): number {
-    return this.#child.pid ?? 0;
+    return this.#process.pid ?? 0;
+  }
+
+  /** Looks at the process from outside, for instruments; see helpers/gauges/proc.ts. */
+  look: HeldProcess['look'] = (name, ...args) => this.#process.look(name, ...args);
+
+  /** Under which port of 127.0.0.1 a test reaches the port that the module listens at. The same, but in a container. */
+  async portOutside(port: number): Promise<number> {
+    return await this.#process.portOutside(port);
+  }
+
+  /** A copy of `options` whose host and port are where the module finds that address. The same, but in a container. */
+  async addressInside<Options extends Address>(options: Options): Promise<Options> {
+    return { ...options, ...(await this.#process.addressInside({ host: options.host, port: options.port })) };
   }
 
   get alive(): boolean {
@@ -161,9 +161,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
 
   /** Lets the runner end although this process is there; it ends with the runner. */
   unref(): void {
-    this.#child.unref();
-    this.#child.channel?.unref();
-    for (const stream of [this.#child.stdout, this.#child.stderr]) (stream as unknown as { unref(): void }).unref();
+    this.#process.unref();
   }
 
   /** What it printed on standard output and standard error, both ends of it when it is long. */
@@ -242,7 +240,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
 
   /** Ends the process at once, with all that it started. Never throws. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#killGroup();
+    this.#process.kill();
     await this.#closed;
   }
 
@@ -258,7 +256,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
         resolve: (value) => (cancel(), resolve(value)),
         reject: (error) => (cancel(), reject(error)),
       });
-      this.#child.send({ id, ...order }, () => undefined);
+      this.#process.send({ id, ...order });
     });
   }
 
@@ -284,7 +282,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     const id = randomUUID();
     const answered = new Promise<boolean>((resolve) => {
       this.#waiting.set(id, { doing, resolve: () => resolve(true), reject: () => resolve(false) });
-      this.#child.send({ id, kind: 'turns', count: 1 }, () => undefined);
+      this.#process.send({ id, kind: 'turns', count: 1 });
       after(1000, () => resolve(false));
     });
     const why = (await answered)
@@ -295,7 +293,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
 
   #kill(why: string): void {
     this.#end(new SubjectError(`${shortPath(this.#name)} ${why}.`));
-    this.#killGroup();
+    this.#process.kill();
   }
 
   #end(error: SubjectError): void {
@@ -321,17 +319,6 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
       `${name} ended its process with exit code ${code}${stack ? ', by process.exit' : ''}, while its test was not done.`,
       stack,
     );
-  }
-
-  #killGroup(): void {
-    const { pid } = this.#child;
-    // After its close the number may be somebody else's.
-    if (pid === undefined || this.#hasClosed) return;
-    try {
-      process.kill(-pid, 'SIGKILL');
-    } catch {
-      this.#child.kill('SIGKILL');
-    }
   }
 }
 
@@ -368,8 +355,20 @@ function nodeFlags(name: string, { needs = [], workspace, inspect = false }: Sub
     ...(allows.has('read-files') ? workspaces.map((folder) => `--allow-fs-read=${folder}`) : []),
     ...(allows.has('write-files') ? workspaces.map((folder) => `--allow-fs-write=${folder}`) : []),
     // Node 24 has no --allow-net, and does not hold the network back.
-    ...[...allows].map((need) => `--allow-${need}`).filter((flag) => process.allowedNodeEnvironmentFlags.has(flag)),
+    ...[...allows]
+      .map((need) => `--allow-${need}`)
+      .filter((flag) => chosenSandbox() === 'docker' || process.allowedNodeEnvironmentFlags.has(flag)),
   ];
+}
+
+/** What a subject sees of this machine from inside a container. Its own source is sent to it. */
+function containerView({ needs = [], workspace }: SubjectOptions) {
+  const packages = join(repositoryRoot, 'node_modules');
+  const readable = [packages, realpathSync(packages), join(repositoryRoot, 'package.json'), hostFile, plainFile];
+  return {
+    readable: [...readable, heapProbeFile],
+    workspace: workspace === undefined ? undefined : { folder: workspace, isWritable: needs.includes('write-files') },
+  };
 }
 
 function readMessage(message: unknown): FromHost | undefined {

@@ -409,12 +409,13 @@ async function service(file: string): Promise<Service> {
 
 /** A new server for this file in this process; its port. */
 async function serve(subject: Service['subject'], file: string): Promise<number> {
-  return await subject.evaluate(async (kata, path, kept) => {
+  const port = await subject.evaluate(async (kata, path, kept) => {
     const server = kata.createFileServer(path);
     (kept.servers ??= []).push(server);
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
     return (server.address() as AddressInfo).port;
   }, file);
+  return await subject.portOutside(port);
 }
 
 /** The next promise gets a process that nobody has left a reader in. */

@@ -188,7 +188,7 @@ export async function openStage(
     },
     { name, intervalMs, withGateway },
   );
-  return new Stage(subject, name, port);
+  return new Stage(subject, name, await subject.portOutside(port));
 }
 
 /** Emits, and gives back what the gateway acknowledges with. */

@@ -289,7 +289,7 @@ async function open(name: string, where = database, greeting?: string): Promise<
     (kata, account, kept) => {
       kept.counter = kata.createCounter(account);
     },
-    where.accountOptions(proxy, connectionLimit),
+    await subject.addressInside(where.accountOptions(proxy, connectionLimit)),
   );
   const party = {
     proxy,
