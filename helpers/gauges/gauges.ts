@@ -15,13 +15,13 @@ export const noBytesRead = hasProc ? undefined : 'only Linux tells how many byte
  */
 export async function bytesRead(subject: Gauged): Promise<number> {
   if (noBytesRead !== undefined) throw new Error(noBytesRead);
-  return await subject.look('procBytesRead');
+  return await subject.look('bytesRead');
 }
 
 /** The numbers under which the process has this file open. The file has to be there. */
 export async function openDescriptors(subject: Gauged, file: string): Promise<number[]> {
   const { dev, ino } = await stat(file);
-  if (hasProc) return await subject.look('procDescriptors', { dev, ino });
+  if (hasProc) return await subject.look('descriptors', { dev, ino });
   return await subject.evaluate(
     (_kata, wanted) => {
       const { fstatSync } = process.getBuiltinModule('node:fs');
@@ -54,7 +54,7 @@ export async function atRest(subject: Gauged): Promise<boolean> {
   let last: number | undefined;
   return await until(async () => {
     if (!subject.alive) return true;
-    const now = hasProc ? await subject.look('procSwitchesAsleep').catch(() => undefined) : await heldAfterTurns(subject);
+    const now = hasProc ? await subject.look('switchesAsleep').catch(() => undefined) : await heldAfterTurns(subject);
     calm = now !== undefined && now === last ? calm + 1 : 0;
     last = now;
     return calm === calmLooks;

@@ -6,13 +6,13 @@ import { readFile, readdir, stat } from 'node:fs/promises';
 export const hasProc = process.platform === 'linux' && process.env.KATA_PROC !== 'off';
 
 /** How many bytes the process has read so far, from files, sockets and pipes, also what came out of a cache. */
-export async function procBytesRead(pid: number): Promise<number> {
+async function bytesRead(pid: number): Promise<number> {
   const text = await readFile(`/proc/${pid}/io`, 'utf8');
   return Number(/^rchar: (\d+)$/m.exec(text)?.[1]);
 }
 
 /** The numbers of the process's open files that are this one, whatever its name is by now. */
-export async function procDescriptors(pid: number, file: { dev: number; ino: number }): Promise<number[]> {
+async function descriptors(pid: number, file: { dev: number; ino: number }): Promise<number[]> {
   const found: number[] = [];
   for (const name of await readdir(`/proc/${pid}/fd`)) {
     // One that has been closed since is no longer open.
@@ -23,7 +23,7 @@ export async function procDescriptors(pid: number, file: { dev: number; ino: num
 }
 
 /** How often the process's threads have been given or have left a processor, or undefined while one of them wants to run. */
-export async function procSwitchesAsleep(pid: number): Promise<number | undefined> {
+async function switchesAsleep(pid: number): Promise<number | undefined> {
   let switches = 0;
   for (const thread of await readdir(`/proc/${pid}/task`)) {
     const text = await readFile(`/proc/${pid}/task/${thread}/status`, 'utf8').catch(() => '');
@@ -32,3 +32,6 @@ export async function procSwitchesAsleep(pid: number): Promise<number | undefine
   }
   return switches;
 }
+
+/** What can be read of a process, by its id, where there is a /proc. */
+export const looks = { bytesRead, descriptors, switchesAsleep };

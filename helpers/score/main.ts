@@ -55,7 +55,10 @@ function commandLine(): Command {
     .option('--min <score>', 'exit code 1 when the total is below this', ofHundred)
     .option('--merge', 'make one score of the score.json of several parts of one candidate')
     .addOption(
-      new Option('--sandbox <kind>', 'what holds the candidate’s module, beside a process of its own')
+      new Option(
+        '--sandbox <kind>',
+        'what holds the candidate’s module: Node’s permission model, or a container as well',
+      )
         .choices(sandboxes)
         .default('permission-model'),
     )
@@ -101,6 +104,10 @@ async function scoreOne(args: readonly string[], options: Options): Promise<Scor
       .filter(Boolean) ?? [],
   );
   for (const slug of slugs) readKata(slug);
+  if (options.sandbox === 'docker') {
+    const { prepareContainers } = await import('../subject/container.ts');
+    await prepareContainers(progress);
+  }
   progress('collecting');
   const [{ collect }, { scoreCandidate }, { startServer }] = await Promise.all([
     import('./collect.ts'),

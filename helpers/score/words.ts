@@ -1,4 +1,10 @@
+import type { Sandbox } from '../subject/sandbox.ts';
 import type { KataScore, Score } from './score.ts';
+
+const heldBy: Record<Sandbox, string> = {
+  'permission-model': 'Node’s permission model',
+  docker: 'a container and Node’s permission model',
+};
 
 /** A score as a reader wants it: `100`, `46.7`. */
 export function shownScore(value: number): string {
@@ -15,7 +21,7 @@ export function judgedWithWords({ judgedWith: { node, platform, mysql, sandbox, 
   const database = mysql
     ? `${mysql.flavour === 'mysql' ? 'MySQL' : 'MariaDB'} ${mysql.version} from ${mysql.source}`
     : 'no MySQL';
-  return `Node ${node.replace(/^v/, '')} on ${platform}, ${database}, held by: ${sandbox}, ${(durationMs / 1000).toFixed(1)} s`;
+  return `Node ${node.replace(/^v/, '')} on ${platform}, ${database}, held by: ${heldBy[sandbox]}, ${(durationMs / 1000).toFixed(1)} s`;
 }
 
 /** Which catalogue judged, in one line. */

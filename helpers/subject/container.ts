@@ -30,6 +30,9 @@ export type FromAgent =
   | { readonly kind: 'answer'; readonly id: number; readonly value?: unknown; readonly error?: string };
 
 export interface ContainerOrder extends ProcessOrder {
+  /** The module, and the name under which it is found there: it is sent, but Node wants to see a file of that name. */
+  readonly file: string;
+  readonly name: string;
   /** Folders and files of this machine that it sees under their own names. */
   readonly readable: readonly string[];
   /** The folder that the kata's needs are about, where it has one. */
@@ -49,7 +52,7 @@ const appearsWithinMs = 15_000;
 const ordinaryUser = { uid: 1000, gid: 1000 };
 
 /** The image that subjects run in: `NODE_IMAGE`, by default that of the current Node. */
-export function nodeImage(env: NodeJS.ProcessEnv = process.env): string {
+function nodeImage(env: NodeJS.ProcessEnv = process.env): string {
   return env['NODE_IMAGE'] || 'node:26-bookworm-slim';
 }
 
@@ -187,9 +190,10 @@ class ContainedProcess implements HeldProcess {
         NanoCpus: cpuLimit * 1e9,
         LogConfig: { Type: 'none', Config: {} },
         Mounts: [
-          ...[...new Set([...files, ...order.readable])].map((path) => mount(path, true)),
-          mount(this.#folder, false),
-          ...(order.workspace ? [mount(order.workspace.folder, !order.workspace.isWritable)] : []),
+          mount(order.file, 'read', order.name),
+          ...[...new Set([...files, ...order.readable])].map((path) => mount(path, 'read')),
+          mount(this.#folder, 'write'),
+          ...(order.workspace ? [mount(order.workspace.folder, order.workspace.isWritable ? 'write' : 'read')] : []),
         ],
       },
     });
@@ -268,8 +272,8 @@ class ContainedProcess implements HeldProcess {
 
 type DistributiveOmit<T, Key extends keyof T> = T extends unknown ? Omit<T, Key> : never;
 
-function mount(path: string, isReadOnly: boolean) {
-  return { Type: 'bind' as const, Source: path, Target: path, ReadOnly: isReadOnly };
+function mount(path: string, right: 'read' | 'write', name = path) {
+  return { Type: 'bind' as const, Source: path, Target: name, ReadOnly: right === 'read' };
 }
 
 function wordsOf(error: unknown): string {

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
-import * as proc from '../gauges/proc.ts';
+import { looks } from '../gauges/proc.ts';
 import { leash } from '../leash/leash.ts';
 import { repositoryRoot } from './target.ts';
 
-/** What can be read of a process from outside; see helpers/gauges/proc.ts. */
-export type Looks = Pick<typeof proc, 'procBytesRead' | 'procDescriptors' | 'procSwitchesAsleep'>;
+/** What can be read of a process from outside. */
+export type Looks = typeof looks;
 type LookArguments<Name extends keyof Looks> = Parameters<Looks[Name]> extends [number, ...infer Rest] ? Rest : never;
 
 /** The process of a subject, wherever it runs. */
@@ -84,7 +84,7 @@ export function startProcess({ args, env }: ProcessOrder, events: ProcessEvents)
       for (const stream of [child.stdout, child.stderr]) (stream as unknown as { unref(): void }).unref();
     },
     // The names and their arguments belong together; TypeScript does not see it through the table.
-    look: (name, ...args) => (proc[name] as (...all: unknown[]) => Promise<never>)(child.pid, ...args),
+    look: (name, ...rest) => (looks[name] as (...all: unknown[]) => Promise<never>)(child.pid, ...rest),
     portOutside: (port) => Promise.resolve(port),
     addressInside: (address) => Promise.resolve(address),
   };

@@ -128,7 +128,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     };
     this.#process =
       chosenSandbox() === 'docker'
-        ? startInContainer({ ...order, ...containerView(options) }, events)
+        ? startInContainer({ ...order, file, name: this.#name, ...containerView(options) }, events)
         : startProcess(order, events);
     const outputLimitBytes = options.outputLimitBytes ?? 16 * 1024 * 1024;
     const overflow = () =>
@@ -336,6 +336,7 @@ export async function startModule<Kata, Kept extends object = Record<string, nev
 }
 
 function nodeFlags(name: string, { needs = [], workspace, inspect = false }: SubjectOptions): string[] {
+  const isContained = chosenSandbox() === 'docker';
   // Both names of the packages' folder, should it be a link.
   const packages = join(repositoryRoot, 'node_modules');
   const folders = [packages, realpathSync(packages), name, hostFile, plainFile, heapProbeFile];
@@ -354,10 +355,10 @@ function nodeFlags(name: string, { needs = [], workspace, inspect = false }: Sub
     ...folders.map((folder) => `--allow-fs-read=${folder}`),
     ...(allows.has('read-files') ? workspaces.map((folder) => `--allow-fs-read=${folder}`) : []),
     ...(allows.has('write-files') ? workspaces.map((folder) => `--allow-fs-write=${folder}`) : []),
-    // Node 24 has no --allow-net, and does not hold the network back.
+    // Node 24 has no --allow-net, and does not hold the network back; the image has it.
     ...[...allows]
       .map((need) => `--allow-${need}`)
-      .filter((flag) => chosenSandbox() === 'docker' || process.allowedNodeEnvironmentFlags.has(flag)),
+      .filter((flag) => process.allowedNodeEnvironmentFlags.has(flag) || (isContained && flag === '--allow-net')),
   ];
 }
 

@@ -96,7 +96,12 @@ test.skipIf(hasNoBash)('from a pushed commit to the summary, script by script', 
 
   // The artifacts: each part goes into a folder of its own.
   for (const { source, kata: own } of shards as { source: string; kata: string }[]) {
-    const scored = await run(jobs.score, 'score', place, { SOURCE: source, KATA: own });
+    const scored = await run(jobs.score, 'score', place, {
+      SOURCE: source,
+      KATA: own,
+      // This machine may have no Docker engine.
+      SANDBOX: 'permission-model',
+    });
     expect(scored, scored.stderr).toMatchObject({ code: 0 });
     await mkdir(join(place, 'parts'), { recursive: true });
     await rename(join(place, 'part'), join(place, 'parts', `part.ada.${own}`));
