@@ -11,6 +11,8 @@ export interface ChurnOptions {
   readonly warmUp?: number;
   /** Cycles measured. Default 8. */
   readonly cycles?: number;
+  /** Hears what is on the heap, in bytes, before the first measured cycle (0) and after each of them. */
+  readonly onHeap?: (cycle: number, bytes: number) => void;
 }
 
 /**
@@ -24,12 +26,15 @@ export async function medianGrowth({
   perCycle,
   warmUp = 3,
   cycles = 8,
+  onHeap,
 }: ChurnOptions): Promise<number> {
   for (let round = 0; round < warmUp; round++) await cycle();
-  const heap = [(await collect(subject)).heapUsed];
-  for (let round = 0; round < cycles; round++) {
-    await cycle();
-    heap.push((await collect(subject)).heapUsed);
+  const heap: number[] = [];
+  for (let round = 0; round <= cycles; round++) {
+    if (round > 0) await cycle();
+    const { heapUsed } = await collect(subject);
+    heap.push(heapUsed);
+    onHeap?.(round, heapUsed);
   }
   const growth = heap.slice(1).map((bytes, at) => bytes - heap[at]!);
   return median(growth) / perCycle;

@@ -27,6 +27,11 @@ function fewSteps(values: readonly number[]): number {
   return values.every(Number.isInteger) ? Math.min(5, Math.max(...values)) : 5;
 }
 
+/** `1,500`, but `2M`. */
+function formatOf(values: readonly number[]): string {
+  return Math.max(...values) < 1e6 ? ',' : '~s';
+}
+
 function specOf({ unit, xLabel, series, limit }: Chart): Spec {
   const values = series.flatMap(({ name, points }) => points.map(([x, y]) => ({ name, x, y })));
   const xs = values.map(({ x }) => x);
@@ -76,9 +81,9 @@ function specOf({ unit, xLabel, series, limit }: Chart): Spec {
         title: xLabel,
         tickCount: mostTicks,
         ...(isCounted && new Set(xs).size <= mostTicks && { values: [...new Set(xs)] }),
-        ...(isCounted && { format: '~s' }),
+        ...(isCounted && { format: formatOf(xs) }),
       },
-      { ...axis, orient: 'left', scale: 'y', title: unit, grid: true, tickCount: fewSteps(ys), format: '~s' },
+      { ...axis, orient: 'left', scale: 'y', title: unit, grid: true, tickCount: fewSteps(ys), format: formatOf(ys) },
     ],
     legends: [
       {

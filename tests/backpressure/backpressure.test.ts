@@ -4,6 +4,7 @@ import { Agent } from 'node:http';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { breakDescriptors, mendDescriptors } from '../../helpers/disk/broken-disk.ts';
 import { noStuckDisk, stickDisk } from '../../helpers/disk/stuck-disk.ts';
@@ -11,6 +12,7 @@ import { Pinger } from '../../helpers/event-loop/pinger.ts';
 import { atRest, bytesRead, noBytesRead, openDescriptors } from '../../helpers/gauges/gauges.ts';
 import { type Answer, ask } from '../../helpers/readers/ask.ts';
 import { type Ending, Reader } from '../../helpers/readers/reader.ts';
+import { chart } from '../../helpers/samples/chart.ts';
 import { SparseFile } from '../../helpers/sparse-file/sparse-file.ts';
 import { prepareSubjects, showPrinted, startSubject } from '../../helpers/subject/start-subject.ts';
 import { SubjectError } from '../../helpers/subject/subject-error.ts';
@@ -116,6 +118,7 @@ describe('robust', () => {
     const taken = await intake(subject);
 
     using reader = new Reader(port, '/file', { content: large });
+    using _drawn = chartOfReading(taken, reader);
     await reader.take(firstBytes);
     await atRest(subject);
     expectAtMost(
@@ -457,6 +460,37 @@ async function intake(subject: Service['subject']): Promise<() => Promise<number
   return async () => (await gauge()) - before;
 }
 const intakeVerb = noBytesRead === undefined ? 'read' : 'hold';
+/** Between two samples of a drawing; nothing is judged by it. */
+const samplingMs = 10;
+
+/** Bytes read over time, by the server and by its reader; drawn until it is disposed. */
+function chartOfReading(taken: () => Promise<number>, reader: Reader): Disposable {
+  const [byServer, byReader] = [[], []] as [number, number][][];
+  chart({
+    title: 'Bytes over time, while the reader pauses and after it has gone on',
+    unit: 'MB',
+    xLabel: 'ms since the reader came',
+    series: [
+      { name: 'read by the server', points: byServer! },
+      { name: 'taken by the reader', points: byReader! },
+    ],
+    limit: { label: 'limit while the reader pauses', y: readLimit / megabyte },
+  });
+  const begin = performance.now();
+  let isDone = false;
+  const draw = async () => {
+    while (!isDone) {
+      const bytes = await taken();
+      const at = Math.round(performance.now() - begin);
+      byServer!.push([at, bytes / megabyte]);
+      byReader!.push([at, reader.bytes / megabyte]);
+      await pause(samplingMs);
+    }
+  };
+  // Elsewhere a look is a collection of garbage in the server.
+  if (noBytesRead === undefined) void draw().catch(() => undefined);
+  return { [Symbol.dispose]: () => void (isDone = true) };
+}
 
 /** What is open when one reader has come and gone: a server may keep a handle that it shares among all. */
 async function descriptorsAfterOneReader(subject: Service['subject'], port: number, file: string): Promise<number[]> {

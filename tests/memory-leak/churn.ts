@@ -4,13 +4,13 @@ import { type GatewayProcess, type Stage, openStage, prepareBus } from './stage.
 /** Clients of one cycle. */
 const perCycle = 20;
 
-/** What each client that comes, subscribes and goes leaves on the heap, in bytes. */
-export function churnOn(stage: Stage): Promise<number> {
+/** What each client that comes, subscribes and goes leaves on the heap, in bytes; `onHeap` hears the heap after each cycle. */
+export function churnOn(stage: Stage, onHeap?: (cycle: number, bytes: number) => void): Promise<number> {
   const cycle = () =>
     stage.visit(perCycle, (client) => {
       for (const topic of ['prices', 'news']) client.emit('subscribe_updates', topic);
     });
-  return medianGrowth({ subject: stage.subject, cycle, perCycle });
+  return medianGrowth({ subject: stage.subject, cycle, perCycle, ...(onHeap && { onHeap }) });
 }
 
 /** The same in a process that has nothing else to do. */

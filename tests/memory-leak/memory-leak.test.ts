@@ -3,6 +3,7 @@ import { afterAll, afterEach, describe, expect, onTestFinished, test } from 'vit
 import { medianGrowth } from '../../helpers/heap/churn.ts';
 import { type HeapFigures, collect, collectUntil } from '../../helpers/heap/heap-figures.ts';
 import { type HoldersOptions, holdersAfter, holdersText } from '../../helpers/heap/holders.ts';
+import { chart } from '../../helpers/samples/chart.ts';
 import { showPrinted, startSubject } from '../../helpers/subject/start-subject.ts';
 import { until } from '../../helpers/wait/until.ts';
 import type * as Kata from '../../katas/memory-leak/memory-leak.ts';
@@ -301,7 +302,7 @@ describe('robust', () => {
   test('Clients that come and go leave less than 100 bytes each.', async () => {
     const server = await service();
 
-    const grown = await churnOn(server);
+    const grown = await churnOn(server, chartOfHeap());
 
     const what = `8 times 20 clients came, subscribed and went; bytes of heap that each left, as a median`;
     expect(Math.round(grown), await story(what, grown < 100, visits(subscribe))).toBeLessThan(100);
@@ -390,6 +391,26 @@ interface Closed {
 let explained = false;
 
 let current: Stage | undefined;
+
+/** The heap over cycles of clients, against what it would be at the limit; the one that hears it draws. */
+function chartOfHeap(): (cycle: number, bytes: number) => void {
+  const [heap, atLimit] = [[], []] as [number, number][][];
+  chart({
+    title: 'Heap over cycles of 20 clients that come and go',
+    unit: 'kB more than before the first',
+    xLabel: 'cycles',
+    series: [
+      { name: 'on the heap', points: heap! },
+      { name: 'with 100 bytes left by each client', points: atLimit! },
+    ],
+  });
+  let before = 0;
+  return (cycle, bytes) => {
+    if (cycle === 0) before = bytes;
+    heap!.push([cycle, (bytes - before) / kB]);
+    atLimit!.push([cycle, (cycle * 20 * 100) / kB]);
+  };
+}
 
 /** A process that serves from promise to promise, for as long as it lives; each test has clients of its own. */
 async function service(): Promise<Stage> {
