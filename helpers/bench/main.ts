@@ -1,7 +1,7 @@
 import { MySqlContainer } from '@testcontainers/mysql';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, realpath, rm, utimes, writeFile } from 'node:fs/promises';
+import { readFile, realpath, utimes, writeFile } from 'node:fs/promises';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -12,7 +12,7 @@ import { createVitest } from 'vitest/node';
 import { parseArguments } from '../command/parse-arguments.ts';
 import { runCommand } from '../command/run-command.ts';
 import { UserError } from '../command/user-error.ts';
-import { leash } from '../leash/leash.ts';
+import { leashedFolder } from '../leash/leashed-folder.ts';
 import { startServer } from '../mysql/start-server.ts';
 import { startModule } from '../subject/subject.ts';
 import { repositoryRoot } from '../subject/target.ts';
@@ -104,25 +104,19 @@ async function churnRows(): Promise<void> {
 }
 
 async function churnOnce(plantedBytes: number): Promise<number> {
-  const folder = await mkdtemp(join(tmpdir(), 'kata-bench-'));
-  const release = leash({ folder });
-  try {
-    const solution = await readFile(join(repositoryRoot, 'solutions/memory-leak/memory-leak.ts'), 'utf8');
-    const file = join(await realpath(folder), 'memory-leak.ts');
-    // A string of so many bytes with its head and its place in the list.
-    const leak = `planted.push(Buffer.alloc(${plantedBytes - 24}, 97).toString('latin1'));`;
-    const place = 'const { id } = socket;';
-    if (!solution.includes(place)) throw new Error('The solution has changed; there is no place for the planted leak.');
-    await writeFile(
-      file,
-      plantedBytes === 0 ? solution : `const planted: string[] = [];\n${solution.replace(place, `${place} ${leak}`)}`,
-    );
-    await using subject = await startModule(file, { needs: ['net', 'heap'], limitMs: 60_000 });
-    return await churn(subject);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-    release();
-  }
+  await using folder = await leashedFolder(await realpath(tmpdir()), 'kata-bench-');
+  const solution = await readFile(join(repositoryRoot, 'solutions/memory-leak/memory-leak.ts'), 'utf8');
+  const file = join(folder.path, 'memory-leak.ts');
+  // A string of so many bytes with its head and its place in the list.
+  const leak = `planted.push(Buffer.alloc(${plantedBytes - 24}, 97).toString('latin1'));`;
+  const place = 'const { id } = socket;';
+  if (!solution.includes(place)) throw new Error('The solution has changed; there is no place for the planted leak.');
+  await writeFile(
+    file,
+    plantedBytes === 0 ? solution : `const planted: string[] = [];\n${solution.replace(place, `${place} ${leak}`)}`,
+  );
+  await using subject = await startModule(file, { needs: ['net', 'heap'], limitMs: 60_000 });
+  return await churn(subject);
 }
 
 async function row(what: string, limit: string, measure: () => Promise<number>, times = runs): Promise<void> {

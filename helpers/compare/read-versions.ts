@@ -3,7 +3,7 @@ import { isAbsolute, join, resolve, sep } from 'node:path';
 import { UserError } from '../command/user-error.ts';
 import { git, headCommit } from '../git/git.ts';
 import { repositoryRoot, shortPath } from '../subject/target.ts';
-import { harmlessText } from './harmless-text.ts';
+import { harmless } from '../harmless/harmless.ts';
 
 /** Larger files are not for reading side by side. */
 const limitBytes = 256 * 1024;
@@ -29,9 +29,9 @@ export async function readVersions(slug: string, given?: string): Promise<Versio
   const reference = `solutions/${slug}/${slug}.ts`;
   const candidate = given === undefined ? own : await findCandidate(given, own);
   return [
-    { role: 'starter', file: own, text: harmlessText(await readStarter(own)) },
-    { role: 'candidate', file: shownPath(candidate), text: harmlessText(await readPlain(candidate)) },
-    { role: 'reference', file: reference, text: harmlessText(await readPlain(reference)) },
+    { role: 'starter', file: own, text: readable(await readStarter(own)) },
+    { role: 'candidate', file: shownPath(candidate), text: readable(await readPlain(candidate)) },
+    { role: 'reference', file: reference, text: readable(await readPlain(reference)) },
   ];
 }
 
@@ -63,4 +63,9 @@ async function readPlain(file: string): Promise<string> {
   if (found.size > limitBytes)
     throw new UserError(`${file} has ${found.size} bytes; what is compared may have ${limitBytes}.`);
   return await readFile(path, 'utf8');
+}
+
+/** Text that does nothing but be read, in columns: no tab, and one end of line at its end. */
+function readable(text: string): string {
+  return harmless(text, Infinity).replaceAll('\t', '    ').replace(/\n*$/, '\n');
 }

@@ -12,7 +12,8 @@ export async function leashedFolder(
   return {
     path,
     async [Symbol.asyncDispose]() {
-      await rm(path, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
+      // On Windows a file stays for a moment after the process that had it open.
+      await rm(path, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }).catch(() => undefined);
       release();
     },
   };

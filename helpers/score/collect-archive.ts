@@ -4,7 +4,7 @@ import { createGunzip } from 'node:zlib';
 import { Parser, type ReadEntry } from 'tar';
 import { UserError } from '../command/user-error.ts';
 import { type CollectLimits, type Found, levelsOf, missing, pathOf, tooLarge } from './collect.ts';
-import { harmlessLine } from './harmless.ts';
+import { harmlessLine } from '../harmless/harmless.ts';
 
 const gzipMagic = Buffer.from([0x1f, 0x8b]);
 const zstdMagic = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);

@@ -6,7 +6,7 @@ import { UserError } from '../command/user-error.ts';
 import { leash } from '../leash/leash.ts';
 import { leashedFolder } from '../leash/leashed-folder.ts';
 import { type CollectLimits, type Collected, type Found, levelsOf, missing, tooLarge } from './collect.ts';
-import { harmlessLine } from './harmless.ts';
+import { harmlessLine } from '../harmless/harmless.ts';
 
 export interface GitSource {
   readonly url: string;

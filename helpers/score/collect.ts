@@ -4,7 +4,7 @@ import { UserError } from '../command/user-error.ts';
 import { collectFromArchive } from './collect-archive.ts';
 import { collectFromFolder } from './collect-folder.ts';
 import { collectFromGit, isGitUrl, readGitSource } from './collect-git.ts';
-import { harmlessLine } from './harmless.ts';
+import { harmlessLine } from '../harmless/harmless.ts';
 
 /** One kata's file as the candidate sent it, or why there is none to judge. */
 export type Found = { readonly bytes: Buffer } | { readonly fault: string };

@@ -1,5 +1,5 @@
 import { createTwoFilesPatch } from 'diff';
-import { harmless } from './harmless.ts';
+import { harmless } from '../harmless/harmless.ts';
 import type { Diff } from './score.ts';
 
 /** Beyond these a page with both texts side by side serves nobody. */

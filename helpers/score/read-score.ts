@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { UserError } from '../command/user-error.ts';
-import { harmlessDeep, harmlessLine } from './harmless.ts';
+import { harmlessDeep, harmlessLine } from '../harmless/harmless.ts';
 import type { Score } from './score.ts';
 
 const longestBytes = 64 * 1024 * 1024;

@@ -1,4 +1,4 @@
-import { harmlessLine } from './harmless.ts';
+import { harmlessLine } from '../harmless/harmless.ts';
 import type { KataScore, PromiseScore, Score } from './score.ts';
 import { candidateWords, catalogueWords, judgedWithWords, shownScore, tierWords } from './words.ts';
 

@@ -14,7 +14,7 @@ import { catalogueIdentity } from './catalogue-identity.ts';
 import { type Collected, type Found, pathOf } from './collect.ts';
 import { diagnose } from './diagnose.ts';
 import { diffOf } from './diff.ts';
-import { harmless, harmlessLine } from './harmless.ts';
+import { harmless, harmlessLine } from '../harmless/harmless.ts';
 import { type Judgement, judgeCandidate } from './judge-candidate.ts';
 import { type KataScore, type PromiseScore, type Score, schemaVersion } from './score.ts';
 import { essence, essenceOf, similarity } from './similarity.ts';

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chown, mkdtemp, rm } from 'node:fs/promises';
+import { chown } from 'node:fs/promises';
 import { type Server, type Socket, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
@@ -8,6 +8,7 @@ import { finished } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { UserError } from '../command/user-error.ts';
 import { leash } from '../leash/leash.ts';
+import { leashedFolder } from '../leash/leashed-folder.ts';
 import { askEngine } from '../mysql/sources/docker-engine.ts';
 import type { Address, HeldProcess, Looks, ProcessEvents, ProcessOrder } from './held-process.ts';
 import { repositoryRoot } from './target.ts';
@@ -100,8 +101,8 @@ class ContainedProcess implements HeldProcess {
   readonly #servers: Server[] = [];
   readonly #waiting = new Map<number, { resolve(value: never): void; reject(error: Error): void }>();
   readonly #unsent: ToAgent[] = [];
-  readonly #releases: (() => void)[] = [];
-  #folder = '';
+  #folder: Awaited<ReturnType<typeof leashedFolder>> | undefined;
+  #takeBack: (() => void) | undefined;
   #control: Socket | undefined;
   #remove: (() => Promise<unknown>) | undefined;
   #isStarted = false;
@@ -136,7 +137,7 @@ class ContainedProcess implements HeldProcess {
 
   async portOutside(port: number): Promise<number> {
     const way = await this.#listen({ host: '127.0.0.1', port: 0 }, (outer) => {
-      const inner = connect(joinPath(this.#folder, 'in'));
+      const inner = connect(this.#inFolder('in'));
       inner.write(`${port}\n`);
       join(outer, inner);
     });
@@ -145,19 +146,18 @@ class ContainedProcess implements HeldProcess {
 
   async addressInside({ host, port }: Address): Promise<Address> {
     const way = `out-${++this.#lastId}`;
-    await this.#listen(joinPath(this.#folder, way), (inner) => join(inner, connect({ host, port, noDelay: true })));
+    await this.#listen(this.#inFolder(way), (inner) => join(inner, connect({ host, port, noDelay: true })));
     return { host: '127.0.0.1', port: await this.#ask<number>({ kind: 'lend', way }) };
   }
 
   async #start(order: ContainerOrder): Promise<void> {
     const user = process.getuid!() === 0 ? ordinaryUser : { uid: process.getuid!(), gid: process.getgid!() };
-    this.#folder = await mkdtemp(joinPath(tmpdir(), 'kata-container-'));
-    this.#releases.push(leash({ folder: this.#folder }));
-    await chown(this.#folder, user.uid, user.gid);
+    this.#folder = await leashedFolder(tmpdir(), 'kata-container-');
+    await chown(this.#folder.path, user.uid, user.gid);
     if (order.workspace) await chown(order.workspace.folder, user.uid, user.gid);
     const here = Promise.withResolvers<void>();
     // One connection, and it is the agent's: the module is not there yet when it comes.
-    const door = await this.#listen(joinPath(this.#folder, 'control'), (control) => {
+    const door = await this.#listen(this.#inFolder('control'), (control) => {
       door.close();
       this.#control = control;
       if (this.#isUnref) control.unref();
@@ -168,12 +168,12 @@ class ContainedProcess implements HeldProcess {
     const { getContainerRuntimeClient } = await import('testcontainers');
     const engine = (await getContainerRuntimeClient()).container.dockerode;
     if (this.#isOver) return;
-    this.#releases.push(leash({ container: this.#name, appearsWithinMs }));
+    this.#takeBack = leash({ container: this.#name, appearsWithinMs });
     const files = ownFiles.map((file) => joinPath(repositoryRoot, 'helpers', file));
     const container = await engine.createContainer({
       name: this.#name,
       Image: nodeImage(),
-      Cmd: ['node', '--disable-warning=ExperimentalWarning', agentFile, this.#folder],
+      Cmd: ['node', '--disable-warning=ExperimentalWarning', agentFile, this.#folder.path],
       Entrypoint: [],
       User: `${user.uid}:${user.gid}`,
       WorkingDir: repositoryRoot,
@@ -192,7 +192,7 @@ class ContainedProcess implements HeldProcess {
         Mounts: [
           mount(order.file, 'read', order.name),
           ...[...new Set([...files, ...order.readable])].map((path) => mount(path, 'read')),
-          mount(this.#folder, 'write'),
+          mount(this.#folder.path, 'write'),
           ...(order.workspace ? [mount(order.workspace.folder, order.workspace.isWritable ? 'write' : 'read')] : []),
         ],
       },
@@ -252,6 +252,11 @@ class ContainedProcess implements HeldProcess {
     return server;
   }
 
+  /** A socket in the folder that both sides see. */
+  #inFolder(name: string): string {
+    return joinPath(this.#folder!.path, name);
+  }
+
   /** Takes the container away, once, and then tells that it is gone. */
   async #end(code: number | null, signal: string | null): Promise<void> {
     if (this.#isOver) return;
@@ -263,8 +268,8 @@ class ContainedProcess implements HeldProcess {
     this.stderr.end();
     await this.#remove?.().catch(() => undefined);
     this.#control?.destroy();
-    await rm(this.#folder, { recursive: true, force: true }).catch(() => undefined);
-    for (const release of this.#releases) release();
+    this.#takeBack?.();
+    await this.#folder?.[Symbol.asyncDispose]();
     await Promise.all([finished(this.stdout), finished(this.stderr)]).catch(() => undefined);
     this.#events.closed(code, signal);
   }

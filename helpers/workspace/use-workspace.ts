@@ -1,8 +1,7 @@
-import { mkdtemp, realpath, rm } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll } from 'vitest';
-import { leash } from '../leash/leash.ts';
+import { leashedFolder } from '../leash/leashed-folder.ts';
 
 let made: string | undefined;
 
@@ -12,14 +11,10 @@ let made: string | undefined;
  */
 export async function useWorkspace(): Promise<string> {
   if (made !== undefined) return made;
-  const folder = await realpath(await mkdtemp(join(tmpdir(), 'kata-workspace-')));
-  const release = leash({ folder });
-  made = folder;
-  afterAll(async () => {
-    await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
-    release();
-  });
-  return folder;
+  const folder = await leashedFolder(await realpath(tmpdir()), 'kata-workspace-');
+  afterAll(() => folder[Symbol.asyncDispose]());
+  made = folder.path;
+  return made;
 }
 
 /** The workspace of this test file, if it has asked for one. */
