@@ -4,14 +4,15 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { expectForDrawn } from '../../helpers/drawn/drawn.ts';
 import { showPrinted, startSubject } from '../../helpers/subject/start-subject.ts';
 import type { Subject } from '../../helpers/subject/subject.ts';
+import { contrast } from '../../helpers/verdict/contrast.ts';
 import { expectThat } from '../../helpers/verdict/expect-that.ts';
 import type * as Kata from '../../katas/event-emitter/event-emitter.ts';
-import { contrast } from './contrast.ts';
 import { type History, type Step, listenersInWords, play } from './history.ts';
 import { type LoopHistory, type LoopStep, endLoops, playLoops } from './loop-history.ts';
 import { type Rejection, playRejections } from './rejections.ts';
 import { type Crowd, playWarnings } from './warnings.ts';
 
+const titles = ['Node’s class', 'yours'] as const;
 const [f, g, h] = [0, 1, 2];
 /** A number that no listener has: what is handed over there is no function. */
 const noFunction = 9;
@@ -328,7 +329,7 @@ describe('stretch', () => {
       [[['next'], ['next']], [['abort']], [['next']]],
     ];
     const ask = async (some: readonly LoopHistory[]) =>
-      (await playedLoops(some)).map(({ theirs, yours }) => contrast(theirs.lines, yours.lines));
+      (await playedLoops(some)).map(({ theirs, yours }) => contrast(theirs.lines, yours.lines, titles));
 
     for (const difference of await ask(lives)) expectThat(difference === undefined, difference ?? '');
     await expectForDrawn({
@@ -453,7 +454,7 @@ async function expectAsNode(histories: readonly History[]): Promise<void> {
 /** For each history, how it went otherwise than with Node's class; undefined where it did not. */
 async function otherwiseThanNode(histories: readonly History[]): Promise<(string | undefined)[]> {
   const yours = await (await kataProcess()).evaluate(play, histories);
-  return play({ EventEmitter }, histories).map((theirs, index) => contrast(theirs, yours[index]));
+  return play({ EventEmitter }, histories).map((theirs, index) => contrast(theirs, yours[index], titles));
 }
 
 async function playedLoops(lives: readonly LoopHistory[]) {
