@@ -1,0 +1,195 @@
+/**
+ * One call, or something that a listener does. `off`, `on`, `once` name one of the listeners f, g, h, … by its number; an
+ * argument `E1` is an error, and the event `@s` is a symbol.
+ */
+export type Step = Call | readonly ['throw'];
+type Call =
+  | readonly ['on' | 'once' | 'off', event: string, listener: number]
+  | readonly ['emit', event: string, ...args: Argument[]]
+  | readonly ['count' | 'who', event: string]
+  | readonly ['spoil', event: string]
+  | readonly ['limit', count: number];
+type Argument = string | number;
+
+/** What is done with one emitter, and what its listeners do whenever they are called. */
+export interface History {
+  readonly listeners: readonly (readonly Step[])[];
+  readonly steps: readonly Step[];
+  /** Whether it is told what `this` is in a listener, what the calls answer, or both. */
+  readonly heeds?: 'this' | 'answers' | 'both';
+}
+
+type Listener = (this: unknown, ...args: unknown[]) => unknown;
+
+/** As much of an emitter as a history needs. */
+interface Emitter {
+  on(event: string | symbol, listener: Listener): unknown;
+  once(event: string | symbol, listener: Listener): unknown;
+  off(event: string | symbol, listener: Listener): unknown;
+  emit(event: string | symbol, ...args: unknown[]): unknown;
+  listenerCount(event: string | symbol): unknown;
+  listeners(event: string | symbol): unknown;
+  setMaxListeners(count: number): unknown;
+}
+
+interface EmitterModule {
+  readonly EventEmitter: new (options?: { captureRejections?: boolean }) => Emitter;
+}
+
+/**
+ * Plays histories, each with an emitter of its own, and tells line by line what happened. It is sent to the module's process
+ * as text, and called in the judge's with Node's class, so it uses nothing from around it.
+ */
+export function play({ EventEmitter }: EmitterModule, histories: readonly History[]): string[][] {
+  return histories.map(playOne);
+
+  function playOne({ listeners, steps, heeds }: History): string[] {
+    /** A history may go on for ever; then its listeners fall silent after so many calls. */
+    let calls = 40;
+    let depth = 0;
+    const lines: string[] = [];
+    const symbol = Symbol('s');
+    const errors = ['E1', 'E2'].map((text) => Object.assign(new Error(text), { name: text }));
+    const emitter = new EventEmitter();
+
+    const functions = listeners.map((own, number) => {
+      return function (this: unknown, ...args: unknown[]) {
+        if (calls-- <= 0) return;
+        const isHeeded = heeds === 'this' || heeds === 'both';
+        const self = this === emitter || !isHeeded ? '' : ', this is not the emitter';
+        depth++;
+        try {
+          tell(`${named(number)}(${args.map(inWords).join(', ')})${self}`);
+          if (depth < 10) perform(own);
+        } finally {
+          depth--;
+        }
+      };
+    });
+    perform(steps);
+    return lines;
+
+    function perform(some: readonly Step[]) {
+      depth++;
+      try {
+        for (const step of some) performOne(step);
+      } finally {
+        depth--;
+      }
+    }
+
+    function performOne(step: Step) {
+      const answered = step[0] === 'throw' ? fail() : attempt(step);
+      if (answered !== undefined) tell(`→ ${answered}`);
+    }
+
+    function fail(): never {
+      tell('throws E2');
+      throw errors[1];
+    }
+
+    function attempt(step: Call): string | undefined {
+      try {
+        return call(step);
+      } catch (error) {
+        return `throws ${inWords(error)}`;
+      }
+    }
+
+    function call(step: Call): string | undefined {
+      switch (step[0]) {
+        case 'on':
+        case 'once':
+        case 'off': {
+          const [method, event, number] = step;
+          tell(`${method}(${inWords(name(event))}, ${named(number)})`);
+          const listener = functions[number] ?? ('no function' as unknown as Listener);
+          return chained(emitter[method](name(event), listener));
+        }
+        case 'emit': {
+          const [, event, ...args] = step;
+          tell(`emit(${[name(event), ...args.map(value)].map(inWords).join(', ')})`);
+          return answer(emitter.emit(name(event), ...args.map(value)));
+        }
+        case 'count':
+          tell(`listenerCount(${inWords(name(step[1]))})`);
+          return inWords(emitter.listenerCount(name(step[1])));
+        case 'who':
+          tell(`listeners(${inWords(name(step[1]))})`);
+          return inWords(emitter.listeners(name(step[1])));
+        case 'spoil':
+          tell(`listeners(${inWords(name(step[1]))}).length = 0`);
+          (emitter.listeners(name(step[1])) as unknown[]).length = 0;
+          return undefined;
+        case 'limit':
+          tell(`setMaxListeners(${step[1]})`);
+          return chained(emitter.setMaxListeners(step[1]));
+      }
+    }
+
+    function chained(one: unknown): string | undefined {
+      return one === emitter ? undefined : answer(one);
+    }
+
+    function answer(one: unknown): string | undefined {
+      return heeds === 'answers' || heeds === 'both' ? inWords(one) : undefined;
+    }
+
+    function tell(line: string) {
+      lines.push('  '.repeat(depth - 1) + line);
+    }
+
+    function name(event: string): string | symbol {
+      return event === '@s' ? symbol : event;
+    }
+
+    function value(argument: Argument): unknown {
+      return errors.find((error) => error.name === argument) ?? argument;
+    }
+
+    function named(number: number): string {
+      return number < functions.length ? 'fghk'[number]! : 'no function';
+    }
+
+    /** What comes from the module is a stranger's: nothing of it is called, and an answer is short. */
+    function inWords(one: unknown): string {
+      if (typeof one === 'string') return `'${one.slice(0, 40)}'`;
+      if (Array.isArray(one)) return `[${one.slice(0, 12).map(inWords).join(', ')}]`;
+      if (typeof one === 'function') {
+        const known = functions.findIndex((listener) => one === listener);
+        // Node hands over what it has wrapped around a once listener, now and then.
+        const inner = functions.findIndex((listener) => (one as { listener?: unknown }).listener === listener);
+        if (known >= 0) return named(known);
+        return inner >= 0 ? named(inner) : 'another function';
+      }
+      if (errors.includes(one as Error & { name: string })) return (one as Error).name;
+      if (one instanceof TypeError) return 'a TypeError';
+      if (one instanceof Error && 'context' in one) return `an Error with the context ${inWords(one.context)}`;
+      if (one instanceof Error) return `another error, ${one.message.slice(0, 80)}`;
+      if (typeof one === 'object' && one !== null) return one === emitter ? 'the emitter' : 'an object';
+      return String(one);
+    }
+  }
+}
+
+/** A history in plain words: what its listeners do, where they do something. */
+export function listenersInWords({ listeners }: History): string {
+  const doing = listeners.flatMap((steps, number) =>
+    steps.length === 0 ? [] : [`${'fghk'[number]} does ${steps.map(stepInWords).join(', ')}`],
+  );
+  return doing.join('; ');
+}
+
+function stepInWords([kind, ...rest]: Step): string {
+  if (kind === 'throw') return 'throw E2';
+  const isAboutListener = kind === 'on' || kind === 'once' || kind === 'off';
+  const words = rest.map((one, index) =>
+    isAboutListener && index === 1
+      ? ('fghk'[Number(one)] ?? 'no function')
+      : typeof one === 'string' && !/^(?:@s|E\d)$/.test(one)
+        ? `'${one}'`
+        : String(one).replace('@s', 'Symbol(s)'),
+  );
+  const method = { count: 'listenerCount', who: 'listeners', spoil: 'spoil', limit: 'setMaxListeners' }[kind as string];
+  return `${method ?? kind}(${words.join(', ')})`;
+}

@@ -1,0 +1,85 @@
+import { createReadStream } from 'node:fs';
+import type { Program, Statement } from '../../../../katas/event-loop-order/event-loop-order.ts';
+
+type Schedule = (callback: () => void) => void;
+
+/** The steps as a table: what comes behind what, and by which means. */
+export function run(log: (step: string) => void, file: string): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const chain = (...links: [Schedule, string][]) => {
+    const [first, ...others] = links;
+    if (!first) return resolve();
+    const [schedule, step] = first;
+    return schedule(() => {
+      log(step);
+      chain(...others);
+    });
+  };
+
+  log('script');
+  process.nextTick(() => {
+    log('nextTick');
+    queueMicrotask(() => log('microtask'));
+  });
+  let text = '';
+  createReadStream(file, { encoding: 'utf8', highWaterMark: 7 })
+    .on('data', (chunk) => (text += chunk))
+    .on('error', reject)
+    .on('end', () => {
+      log(`file: ${text}`);
+      chain(
+        [process.nextTick, 'file nextTick'],
+        [queueMicrotask, 'file microtask'],
+        [setImmediate, 'immediate'],
+        [(callback) => setTimeout(callback, 3), 'timer'],
+      );
+    });
+  return promise;
+}
+
+/** One callback a task, each of which schedules the next. */
+export function drain(tasks: readonly (() => void)[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const next = (index: number) => {
+      if (index === tasks.length) return resolve();
+      try {
+        tasks[index]!();
+      } catch (error) {
+        return reject(error);
+      }
+      return setImmediate(next, index + 1);
+    };
+    setImmediate(next, 0);
+  });
+}
+
+/** One list of all that is still to come, and the smallest rank is next; of equals, the one that came first. */
+export function predict(program: Program): string[] {
+  const said: string[] = [];
+  const pending: { rank: number; body: Program }[] = [];
+  const later = (rank: number, body: Program) => void pending.push({ rank, body });
+  let isInMicrotasks = false;
+
+  function carryOut(statement: Statement) {
+    if ('log' in statement) said.push(statement.log);
+    // Inside microtasks a tick waits until there are none.
+    else if ('nextTick' in statement) later(isInMicrotasks ? 2 : 0, statement.nextTick);
+    else if ('microtask' in statement) later(1, statement.microtask);
+    else if ('immediate' in statement) later(3, statement.immediate);
+    else if ('timer' in statement) later(4, statement.timer);
+    else {
+      statement.async.forEach(carryOut);
+      later(1, statement.after);
+    }
+  }
+
+  later(3, program);
+  while (pending.length > 0) {
+    const next = pending.reduce((least, one) => (one.rank < least.rank ? one : least));
+    pending.splice(pending.indexOf(next), 1);
+    if (next.rank === 2) for (const one of pending) if (one.rank === 2) one.rank = 0;
+    isInMicrotasks = next.rank === 1;
+    next.body.forEach(carryOut);
+  }
+  return said;
+}
