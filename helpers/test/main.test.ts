@@ -51,6 +51,13 @@ describe('bad input is one sentence and exit code 2', () => {
     expect({ code, stderr }).toEqual({ code: 2, stderr: "unknown option '--nope'. See: npm test -- --help\n" });
   });
 
+  test('a KATA_SEED that is no number', async () => {
+    const { code, stderr } = await runHouseCommand('test', ['race-condition'], { KATA_SEED: 'abc' });
+
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^KATA_SEED is "abc", and no examples can be drawn with it; .*\n$/);
+  });
+
   test('a MYSQL_URL that refuses, without its password', async () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');

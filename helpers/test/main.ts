@@ -5,6 +5,7 @@ import type { Vitest } from 'vitest/node';
 import { chooseKatas, readKata } from '../catalogue/catalogue.ts';
 import { runCommand } from '../command/run-command.ts';
 import { parseArguments } from '../command/parse-arguments.ts';
+import { chosenSeed } from '../drawn/seed.ts';
 import { startServer } from '../mysql/start-server.ts';
 import type { MysqlServer } from '../mysql/source.ts';
 import { repositoryRoot } from '../subject/target.ts';
@@ -23,6 +24,7 @@ await runCommand(async () => {
     command.option('--solution', 'judge the reference solutions instead of katas/');
   const { args, options } = parseArguments<{ watch?: boolean; solution?: boolean }>(command);
   const slugs = chooseKatas(args);
+  chosenSeed();
   if (options.solution) process.env.KATA_TARGET = 'solutions';
 
   // The server and Vitest start side by side; each of them takes most of a second.

@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { chooseKatas, readKata } from '../catalogue/catalogue.ts';
 import { parseArguments } from '../command/parse-arguments.ts';
 import { runCommand } from '../command/run-command.ts';
+import { chosenSeed } from '../drawn/seed.ts';
 import type { MysqlServer } from '../mysql/source.ts';
 import { chooseSource, startServer } from '../mysql/start-server.ts';
 import type { Verdict } from '../verdict/verdict.ts';
@@ -34,6 +35,7 @@ await runCommand(async () => {
   const { args, options } = parseArguments<Options>(command);
   const names = args.filter((name) => name !== 'helpers');
   const katas = args.length > 0 && names.length === 0 ? [] : chooseKatas(names).map((slug) => readKata(slug));
+  chosenSeed();
   const lists = katas.map((kata) => ({ kata, submissions: submissionsOf(kata) }));
 
   const total = { passed: 0, failed: 0, skipped: 0 };

@@ -11,13 +11,16 @@ export interface Passed {
   readonly at: string;
 }
 
+/** The variables that may change a verdict. */
+const variables = ['MYSQL_IMAGE', 'MYSQL_URL', 'KATA_SEED'];
+
 /**
  * A key that changes with anything that could change a verdict: the kata's files, all helpers but their tests, the
- * locked packages, the Node in use, and where MySQL comes from.
+ * locked packages, the Node in use, where MySQL comes from, and what examples are drawn with.
  */
 export function contentKey(slug: string, mysql: string): string {
   const hash = createHash('sha256').update(
-    JSON.stringify([process.version, process.platform, mysql, process.env.MYSQL_IMAGE, process.env.MYSQL_URL]),
+    JSON.stringify([process.version, process.platform, mysql, ...variables.map((name) => process.env[name])]),
   );
   const patterns = [
     `katas/${slug}/**`,

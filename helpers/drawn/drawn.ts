@@ -1,0 +1,91 @@
+import fc from 'fast-check';
+import { SubjectError } from '../subject/subject-error.ts';
+import { expectThat } from '../verdict/expect-that.ts';
+import { chosenSeed } from './seed.ts';
+
+/** Something that has to hold for whatever is drawn. `Seen` is what the module does with an `Example`. */
+export interface Drawing<Example, Seen> {
+  readonly examples: fc.Arbitrary<Example>;
+  /** How many examples are drawn. */
+  readonly count: number;
+  /** Hands examples to the module, many in one call, and gives back what was seen of each, in their order. It may stop behind a bad one. */
+  ask(examples: readonly Example[]): Promise<readonly Seen[]>;
+  /** What is wrong with that, in words that go on after a colon; undefined when nothing is. */
+  fault(seen: Seen, example: Example): string | undefined;
+  /** An example in plain words. */
+  inWords(example: Example): string;
+}
+
+/** For how long a smaller example is looked for, in ms. It decides how well a failure reads, and no verdict. */
+const shrinkingMs = 2_000;
+
+/**
+ * For a judge: draws examples, and fails when the module is wrong about one of them. The message tells the smallest example
+ * that was found, what was seen, and the seed, which can be given again as `KATA_SEED`.
+ * @throws SubjectError that names the example with which the module threw, hung or ended its process
+ */
+export async function expectForDrawn<Example, Seen>(drawing: Drawing<Example, Seen>): Promise<void> {
+  const seed = chosenSeed();
+  const { examples, count, ask, inWords } = drawing;
+  const drawn = fc.sample(examples, { seed, numRuns: count });
+
+  const seen = await ask(drawn).catch(() => undefined);
+  const found = seen === undefined ? await askOneByOne(drawing, drawn) : firstFault(drawing, drawn, seen);
+
+  if (!found) return;
+  const { example, fault } = await smaller(drawing, found, seed);
+  expectThat(
+    false,
+    `${inWords(example)}: ${fault} (found with number ${found.index + 1} of ${count} examples, KATA_SEED=${seed})`,
+  );
+}
+
+interface Found<Example> {
+  readonly index: number;
+  readonly example: Example;
+  readonly fault: string;
+}
+
+function firstFault<Example, Seen>(
+  { fault }: Drawing<Example, Seen>,
+  drawn: readonly Example[],
+  seen: readonly Seen[],
+): Found<Example> | undefined {
+  for (const [index, example] of drawn.entries()) {
+    const said = index < seen.length ? fault(seen[index]!, example) : 'it was not answered';
+    if (said !== undefined) return { index, example, fault: said };
+  }
+  return undefined;
+}
+
+/** After a call about all of them has thrown, hung or ended the process: finds the example that does it. */
+async function askOneByOne<Example, Seen>(
+  drawing: Drawing<Example, Seen>,
+  drawn: readonly Example[],
+): Promise<Found<Example> | undefined> {
+  for (const [index, example] of drawn.entries()) {
+    const seen = await drawing.ask([example]).catch(({ message, stack = '' }: Error) => {
+      throw new SubjectError(`${drawing.inWords(example)}: ${message}`, stack.replace(/^.*\n?/, ''));
+    });
+    const found = firstFault(drawing, [example], seen);
+    if (found) return { ...found, index };
+  }
+  return undefined;
+}
+
+/** The smallest example that can be had from this one; it, when there is none, or when the module does not err again. */
+async function smaller<Example, Seen>(
+  drawing: Drawing<Example, Seen>,
+  found: Found<Example>,
+  seed: number,
+): Promise<Found<Example>> {
+  let smallest = found;
+  const holds = fc.asyncProperty(drawing.examples, async (example) => {
+    const seen = await drawing.ask([example]).catch(() => undefined);
+    const again = seen && firstFault(drawing, [example], seen);
+    if (again) smallest = again;
+    return again === undefined;
+  });
+  await fc.check(holds, { seed, path: String(found.index), numRuns: 1, interruptAfterTimeLimit: shrinkingMs });
+  return smallest;
+}
