@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { expectForDrawn } from '../../helpers/drawn/drawn.ts';
+import { type Ending, cutAt, inPast, setStreamStage } from '../../helpers/stream-stage/stream-stage.ts';
 import { showPrinted, startSubject } from '../../helpers/subject/start-subject.ts';
 import { expectThat } from '../../helpers/verdict/expect-that.ts';
-import type * as Kata from '../../katas/custom-streams/custom-streams.ts';
-import { type Ending, type Stage, type StreamsProcess, setStage } from './stage.ts';
+import { type StreamsProcess, setStage } from './stage.ts';
 
 /** The most that `save` may be given at once. */
 const batchLimit = 100;
@@ -508,7 +508,8 @@ async function stage(): Promise<StreamsProcess> {
     showPrinted(known);
     return known;
   }
-  known = await startSubject<typeof Kata, { stage: Stage }>('custom-streams');
+  known = await startSubject('custom-streams');
+  await known.evaluate(setStreamStage);
   await known.evaluate(setStage);
   return known;
 }
@@ -562,12 +563,6 @@ function lines(list: readonly number[]): string {
   return list.map((number) => `${number}\n`).join('');
 }
 
-/** The text, cut at these places, as far as it has them. An empty chunk is one, too. */
-function cutAt(text: string, cuts: readonly number[]): string[] {
-  const places = [0, ...cuts.map((cut) => Math.min(cut, text.length)), text.length].sort((a, b) => a - b);
-  return places.slice(1).map((place, index) => text.slice(places[index], place));
-}
-
 function difference(seen: Seen, expected: Seen): string | undefined {
   if (seen.how !== expected.how) return `it ${inPast(seen.how)}, after it gave ${JSON.stringify(seen.text)}`;
   if (seen.text === expected.text) return undefined;
@@ -587,12 +582,6 @@ function expectRefused(how: Ending, line: string, what: string): void {
     isRefused,
     `${what} ${inPast(how)}; it should fail by a TypeError whose message has ${JSON.stringify(line)} in it`,
   );
-}
-
-function inPast(how: Ending): string {
-  if (how === 'done') return 'came to its end as if all were well';
-  if (how === 'still waiting') return 'did not come to its end';
-  return how.replace(/^failed: (.*)$/s, 'failed with "$1"');
 }
 
 function inShort(list: readonly number[]): string {

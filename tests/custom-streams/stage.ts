@@ -1,19 +1,11 @@
-import type { Subject, Tools } from '../../helpers/subject/subject.ts';
+import type { StreamStage } from '../../helpers/stream-stage/stream-stage.ts';
+import type { Subject } from '../../helpers/subject/subject.ts';
 import type * as Kata from '../../katas/custom-streams/custom-streams.ts';
 
-/** What the judge has in the module's process from one call to the next. */
-export interface Stage {
-  readonly stream: typeof import('node:stream');
+/** What the judge has in the module's process, beside what serves all streams. */
+export interface Stage extends StreamStage {
   /** A source that counts. It ends by itself, or after `limit` numbers: nobody should come that far. */
   countedSource(numbers?: readonly number[]): CountedSource;
-  /** Comes back when the event loop has turned so many times more. */
-  turns(count: number): Promise<void>;
-  /** How a promise came to its end. The limit is for one that never does. */
-  ending(promise: Promise<unknown>, planned?: Error): Promise<Ending>;
-  /** A stream that gives these chunks, each in a turn of its own, as a file or a socket would. */
-  chunks(list: readonly unknown[]): import('node:stream').Readable;
-  /** One into the other; how that came to its end. */
-  flow(streams: readonly unknown[], planned?: Error): Promise<Ending>;
   /** A save that takes its time, and then notes what it was given. */
   notingSave(): { save: Kata.Save; saved: number[]; sizes: number[] };
   /** A save that is under way until the judge lets it go. */
@@ -41,16 +33,17 @@ export interface HeldSave {
   release(error?: Error): void;
 }
 
-/** How something came to its end: well, by the error that was planned, by another one, or not at all. */
-export type Ending = 'done' | 'failed as planned' | 'still waiting' | `failed: ${string}`;
+interface Kept {
+  streams: StreamStage;
+  stage: Stage;
+}
 
-export type StreamsProcess = Subject<typeof Kata, { stage: Stage }>;
+export type StreamsProcess = Subject<typeof Kata, Kept>;
 
-/** For `evaluate`: puts the stage into the module's process. */
-export async function setStage(_kata: typeof Kata, _args: undefined, kept: { stage: Stage }, tools: Tools) {
-  const stream = await tools.load<typeof import('node:stream')>('node:stream');
+/** For `evaluate`, after `setStreamStage`: puts the rest of the stage into the module's process. */
+export function setStage(_kata: typeof Kata, _args: undefined, kept: Kept): void {
+  const { ending, turns } = kept.streams;
   const endlessLimit = 20_000;
-  const waitingSteps = 30;
 
   function countedSource(numbers?: readonly number[]): CountedSource {
     const limit = numbers?.length ?? endlessLimit;
@@ -73,43 +66,6 @@ export async function setStage(_kata: typeof Kata, _args: undefined, kept: { sta
       }),
     };
     return source;
-  }
-
-  async function turns(count: number) {
-    for (let left = count; left > 0; left--) await new Promise((resolve) => setImmediate(resolve));
-  }
-
-  async function ending(promise: Promise<unknown>, planned?: Error): Promise<Ending> {
-    let ended: Ending | undefined;
-    const watched = promise.then(
-      () => (ended = 'done'),
-      (error: unknown) =>
-        (ended =
-          planned !== undefined && error === planned
-            ? 'failed as planned'
-            : `failed: ${error instanceof TypeError ? 'TypeError: ' : ''}${error instanceof Error ? error.message : String(error)}`),
-    );
-    // In steps: a machine that gives this process no time must not use up the limit.
-    for (let step = 0; step < waitingSteps && ended === undefined; step++) {
-      let timer: NodeJS.Timeout | undefined;
-      await Promise.race([watched, new Promise((resolve) => (timer = setTimeout(resolve, 100)))]);
-      clearTimeout(timer);
-    }
-    return ended ?? 'still waiting';
-  }
-
-  function chunks(list: readonly unknown[]) {
-    let index = 0;
-    return new stream.Readable({
-      objectMode: true,
-      read() {
-        setImmediate(() => this.push(index < list.length ? list[index++] : null));
-      },
-    });
-  }
-
-  async function flow(streams: readonly unknown[], planned?: Error): Promise<Ending> {
-    return await ending(stream.promises.pipeline(streams as [NodeJS.ReadableStream, NodeJS.WritableStream]), planned);
   }
 
   function notingSave() {
@@ -164,5 +120,5 @@ export async function setStage(_kata: typeof Kata, _args: undefined, kept: { sta
     };
   }
 
-  kept.stage = { stream, countedSource, turns, ending, chunks, flow, notingSave, heldSave };
+  kept.stage = { ...kept.streams, countedSource, notingSave, heldSave };
 }
