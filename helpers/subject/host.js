@@ -18,6 +18,8 @@ const send = /** @type {(message: unknown) => void} */ (process.send?.bind(chann
 const exit = process.exit.bind(process);
 const turn = setImmediate;
 const threadCpuUsage = process.threadCpuUsage.bind(process);
+const cpuUsage = process.cpuUsage.bind(process);
+const activeResources = process.getActiveResourcesInfo.bind(process);
 const memoryUsage = process.memoryUsage.bind(process);
 const { serialize, setFlagsFromString } = v8;
 const { runInNewContext } = vm;
@@ -38,7 +40,13 @@ const turns = { watched: false, busiestMs: 0, beganMs: 0 };
 /** The heap probe, where the heap is measured. It is here before the module, and takes what it needs for itself. */
 const probe = process.argv.includes('heap') ? await import('../heap/heap-probe.js') : undefined;
 /** What an evaluated function can use of this process: Vitest rewrites its import(), so it has none of its own. */
-const tools = { load: (/** @type {string} */ name) => import(name), watch: probe?.watch };
+const tools = {
+  load: (/** @type {string} */ name) => import(name),
+  watch: probe?.watch,
+  turns: passTurns,
+  cpuMs: () => totalOf(cpuUsage()),
+  timers: () => activeResources().filter((kind) => kind === 'Timeout').length,
+};
 
 process.on('uncaughtExceptionMonitor', (error, origin) => send({ event: 'uncaught', origin, error: tell(error) }));
 process.on('exit', (code) => send({ event: 'exit', code, stack: new Error().stack ?? '' }));
@@ -63,7 +71,7 @@ async function answer(order) {
       for (const name of order.packages) await import(name);
       send({ id: order.id });
     } else if (order.kind === 'turns') {
-      for (let left = order.count; left > 0; left--) await new Promise((resolve) => turn(resolve));
+      await passTurns(order.count);
       send({ id: order.id });
     } else if (order.kind === 'held bytes') {
       setFlagsFromString('--expose-gc');
@@ -96,9 +104,22 @@ async function answer(order) {
   }
 }
 
-/** What this thread has used. On Linux its total is exact, while user and system apart are estimates. */
+/** @param {number} count */
+async function passTurns(count) {
+  for (let left = count; left > 0; left--) await new Promise((resolve) => turn(resolve));
+}
+
+/** What this thread has used. */
 function cpuMs() {
-  const { user, system } = threadCpuUsage();
+  return totalOf(threadCpuUsage());
+}
+
+/**
+ * On Linux the total is exact, while user and system apart are estimates.
+ *
+ * @param {{ user: number, system: number }} usage in microseconds
+ */
+function totalOf({ user, system }) {
   return (user + system) / 1000;
 }
 

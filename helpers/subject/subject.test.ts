@@ -170,6 +170,28 @@ describe('what a module is held back from', () => {
 });
 
 describe('evaluate', () => {
+  test('measures with what was there before the module', async () => {
+    await using subject = await start(
+      `process.cpuUsage = () => ({ user: 0, system: 0 });
+      process.getActiveResourcesInfo = () => [];
+      globalThis.setImmediate = (fn) => queueMicrotask(fn);
+      export const go = () => 42;`,
+    );
+
+    const seen = await subject.evaluate(async (_kata, _args, _kept, { turns, cpuMs, timers }) => {
+      const before = { cpuMs: cpuMs(), timers: timers() };
+      let hasTurned = false;
+      const timer = setTimeout(() => (hasTurned = true), 1);
+      const held = timers();
+      for (let sum = 0; cpuMs() - before.cpuMs < 20; sum++) Math.sqrt(sum);
+      for (let count = 0; count < 1000 && !hasTurned; count++) await turns(1);
+      clearTimeout(timer);
+      return { hasTurned, held: held - before.timers, left: timers() - before.timers };
+    });
+
+    expect(seen).toEqual({ hasTurned: true, held: 1, left: 0 });
+  });
+
   test('keeps what the test leaves in the process, and gives back plain data unchanged', async () => {
     await using subject = await start('export const go = (value) => value;');
     const data = {

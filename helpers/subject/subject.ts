@@ -53,6 +53,12 @@ export interface Tools {
    * of it. Only where the kata's README names `heap`.
    */
   watch(name: string, object: object): void;
+  /** Comes back when the event loop has turned so many times more. This and what follows was taken before the module came. */
+  turns(count: number): Promise<void>;
+  /** CPU time that the process has used so far, with all its threads, in ms. */
+  cpuMs(): number;
+  /** How many timers hold the process at present. */
+  timers(): number;
 }
 
 interface Waiting {
