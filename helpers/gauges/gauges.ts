@@ -1,7 +1,15 @@
 import { stat } from 'node:fs/promises';
 import type { Subject } from '../subject/subject.ts';
 import { until } from '../wait/until.ts';
-import { hasProc, procBytesRead, procDescriptors, procSwitchesAsleep } from './proc.ts';
+import {
+  hasProc,
+  procBytesRead,
+  procBytesWritten,
+  procCpuMs,
+  procDescriptors,
+  procPeakBytes,
+  procSwitchesAsleep,
+} from './proc.ts';
 
 /** What the gauges need of a subject. */
 export type Gauged = Pick<Subject<unknown, object>, 'pid' | 'alive' | 'evaluate' | 'heldBytes' | 'turns'>;
@@ -16,6 +24,34 @@ export const noBytesRead = hasProc ? undefined : 'only Linux tells how many byte
 export async function bytesRead({ pid }: Gauged): Promise<number> {
   if (noBytesRead !== undefined) throw new Error(noBytesRead);
   return await procBytesRead(pid);
+}
+
+/** Why bytes written cannot be told on this platform; undefined where they can. */
+export const noBytesWritten = hasProc ? undefined : 'only Linux tells how many bytes a process has written.';
+
+/**
+ * How many bytes the process has written so far, to wherever. Compare two figures of one subject.
+ * @throws Error where `noBytesWritten` says why
+ */
+export async function bytesWritten({ pid }: Gauged): Promise<number> {
+  if (noBytesWritten !== undefined) throw new Error(noBytesWritten);
+  return await procBytesWritten(pid);
+}
+
+/**
+ * The most memory that the process has held at any time since it was started, in bytes: what it has let go of since
+ * counts too. Compare two figures of one subject that has done little before.
+ */
+export async function peakBytes(subject: Gauged): Promise<number> {
+  if (hasProc) return await procPeakBytes(subject.pid);
+  return (await subject.evaluate(() => process.resourceUsage().maxRSS)) * 1024;
+}
+
+/** How much CPU time all threads of the process have used so far, in ms. Compare it with a reference of the same run. */
+export async function cpuMs(subject: Gauged): Promise<number> {
+  if (hasProc) return await procCpuMs(subject.pid);
+  const { user, system } = await subject.evaluate(() => process.cpuUsage());
+  return (user + system) / 1000;
 }
 
 /** The numbers under which the process has this file open. The file has to be there. */
