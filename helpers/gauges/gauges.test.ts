@@ -85,6 +85,66 @@ test('without /proc, bytes read are refused with the reason', async () => {
   await expect(bytesRead(subject)).rejects.toThrow('only Linux');
 });
 
+describe.for(['with /proc', 'without /proc'])('%s', (where) => {
+  test('the most that was held is told after it was let go', async ({ skip }) => {
+    if (where === 'with /proc' && process.platform !== 'linux') skip('There is no /proc here.');
+    const { peakBytes } = await gauges(where);
+    // Another process each time: the peak of one never goes down, and at birth it may be that of its parent.
+    await using subject = await start();
+
+    const before = await peakBytes(subject);
+    await subject.evaluate((kata, bytes) => kata.hold(bytes), 512 * mebibyte);
+    await subject.evaluate((kata) => kata.letGo());
+    await subject.heldBytes();
+    const grown = ((await peakBytes(subject)) - before) / mebibyte;
+
+    expect(grown, 'MiB more at the peak').toBeLessThan(560);
+    // Without /proc the figure may begin at what the parent held when it made the process.
+    expect(grown, 'MiB more at the peak').toBeGreaterThan(where === 'with /proc' ? 500 : 100);
+  });
+
+  test('CPU time is that of all threads, and of this process only', async ({ skip }) => {
+    if (where === 'with /proc' && process.platform !== 'linux') skip('There is no /proc here.');
+    const { cpuMs } = await gauges(where);
+    await using subject = await start();
+    const derive = (_kata: Kata, log2: number) =>
+      new Promise<void>((resolve) => {
+        const { scrypt } = process.getBuiltinModule('node:crypto');
+        scrypt('a', 'b', 32, { N: 2 ** log2, maxmem: 2 ** 30 }, () => resolve());
+      });
+
+    const before = await cpuMs(subject);
+    await subject.evaluate(derive, 16);
+    const once = (await cpuMs(subject)) - before;
+    process.getBuiltinModule('node:crypto').scryptSync('a', 'b', 32, { N: 2 ** 16, maxmem: 2 ** 30 });
+    const nothing = (await cpuMs(subject)) - before - once;
+
+    expect(once, 'ms for a key derived in another thread').toBeGreaterThan(40);
+    expect(nothing, 'ms while another process derived one').toBeLessThan(once / 2);
+  });
+});
+
+test('bytes written are those of the process, and without /proc they are refused with the reason', async ({ skip }) => {
+  const without = await gauges('without /proc');
+  await using subject = await start();
+  await expect(without.bytesWritten(subject)).rejects.toThrow('only Linux');
+  vi.unstubAllEnvs();
+  const { bytesWritten, noBytesWritten } = await gauges('with /proc');
+  if (noBytesWritten !== undefined) skip(noBytesWritten);
+
+  const before = await bytesWritten(subject);
+  await subject.evaluate(
+    (_kata, path) => {
+      process.getBuiltinModule('node:fs').writeFileSync(path, Buffer.alloc(1_000_000));
+    },
+    join(workspace, 'written.bin'),
+  );
+  const written = (await bytesWritten(subject)) - before;
+
+  expect(written).toBeGreaterThanOrEqual(1_000_000);
+  expect(written).toBeLessThan(1_010_000);
+});
+
 test('a process is at rest only when it has read all that it was going to, also beside busy neighbours', async ({
   skip,
 }) => {
@@ -128,5 +188,5 @@ let modules = 0;
 async function start(): Promise<Subject<Kata>> {
   const module = join(workspace, `module-${++modules}.ts`);
   await writeFile(module, source);
-  return await startModule<Kata>(module, { needs: ['read-files'], workspace });
+  return await startModule<Kata>(module, { needs: ['read-files', 'write-files'], workspace });
 }

@@ -18,6 +18,34 @@ export async function bytesRead(subject: Gauged): Promise<number> {
   return await subject.look('bytesRead');
 }
 
+/** Why bytes written cannot be told on this platform; undefined where they can. */
+export const noBytesWritten = hasProc ? undefined : 'only Linux tells how many bytes a process has written.';
+
+/**
+ * How many bytes the process has written so far, to wherever. Compare two figures of one subject.
+ * @throws Error where `noBytesWritten` says why
+ */
+export async function bytesWritten(subject: Gauged): Promise<number> {
+  if (noBytesWritten !== undefined) throw new Error(noBytesWritten);
+  return await subject.look('bytesWritten');
+}
+
+/**
+ * The most memory that the process has held at any time since it was started, in bytes: what it has let go of since
+ * counts too. Compare two figures of one subject that has done little before.
+ */
+export async function peakBytes(subject: Gauged): Promise<number> {
+  if (hasProc) return await subject.look('peakBytes');
+  return (await subject.evaluate(() => process.resourceUsage().maxRSS)) * 1024;
+}
+
+/** How much CPU time all threads of the process have used so far, in ms. Compare it with a reference of the same run. */
+export async function cpuMs(subject: Gauged): Promise<number> {
+  if (hasProc) return await subject.look('cpuMs');
+  const { user, system } = await subject.evaluate(() => process.cpuUsage());
+  return (user + system) / 1000;
+}
+
 /** The numbers under which the process has this file open. The file has to be there. */
 export async function openDescriptors(subject: Gauged, file: string): Promise<number[]> {
   const { dev, ino } = await stat(file);

@@ -11,6 +11,29 @@ async function bytesRead(pid: number): Promise<number> {
   return Number(/^rchar: (\d+)$/m.exec(text)?.[1]);
 }
 
+/** How many bytes the process has written so far, to files, sockets and pipes. */
+async function bytesWritten(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/io`, 'utf8');
+  return Number(/^wchar: (\d+)$/m.exec(text)?.[1]);
+}
+
+/** The most memory that the process has held at any time since it was started, in bytes. */
+async function peakBytes(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/status`, 'utf8');
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(text)?.[1]) * 1024;
+}
+
+/** Linux counts in steps of 10 ms, on every machine. */
+const tickMs = 10;
+
+/** How much CPU time all threads of the process have used so far, in ms. */
+async function cpuMs(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8');
+  // The name of the program comes second, in brackets, and may hold anything.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * tickMs;
+}
+
 /** The numbers of the process's open files that are this one, whatever its name is by now. */
 async function descriptors(pid: number, file: { dev: number; ino: number }): Promise<number[]> {
   const found: number[] = [];
@@ -34,4 +57,4 @@ async function switchesAsleep(pid: number): Promise<number | undefined> {
 }
 
 /** What can be read of a process, by its id, where there is a /proc. */
-export const looks = { bytesRead, descriptors, switchesAsleep };
+export const looks = { bytesRead, bytesWritten, cpuMs, descriptors, peakBytes, switchesAsleep };

@@ -1,0 +1,239 @@
+import { mkdir, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, onTestFinished } from 'vitest';
+import { cpuMs, peakBytes } from '../../helpers/gauges/gauges.ts';
+import { showPrinted, startSubject } from '../../helpers/subject/start-subject.ts';
+import type { Subject } from '../../helpers/subject/subject.ts';
+import { expectAtMost, expectThat } from '../../helpers/verdict/expect-that.ts';
+import { until } from '../../helpers/wait/until.ts';
+import { useWorkspace } from '../../helpers/workspace/use-workspace.ts';
+import type * as Kata from '../../katas/file-encryption/file-encryption.ts';
+import { type Change, type Layout, apply, inPlainWords } from './changes.ts';
+
+const megabyte = 1024 * 1024;
+/** What a process may hold at its peak beyond what it held before. */
+export const memoryLimit = 200 * megabyte;
+/** For what never comes. */
+const limitMs = 20_000;
+export const largeLimitMs = 90_000;
+
+export const password = 'correct horse battery staple';
+/** About the cheapest that has to be taken. */
+export const cheap: Kata.ScryptCost = { N: 1024, r: 1, p: 1 };
+
+export type Name = 'encryptFile' | 'decryptFile';
+type Cost = Kata.ScryptCost | 'by default';
+
+/** How a call has ended. */
+export interface Outcome {
+  readonly how: 'done' | 'failed' | 'failed, with what is no Error' | 'never settled';
+  readonly message: string;
+}
+
+/** What a call is about beyond its two files. */
+interface Terms {
+  readonly word?: string;
+  readonly cost?: Cost;
+  readonly patienceMs?: number;
+  /** Asked from time to time; when it says so, nobody waits any longer. */
+  readonly isTooLong?: () => Promise<boolean>;
+}
+
+interface Kept {
+  outcome?: Outcome | undefined;
+}
+
+type EncryptionSubject = Subject<typeof Kata, Kept>;
+
+interface Call {
+  readonly name: Name;
+  readonly args: [input: string, output: string, password: string, cost?: Kata.ScryptCost];
+}
+
+/** A process of its own. */
+export async function newSubject(): Promise<EncryptionSubject> {
+  return await startSubject<typeof Kata, Kept>('file-encryption');
+}
+
+let known: EncryptionSubject | undefined;
+
+/** A process that lives from promise to promise for as long as it keeps them. */
+export async function running(): Promise<EncryptionSubject> {
+  if (!known?.alive) known = await newSubject();
+  showPrinted(known);
+  return known;
+}
+
+/** The next call is for a new process. */
+export async function endSubject(): Promise<void> {
+  await known?.[Symbol.asyncDispose]();
+}
+
+let folders = 0;
+
+/** An empty folder that goes with the test. */
+export async function newFolder(): Promise<string> {
+  const folder = join(await useWorkspace(), `folder-${++folders}`);
+  await mkdir(folder);
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Encrypts as cheaply as may be, where nothing else is said. */
+export async function encrypt(input: string, output: string, word = password, cost: Cost = cheap): Promise<Outcome> {
+  return await call(await running(), 'encryptFile', input, output, { word, cost });
+}
+
+export async function decrypt(input: string, output: string, word = password): Promise<Outcome> {
+  return await call(await running(), 'decryptFile', input, output, { word });
+}
+
+/** Calls one of the two functions, and waits longer than an order to a process may take: the file may be large. */
+export async function call(
+  subject: EncryptionSubject,
+  name: Name,
+  input: string,
+  output: string,
+  { word = password, cost = cheap, patienceMs = limitMs, isTooLong = () => Promise.resolve(false) }: Terms = {},
+): Promise<Outcome> {
+  const isCostly = name === 'encryptFile' && cost !== 'by default';
+  const order: Call = { name, args: isCostly ? [input, output, word, cost] : [input, output, word] };
+  let outcome = await subject.evaluate(begin, order);
+  await until(async () => {
+    outcome ??= await subject.evaluate((_kata, _args, kept) => kept.outcome);
+    return outcome !== undefined || (await isTooLong());
+  }, patienceMs);
+  return outcome ?? { how: 'never settled', message: '' };
+}
+
+/** In the subject: begins, and tells at once what is done soon. */
+function begin(kata: typeof Kata, { name, args }: Call, kept: Kept): Promise<Outcome | undefined> {
+  const work = async () => await kata[name](...args);
+  kept.outcome = undefined;
+  const settled = work().then(
+    (): Outcome => ({ how: 'done', message: '' }),
+    (error: unknown): Outcome =>
+      error instanceof Error
+        ? { how: 'failed', message: String(error.message).slice(0, 2000) }
+        : { how: 'failed, with what is no Error', message: '' },
+  );
+  void settled.then((outcome) => (kept.outcome = outcome));
+  return Promise.race([settled, new Promise<undefined>((resolve) => void setTimeout(resolve, 1000, undefined))]);
+}
+
+export function expectDone({ how, message }: Outcome, what: string): void {
+  expectThat(how === 'done', `${what} ${how === 'never settled' ? how : `failed: ${message}`}`);
+}
+
+export function expectFailed({ how }: Outcome, what: string): void {
+  expectThat(how !== 'done', `${what} did not fail`);
+  expect(how, what).toBe('failed');
+}
+
+/** The output for this content. */
+export async function encryptionOf(content: Buffer, cost: Cost = cheap): Promise<Buffer> {
+  const folder = await newFolder();
+  const [input, output] = [join(folder, 'in'), join(folder, 'out')];
+  await writeFile(input, content);
+  expectDone(await encrypt(input, output, password, cost), `encryption of ${content.length} bytes`);
+  return await readFile(output);
+}
+
+const longestPiece = 2 * megabyte;
+let found: Promise<Layout> | undefined;
+
+/** What the lengths of the outputs tell of how a module builds them. */
+export function layout(): Promise<Layout> {
+  return (found ??= findLayout().catch((error: unknown) => {
+    found = undefined;
+    throw error;
+  }));
+}
+
+async function findLayout(): Promise<Layout> {
+  const folder = await newFolder();
+  const [input, output] = [join(folder, 'in'), join(folder, 'out')];
+  await writeFile(input, '');
+  const added = async (bytes: number) => {
+    await truncate(input, bytes);
+    expectDone(await encrypt(input, output), `encryption of ${bytes} bytes`);
+    return (await stat(output)).size - bytes;
+  };
+  // A whole block: where blocks are filled up, no smaller size adds more to the first piece.
+  let fits = 16;
+  const least = await added(fits);
+  let doesNot = 2 * fits;
+  while (doesNot <= longestPiece && (await added(doesNot)) <= least) doesNot *= 2;
+  if (doesNot > longestPiece) return { headBytes: least, pieceBytes: undefined, extraBytes: 0 };
+  fits = doesNot / 2;
+  while (doesNot - fits > 1) {
+    const middle = (fits + doesNot) >> 1;
+    if ((await added(middle)) > least) doesNot = middle;
+    else fits = middle;
+  }
+  const extraBytes = (await added(2 * fits)) - (await added(fits));
+  return { headBytes: Math.max(16, least - extraBytes), pieceBytes: fits, extraBytes };
+}
+
+/** Who keeps the encrypted files, has no password, and hands back what was changed. */
+export interface Provider {
+  /** Hands back the file as it was. */
+  expectOpened(file: Buffer): Promise<void>;
+  /** Hands back a changed file: it is refused, at no great cost, and leaves no output. */
+  expectRefused(file: Buffer, change: Change, isByName?: boolean): Promise<void>;
+  /** The process has ended or has grown too large, and what it does after that says nothing. */
+  readonly isSpent: boolean;
+}
+
+/** @param referenceMs the CPU time that no file may cost */
+export async function newProvider(referenceMs: number): Promise<Provider> {
+  const folder = await newFolder();
+  const [input, output] = [join(folder, 'in.enc'), join(folder, 'out')];
+  const subject = await running();
+  const before = await peakBytes(subject);
+  let isSpent = false;
+
+  const open = async (file: Buffer) => {
+    await writeFile(input, file);
+    const startMs = await cpuMs(subject);
+    const isTooLong = async () => (await cpuMs(subject)) - startMs > 2 * referenceMs;
+    const outcome = await call(subject, 'decryptFile', input, output, { isTooLong });
+    return { outcome, usedMs: (await cpuMs(subject)) - startMs };
+  };
+  const expectOpened = async (file: Buffer) => {
+    expectDone((await open(file)).outcome, `decryption of an unchanged file of ${file.length} bytes`);
+    await rm(output, { force: true });
+  };
+  const judge = async (file: Buffer, change: Change, isByName: boolean) => {
+    const what = `${inPlainWords(file, change)}; decryption`;
+    const { outcome, usedMs } = await open(apply(file, change));
+    const grownBytes = (await peakBytes(subject)) - before;
+
+    isSpent = grownBytes > memoryLimit || usedMs > referenceMs || outcome.how === 'never settled';
+    expectAtMost(grownBytes, memoryLimit, `${what} took memory of`);
+    const times = `${(usedMs / referenceMs).toFixed(1)} times the CPU time of scrypt with N = 2^17, r = 8, p = 1 (limit 1)`;
+    expectThat(usedMs <= referenceMs, `${what} took ${times}`);
+    expectFailed(outcome, what);
+    expect(await readdir(folder), `${what} failed; files in the folder`).toEqual(['in.enc']);
+    if (isByName)
+      expectThat(
+        outcome.message.includes(input),
+        `${what} failed with "${outcome.message}", which does not name the file`,
+      );
+  };
+  return {
+    expectOpened,
+    expectRefused: async (file, change, isByName = true) => {
+      try {
+        await judge(file, change, isByName);
+      } finally {
+        isSpent ||= !subject.alive;
+        // What is left belongs to this file, and not to the next.
+        for (const name of await readdir(folder)) await rm(join(folder, name), { force: true, recursive: true });
+      }
+    },
+    get isSpent() {
+      return isSpent;
+    },
+  };
+}
