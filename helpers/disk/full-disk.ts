@@ -1,5 +1,4 @@
-import { execFile, spawnSync } from 'node:child_process';
-import { promisify } from 'node:util';
+import { spawnSync } from 'node:child_process';
 import type { Gauged } from '../gauges/gauges.ts';
 
 /** A disk with no more room, until there is some again. Disposing makes room as well. */
@@ -18,14 +17,10 @@ export const noFullDisk =
  * there, and each one after it fails, with EFBIG, by whatever function the module writes. So it is with a disk that runs
  * full, but for the name of the error.
  */
-export async function fillDisk({ pid }: Pick<Gauged, 'pid'>, bytes: number): Promise<FullDisk> {
-  await limitFiles(pid, String(bytes));
+export async function fillDisk(subject: Pick<Gauged, 'fromOutside'>, bytes: number): Promise<FullDisk> {
+  // The soft limit alone, which may be raised again.
+  await subject.fromOutside('limitFiles', String(bytes));
   let made: Promise<void> | undefined;
-  const makeRoom = () => (made ??= limitFiles(pid, 'unlimited'));
+  const makeRoom = () => (made ??= subject.fromOutside('limitFiles', 'unlimited'));
   return { makeRoom, [Symbol.asyncDispose]: () => makeRoom().catch(() => undefined) };
-}
-
-/** The soft limit alone, which may be raised again. */
-async function limitFiles(pid: number, limit: string): Promise<void> {
-  await promisify(execFile)('prlimit', ['--pid', String(pid), `--fsize=${limit}:`]);
 }

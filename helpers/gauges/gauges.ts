@@ -4,7 +4,7 @@ import { until } from '../wait/until.ts';
 import { hasProc } from './proc.ts';
 
 /** What the gauges need of a subject. */
-export type Gauged = Pick<Subject<unknown, object>, 'look' | 'alive' | 'evaluate' | 'heldBytes' | 'turns'>;
+export type Gauged = Pick<Subject<unknown, object>, 'fromOutside' | 'alive' | 'evaluate' | 'heldBytes' | 'turns'>;
 
 /** Why bytes read cannot be told on this platform; undefined where they can. */
 export const noBytesRead = hasProc ? undefined : 'only Linux tells how many bytes a process has read.';
@@ -15,7 +15,7 @@ export const noBytesRead = hasProc ? undefined : 'only Linux tells how many byte
  */
 export async function bytesRead(subject: Gauged): Promise<number> {
   if (noBytesRead !== undefined) throw new Error(noBytesRead);
-  return await subject.look('bytesRead');
+  return await subject.fromOutside('bytesRead');
 }
 
 /** Why bytes written cannot be told on this platform; undefined where they can. */
@@ -27,7 +27,7 @@ export const noBytesWritten = hasProc ? undefined : 'only Linux tells how many b
  */
 export async function bytesWritten(subject: Gauged): Promise<number> {
   if (noBytesWritten !== undefined) throw new Error(noBytesWritten);
-  return await subject.look('bytesWritten');
+  return await subject.fromOutside('bytesWritten');
 }
 
 /**
@@ -35,13 +35,13 @@ export async function bytesWritten(subject: Gauged): Promise<number> {
  * counts too. Compare two figures of one subject that has done little before.
  */
 export async function peakBytes(subject: Gauged): Promise<number> {
-  if (hasProc) return await subject.look('peakBytes');
+  if (hasProc) return await subject.fromOutside('peakBytes');
   return (await subject.evaluate(() => process.resourceUsage().maxRSS)) * 1024;
 }
 
 /** How much CPU time all threads of the process have used so far, in ms. Compare it with a reference of the same run. */
 export async function cpuMs(subject: Gauged): Promise<number> {
-  if (hasProc) return await subject.look('cpuMs');
+  if (hasProc) return await subject.fromOutside('cpuMs');
   const { user, system } = await subject.evaluate(() => process.cpuUsage());
   return (user + system) / 1000;
 }
@@ -49,7 +49,7 @@ export async function cpuMs(subject: Gauged): Promise<number> {
 /** The numbers under which the process has this file open. The file has to be there. */
 export async function openDescriptors(subject: Gauged, file: string): Promise<number[]> {
   const { dev, ino } = await stat(file);
-  if (hasProc) return await subject.look('descriptors', { dev, ino });
+  if (hasProc) return await subject.fromOutside('descriptors', { dev, ino });
   return await subject.evaluate(
     (_kata, wanted) => {
       const { fstatSync } = process.getBuiltinModule('node:fs');
@@ -82,7 +82,9 @@ export async function atRest(subject: Gauged): Promise<boolean> {
   let last: number | undefined;
   return await until(async () => {
     if (!subject.alive) return true;
-    const now = hasProc ? await subject.look('switchesAsleep').catch(() => undefined) : await heldAfterTurns(subject);
+    const now = hasProc
+      ? await subject.fromOutside('switchesAsleep').catch(() => undefined)
+      : await heldAfterTurns(subject);
     calm = now !== undefined && now === last ? calm + 1 : 0;
     last = now;
     return calm === calmLooks;

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { readFile, readdir, stat } from 'node:fs/promises';
+import { promisify } from 'node:util';
 
-// All that the house reads of Linux's /proc. It shows a process from outside, where the module has no say.
+// What the house does with a process from outside, where the module has no say. Most of it is read from Linux's /proc.
 
 /** Whether there is a /proc to read. `KATA_PROC=off` does as if there were none, as on macOS. */
 export const hasProc = process.platform === 'linux' && process.env.KATA_PROC !== 'off';
@@ -56,5 +58,10 @@ async function switchesAsleep(pid: number): Promise<number | undefined> {
   return switches;
 }
 
-/** What can be read of a process, by its id, where there is a /proc. */
-export const looks = { bytesRead, bytesWritten, cpuMs, descriptors, peakBytes, switchesAsleep };
+/** Sets the soft limit of the length of the files that the process writes, in bytes or `unlimited`. */
+async function limitFiles(pid: number, limit: string): Promise<void> {
+  await promisify(execFile)('prlimit', ['--pid', String(pid), `--fsize=${limit}:`]);
+}
+
+/** What can be read of a process or done to it by its id, on Linux. */
+export const fromOutside = { bytesRead, bytesWritten, cpuMs, descriptors, limitFiles, peakBytes, switchesAsleep };

@@ -52,10 +52,10 @@ export function watch(name, object) {
 
 /**
  * The figures after a full collection. Finalisers run in a task of their own, and what they let go can only then be
- * collected, so it is done three times.
+ * collected, so it is done twice.
  */
 export async function collect() {
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < 2; round++) {
     gc();
     for (let turns = 0; turns < 3; turns++) await new Promise((resolve) => turn(resolve));
   }

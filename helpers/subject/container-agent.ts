@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net';
 import { join as joinPath } from 'node:path';
-import { looks } from '../gauges/proc.ts';
+import { fromOutside } from '../gauges/proc.ts';
 import type { FromAgent, ToAgent } from './container.ts';
 import { join, listenTo, say } from './wire.ts';
 
@@ -32,8 +32,8 @@ async function obey(order: ToAgent): Promise<void> {
 }
 
 async function answer(order: Extract<ToAgent, { id: number }>): Promise<unknown> {
-  if (order.kind === 'look') {
-    return await (looks[order.name] as (...all: unknown[]) => Promise<unknown>)(subject?.pid, ...order.args);
+  if (order.kind === 'from outside') {
+    return await (fromOutside[order.name] as (...all: unknown[]) => Promise<unknown>)(subject?.pid, ...order.args);
   }
   const way = createServer({ noDelay: true }, (inner) => join(inner, connect(joinPath(folder, order.way))));
   await listen(way, { host: '127.0.0.1', port: 0 });

@@ -112,13 +112,13 @@ describe.skipIf(missing)(`a subject in a container${reason}`, () => {
       needs: ['read-files'],
       workspace: place.path,
     });
-    const before = await subject.look('bytesRead');
+    const before = await subject.fromOutside('bytesRead');
     await readFile(file);
 
     const counted = await subject.evaluate((kata, path) => kata.count(path), file);
 
     expect(counted).toBe(mebibyte);
-    const read = (await subject.look('bytesRead')) - before;
+    const read = (await subject.fromOutside('bytesRead')) - before;
     expect(read).toBeGreaterThanOrEqual(mebibyte);
     expect(read).toBeLessThan(1.5 * mebibyte);
     await until(() => subject.printed !== '');

@@ -10,7 +10,7 @@ import { UserError } from '../command/user-error.ts';
 import { leash } from '../leash/leash.ts';
 import { leashedFolder } from '../leash/leashed-folder.ts';
 import { askEngine } from '../mysql/sources/docker-engine.ts';
-import type { Address, HeldProcess, Looks, ProcessEvents, ProcessOrder } from './held-process.ts';
+import type { Address, HeldProcess, Outside, ProcessEvents, ProcessOrder } from './held-process.ts';
 import { repositoryRoot } from './target.ts';
 import { join, listenTo, say } from './wire.ts';
 
@@ -18,7 +18,12 @@ import { join, listenTo, say } from './wire.ts';
 export type ToAgent =
   | { readonly kind: 'start'; readonly args: readonly string[]; readonly env: Record<string, string> }
   | { readonly kind: 'message'; readonly message: object }
-  | { readonly kind: 'look'; readonly id: number; readonly name: keyof Looks; readonly args: readonly unknown[] }
+  | {
+      readonly kind: 'from outside';
+      readonly id: number;
+      readonly name: keyof Outside;
+      readonly args: readonly unknown[];
+    }
   | { readonly kind: 'lend'; readonly id: number; readonly way: string };
 
 /** What the agent sends back. */
@@ -133,7 +138,7 @@ class ContainedProcess implements HeldProcess {
     for (const server of this.#servers) server.unref();
   }
 
-  look: HeldProcess['look'] = (name, ...args) => this.#ask({ kind: 'look', name, args });
+  fromOutside: HeldProcess['fromOutside'] = (name, ...args) => this.#ask({ kind: 'from outside', name, args });
 
   async portOutside(port: number): Promise<number> {
     const way = await this.#listen({ host: '127.0.0.1', port: 0 }, (outer) => {

@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
-import { looks } from '../gauges/proc.ts';
+import { fromOutside } from '../gauges/proc.ts';
 import { leash } from '../leash/leash.ts';
 import { repositoryRoot } from './target.ts';
 
 /** What can be read of a process from outside. */
-export type Looks = typeof looks;
-type LookArguments<Name extends keyof Looks> = Parameters<Looks[Name]> extends [number, ...infer Rest] ? Rest : never;
+export type Outside = typeof fromOutside;
+type OutsideArguments<Name extends keyof Outside> =
+  Parameters<Outside[Name]> extends [number, ...infer Rest] ? Rest : never;
 
 /** The process of a subject, wherever it runs. */
 export interface HeldProcess {
@@ -21,7 +22,10 @@ export interface HeldProcess {
   /** Lets the runner end although it is there. */
   unref(): void;
   /** Reads it from outside. */
-  look<Name extends keyof Looks>(name: Name, ...args: LookArguments<Name>): Promise<Awaited<ReturnType<Looks[Name]>>>;
+  fromOutside<Name extends keyof Outside>(
+    name: Name,
+    ...args: OutsideArguments<Name>
+  ): Promise<Awaited<ReturnType<Outside[Name]>>>;
   /** Under which port of this machine's 127.0.0.1 its port of that number is reached. */
   portOutside(port: number): Promise<number>;
   /** Where it finds this address of ours. */
@@ -84,7 +88,7 @@ export function startProcess({ args, env }: ProcessOrder, events: ProcessEvents)
       for (const stream of [child.stdout, child.stderr]) (stream as unknown as { unref(): void }).unref();
     },
     // The names and their arguments belong together; TypeScript does not see it through the table.
-    look: (name, ...rest) => (looks[name] as (...all: unknown[]) => Promise<never>)(child.pid, ...rest),
+    fromOutside: (name, ...rest) => (fromOutside[name] as (...all: unknown[]) => Promise<never>)(child.pid, ...rest),
     portOutside: (port) => Promise.resolve(port),
     addressInside: (address) => Promise.resolve(address),
   };

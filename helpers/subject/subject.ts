@@ -149,7 +149,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   }
 
   /** Looks at the process from outside, for instruments; see helpers/gauges/proc.ts. */
-  look: HeldProcess['look'] = (name, ...args) => this.#process.look(name, ...args);
+  fromOutside: HeldProcess['fromOutside'] = (name, ...args) => this.#process.fromOutside(name, ...args);
 
   /** Under which port of 127.0.0.1 a test reaches the port that the module listens at. The same, but in a container. */
   async portOutside(port: number): Promise<number> {
