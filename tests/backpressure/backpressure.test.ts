@@ -158,6 +158,8 @@ describe('robust', () => {
     using other = new Reader(port, '/file', { content: medium });
     await other.take(firstBytes);
     await atRest(subject);
+    // A handle may be kept for all, or for those who are there at one time.
+    const isShared = without(await openDescriptors(subject, medium.path), [...before, ...own]).length === 0;
 
     const isOwn = own.length > 0;
     const away = `${medium.path}.away`;
@@ -170,7 +172,7 @@ describe('robust', () => {
 
     const what = `reading the file failed after ${inWords(end.bytes)} of ${inWords(medium.bytes)}`;
     await expectAlive(subject, what);
-    await mendDescriptors(subject, isOwn ? [] : before, medium.path, folder);
+    await mendDescriptors(subject, isOwn ? (isShared ? own : []) : before, medium.path, folder);
     if (end.how === 'complete' && end.bytes !== medium.bytes)
       expectThat(false, `${what}, and the response came to its end as if that were all`);
     expectThat(end.how !== 'waiting', `${what}, and the reader was left waiting`);
@@ -179,8 +181,10 @@ describe('robust', () => {
       `${what}, and the reader got bytes that are not the file's from byte ${end.differsAt} on`,
     );
     expect(pings, `${what}; of 3 pings after that, answered`).toBe(3);
-    if (isOwn) expect(ending(await other.rest(), medium), `${what}; the body of another reader is`).toBe('the file');
+    if (isOwn && !isShared)
+      expect(ending(await other.rest(), medium), `${what}; the body of another reader is`).toBe('the file');
     await expectUnreadable();
+    await expectSummaryAfterError();
     using next = new Reader(port, '/file', { content: medium });
     await next.take(firstBytes);
     expectThat(next.bytes > 0, `${what}, and the next reader got nothing`);
@@ -313,6 +317,7 @@ describe('stretch', () => {
     const answers = await Promise.all(asked);
     const read = await taken();
     await expectAlive(subject, 'five asked for a summary at once, and the first left');
+    await expectSummariesWithoutTheFirst();
     const changed = await smallFile(1000, changing.path);
     const later = new Date(Date.now() + 10_000);
     await utimes(changing.path, later, later);
@@ -513,6 +518,71 @@ async function expectAlive(subject: Service['subject'], what: string): Promise<v
   await subject.turns(1).catch(({ message, stack = '' }: Error) => {
     throw new SubjectError(`${what}: ${message}`, stack.replace(/^.*\n?/, ''));
   });
+}
+
+/** A summary whose file fails in the middle is no summary, and says nothing of the next one. */
+async function expectSummaryAfterError(): Promise<void> {
+  if (noBytesRead !== undefined || noStuckDisk !== undefined) return;
+  const caught = await summaryUnderWay();
+  const { subject, port, disk, asked } = caught;
+  const open = await openDescriptors(subject, medium.path);
+  await atRest(subject);
+  await breakDescriptors(subject, open, folder);
+  await disk.release();
+  const [answer] = await Promise.all(asked);
+  const what = 'reading the file failed while a summary was being worked out';
+  await expectAlive(subject, what);
+  await mendDescriptors(subject, open, medium.path, folder);
+  // Who had read all of it by then, or opens it anew for each read, has a summary.
+  if (answer!.status === 200 && answer!.isComplete)
+    expectSummary(answer!, { bytes: medium.bytes, sha256: mediumSha256 }, what);
+  const next = await ask(port, '/summary', { limitMs: summaryLimitMs });
+  expectSummary(next, { bytes: medium.bytes, sha256: mediumSha256 }, `${what}; the next one`);
+}
+
+/** Whoever asked first may leave while the file is being read: the others get their summary. */
+async function expectSummariesWithoutTheFirst(): Promise<void> {
+  const { subject, first, asked, disk } = await summaryUnderWay();
+  const connections = await openConnections(subject);
+  first.leave();
+  await until(async () => (await openConnections(subject)) < connections);
+  await disk.release();
+  const what = 'five asked for a summary, and the first left while the file was being read';
+  for (const answer of await Promise.all(asked))
+    expectSummary(answer, { bytes: medium.bytes, sha256: mediumSha256 }, what);
+}
+
+interface SummaryUnderWay extends Service {
+  /** Asked first. */
+  readonly first: Reader;
+  /** Those who asked a moment later. */
+  readonly asked: Promise<Answer>[];
+  readonly disk: Awaited<ReturnType<typeof stickDisk>>;
+}
+
+/** Five ask for a summary of the file of 64 MB, and the disk hangs while the server reads for them. */
+async function summaryUnderWay(): Promise<SummaryUnderWay> {
+  const here = await service(medium.path);
+  const { subject, port, pinger } = here;
+  for (let left = 10; ; left--) {
+    const taken = await intake(subject);
+    const first = new Reader(port, '/summary');
+    onTestFinished(() => first.leave());
+    await first.sent;
+    await pinger.answered(1);
+    const asked = Array.from({ length: 4 }, () => ask(port, '/summary', { limitMs: summaryLimitMs }));
+    let answers = 0;
+    for (const answer of asked) void answer.then(() => answers++);
+    await until(async () => answers > 0 || (await taken()) > megabyte);
+    const disk = await stickDisk(subject, workspace);
+    onTestFinished(() => disk[Symbol.asyncDispose]());
+    // What the server had answered by now has come before this.
+    await pinger.answered(1);
+    // It may have been done too soon: it is asked again, in the hope to be quicker than it.
+    if (answers === 0 || left === 0) return { ...here, first, asked, disk };
+    await disk.release();
+    await Promise.all(asked);
+  }
 }
 
 /** A folder in the place of a file opens, and its first read fails. */
