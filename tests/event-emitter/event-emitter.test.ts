@@ -299,7 +299,7 @@ describe('robust', () => {
   test('Any history of these calls goes as it goes with Node’s class.', async () => {
     await expectForDrawn({
       examples: drawHistory,
-      count: 400,
+      count: 600,
       ask: otherwiseThanNode,
       fault: (difference) => difference && `it goes otherwise\n${difference}\n`,
       inWords: (drawn) => ['a history', listenersInWords(drawn)].filter(Boolean).join(' in which '),

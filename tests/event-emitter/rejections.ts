@@ -39,7 +39,11 @@ export async function playRejections(
       lines = [];
       reject(rejection);
       lines.push('emit has returned');
-      for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+      // Long enough for who lets the loop turn, or a short timer pass, before he emits the error.
+      for (let turn = 0; turn < 5; turn++) {
+        await new Promise((resolve) => setImmediate(resolve));
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
       all.push(lines.slice(0, 8));
     }
     return all;

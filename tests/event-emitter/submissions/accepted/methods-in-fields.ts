@@ -40,7 +40,7 @@ export class EventEmitter {
       try {
         await answer;
       } catch (error) {
-        setImmediate(() => {
+        setTimeout(() => {
           isCapturing = false;
           try {
             this.emit('error', error);
