@@ -1,7 +1,7 @@
 import { TestRunner, onTestFailed } from 'vitest';
 import { type Need, readNeeds } from '../catalogue/front-matter.ts';
 import { workspaceFolder } from '../workspace/use-workspace.ts';
-import { Subject } from './subject.ts';
+import { Subject, type SubjectOptions } from './subject.ts';
 import { moduleName, targetFile } from './target.ts';
 
 declare module 'vitest' {
@@ -13,13 +13,15 @@ declare module 'vitest' {
 
 /**
  * For a judge: starts the kata's module in a process of its own: the candidate's file, the solution or one submission,
- * whichever this run judges. What it prints is shown when the test that started it fails.
+ * whichever this run judges. What it prints is shown when the test that started it fails. Where a call may take longer than
+ * 10 s of work on a slow machine, `limitMs` gives it more.
  * @throws SubjectError when it does not compile, does not load, or does not do so within its limit
  */
 export async function startSubject<Kata, Kept extends object = Record<string, never>>(
   slug: string,
+  options: Pick<SubjectOptions, 'limitMs'> = {},
 ): Promise<Subject<Kata, Kept>> {
-  const subject = takeSpare<Kata, Kept>(slug);
+  const subject = options.limitMs === undefined ? takeSpare<Kata, Kept>(slug) : newSubject<Kata, Kept>(slug, options);
   showPrinted(subject);
   await subject.load();
   if (refills) prepareSubjects(slug);
@@ -66,7 +68,10 @@ function takeSpare<Kata, Kept extends object>(slug: string): Subject<Kata, Kept>
   return newSubject(slug);
 }
 
-function newSubject<Kata, Kept extends object>(slug: string): Subject<Kata, Kept> {
+function newSubject<Kata, Kept extends object>(
+  slug: string,
+  options: Pick<SubjectOptions, 'limitMs'> = {},
+): Subject<Kata, Kept> {
   const needs = needsOf(slug);
   const workspace = workspaceFolder();
   if (workspace === undefined && needs.some((need) => need === 'read-files' || need === 'write-files'))
@@ -76,6 +81,7 @@ function newSubject<Kata, Kept extends object>(slug: string): Subject<Kata, Kept
     needs,
     name: moduleName(slug, file),
     ...(workspace === undefined ? {} : { workspace }),
+    ...options,
   });
 }
 

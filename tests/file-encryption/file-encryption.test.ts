@@ -117,16 +117,21 @@ describe('robust', () => {
     const [long, another] = [await encryptionOf(randomBytes(lengths)), await encryptionOf(randomBytes(lengths))];
     const whole = await encryptionOf(randomBytes(2 * (shape.pieceBytes ?? 50_000)));
     const provider = await newProvider(dearestMs());
-    for (const original of [tiny, small, long, another, whole]) await provider.expectOpened(original);
+    const openedMs: number[] = [];
+    for (const original of [tiny, small, long, another, whole]) openedMs.push(await provider.expectOpened(original));
+    // A module that spends more than the head asks for would keep everybody waiting for minutes.
+    const every = Math.min(...openedMs) > 40 ? 10 : 1;
+    const some = (list: Change[]) => list.filter((_, index) => index % every === 0);
 
-    for (const change of smallChanges(tiny)) await provider.expectRefused(tiny, change);
-    for (const change of pieceChanges(long, shape, another)) await provider.expectRefused(long, change);
-    for (const change of pieceChanges(whole, shape, another)) await provider.expectRefused(whole, change);
+    for (const change of some(smallChanges(tiny))) await provider.expectRefused(tiny, change);
+    for (const change of some(pieceChanges(long, shape, another))) await provider.expectRefused(long, change);
+    for (const change of some(pieceChanges(whole, shape, another))) await provider.expectRefused(whole, change);
     const [base, donor] = long.length < 500_000 ? [long, another] : [small, await encryptionOf(randomBytes(5000))];
     await expectForAll(
       changes(base, shape, donor),
       (change) => provider.expectRefused(base, change),
       () => provider.isSpent,
+      150 / every,
     );
   });
 
@@ -382,7 +387,7 @@ let largeSubject: { readonly printed: string } | undefined;
 
 /** The large file, which two promises are about: there and back once, in a process of its own, beside the others. */
 const largeRoundTrip = once(async () => {
-  await using subject = await newSubject();
+  await using subject = await newSubject({ limitMs: largeLimitMs });
   largeSubject = subject;
   const [input, output, back] = [join(workspace, 'large'), join(workspace, 'large.enc'), join(workspace, 'large.back')];
   const file = await SparseFile.create(input, large.bytes);
@@ -441,12 +446,13 @@ async function expectForAll(
   drawn: fc.Arbitrary<Change>,
   expectIt: (change: Change) => Promise<void>,
   isSpent: () => boolean,
+  numRuns = 150,
 ): Promise<void> {
   const property = fc.asyncProperty(drawn, async (change) => {
     // What has ended the process, or filled it, is told as it was drawn: smaller examples would say nothing.
     if (!isSpent()) await expectIt(change);
   });
-  const { failed, errorInstance } = await fc.check(property, { seed, numRuns: 150 });
+  const { failed, errorInstance } = await fc.check(property, { seed, numRuns });
   const { message } = (errorInstance ?? new Error('')) as Error;
   expectThat(!failed, `${message}\ndrawn at random with seed ${seed}; KATA_SEED=${seed} draws the same again`);
 }

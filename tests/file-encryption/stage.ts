@@ -50,9 +50,9 @@ interface Call {
   readonly args: [input: string, output: string, password: string, cost?: Kata.ScryptCost];
 }
 
-/** A process of its own. */
-export async function newSubject(): Promise<EncryptionSubject> {
-  return await startSubject<typeof Kata, Kept>('file-encryption');
+/** A process of its own, of which one call may take so long. */
+export async function newSubject(options: { limitMs?: number } = {}): Promise<EncryptionSubject> {
+  return await startSubject<typeof Kata, Kept>('file-encryption', options);
 }
 
 let known: EncryptionSubject | undefined;
@@ -177,8 +177,8 @@ async function findLayout(): Promise<Layout> {
 
 /** Who keeps the encrypted files, has no password, and hands back what was changed. */
 export interface Provider {
-  /** Hands back the file as it was. */
-  expectOpened(file: Buffer): Promise<void>;
+  /** Hands back the file as it was, and says how much CPU time that took. */
+  expectOpened(file: Buffer): Promise<number>;
   /** Hands back a changed file: it is refused, at no great cost, and leaves no output. */
   expectRefused(file: Buffer, change: Change, isByName?: boolean): Promise<void>;
   /** The process has ended or has grown too large, and what it does after that says nothing. */
@@ -201,8 +201,10 @@ export async function newProvider(referenceMs: number): Promise<Provider> {
     return { outcome, usedMs: (await cpuMs(subject)) - startMs };
   };
   const expectOpened = async (file: Buffer) => {
-    expectDone((await open(file)).outcome, `decryption of an unchanged file of ${file.length} bytes`);
+    const { outcome, usedMs } = await open(file);
+    expectDone(outcome, `decryption of an unchanged file of ${file.length} bytes`);
     await rm(output, { force: true });
+    return usedMs;
   };
   const judge = async (file: Buffer, change: Change, isByName: boolean) => {
     const what = `${inPlainWords(file, change)}; decryption`;

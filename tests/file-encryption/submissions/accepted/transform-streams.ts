@@ -123,9 +123,12 @@ export async function decryptFile(input: string, output: string, password: strin
   try {
     const file = await fs.promises.open(input);
     const head = Buffer.alloc(40);
-    const { bytesRead } = await file.read(head, 0, 40, 0);
-    await file.close();
-    if (bytesRead < 40) throw new Error('too short');
+    try {
+      const { bytesRead } = await file.read(head, 0, 40, 0);
+      if (bytesRead < 40) throw new Error('too short');
+    } finally {
+      await file.close();
+    }
     const key = keyFor(password, head);
     await whole(output, (target) => pipeline(fs.createReadStream(input, { start: 40 }), new Opener(key, head), target));
   } catch (error) {

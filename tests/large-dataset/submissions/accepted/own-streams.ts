@@ -114,6 +114,8 @@ export async function digestLog(path: string, { onProgress, signal }: DigestOpti
     });
     const abort = () => void streams.destroy(signal!.reason as Error);
     signal?.addEventListener('abort', abort);
+    // During the await above there was nobody who listened.
+    if (signal?.aborted) abort();
   });
   if (read === 0) onProgress?.(1);
   const topPaths = [...tally.paths]

@@ -118,6 +118,7 @@ export async function digestLog(path: string, { onProgress, signal }: DigestOpti
     });
     const abort = () => void streams.destroy(signal!.reason as Error);
     signal?.addEventListener('abort', abort);
+    if (signal?.aborted) abort();
   });
   if (read === 0) onProgress?.(1);
   const topPaths = [...tally.paths]

@@ -6,7 +6,7 @@ ask: How many failures does it take until no file can be opened any more?
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
-import { type Readable, compose } from 'node:stream';
+import { type Readable, pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 
 const opened = new Set<FileHandle>();
@@ -26,11 +26,11 @@ export async function digestLog(path: string, options: Options = {}) {
     const { size } = await stat(path);
     const isGzip = await startsLikeGzip(path);
     const file = createReadStream(path);
-    const input: Readable = isGzip ? compose(file, createGunzip()) : file;
+    const input: Readable = isGzip ? pipeline(file, createGunzip(), () => undefined) : file;
     let failure: Error | undefined;
     const lines = createInterface({ input, crlfDelay: Infinity });
-    input.once('error', (error: Error) => {
-      failure = error;
+    input.on('error', (error: Error) => {
+      failure ??= error;
       lines.close();
     });
     const abort = () => input.destroy(options.signal!.reason as Error);

@@ -6,7 +6,7 @@ ask: Which number has the first line in your editor?
 import { createReadStream } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
-import { type Readable, compose } from 'node:stream';
+import { type Readable, pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 
 interface Options {
@@ -24,11 +24,11 @@ export async function digestLog(path: string, options: Options = {}) {
     const { size } = await stat(path);
     const isGzip = await startsLikeGzip(path);
     const file = createReadStream(path);
-    const input: Readable = isGzip ? compose(file, createGunzip()) : file;
+    const input: Readable = isGzip ? pipeline(file, createGunzip(), () => undefined) : file;
     let failure: Error | undefined;
     const lines = createInterface({ input, crlfDelay: Infinity });
-    input.once('error', (error: Error) => {
-      failure = error;
+    input.on('error', (error: Error) => {
+      failure ??= error;
       lines.close();
     });
     const abort = () => input.destroy(options.signal!.reason as Error);

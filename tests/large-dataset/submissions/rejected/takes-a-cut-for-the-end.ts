@@ -1,101 +1,120 @@
 /*
 breaks: [7]
-why: An error of the gzip ends the lines, and what was read until then is the report: half a day looks like a quiet one.
+why: An error of the gzip ends the reading, and what was read until then is the report: half a day looks like a quiet one.
 ask: How does whoever reads the report find out that the file was cut?
 */
-import { createReadStream } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
-import { type Readable, compose } from 'node:stream';
+import { type FileHandle, open } from 'node:fs/promises';
+import { PassThrough } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 
-interface Options {
+interface DigestOptions {
   onProgress?: (share: number) => void;
   signal?: AbortSignal;
 }
 
-export async function digestLog(path: string, options: Options = {}) {
-  const hours = new Map<string, number>();
-  const paths = new Map<string, number>();
-  const firstLines: number[] = [];
-  let [number, entries, bytes, malformed, told] = [0, 0, 0, 0, 0];
+interface Entry {
+  readonly time: string;
+  readonly path: string;
+  readonly bytes: number;
+}
+
+const firstOf = 10;
+
+export async function digestLog(path: string, { onProgress, signal }: DigestOptions = {}) {
+  const tally = new Tally();
   try {
-    options.signal?.throwIfAborted();
-    const { size } = await stat(path);
-    const isGzip = await startsLikeGzip(path);
-    const file = createReadStream(path);
-    const input: Readable = isGzip ? compose(file, createGunzip()) : file;
-    let failure: Error | undefined;
-    const lines = createInterface({ input, crlfDelay: Infinity });
-    input.once('error', (error: Error) => {
-      failure = error;
-      lines.close();
-    });
-    const abort = () => input.destroy(options.signal!.reason as Error);
-    options.signal?.addEventListener('abort', abort, { once: true });
-    if (options.signal?.aborted) abort();
-    try {
-      for await (const line of lines) {
-        if (failure) break;
-        number += 1;
-        if (line === '') continue;
-        const entry = parse(line);
-        if (entry) {
-          entries += 1;
-          bytes += entry.bytes;
-          add(hours, entry.time.substring(0, 13));
-          add(paths, entry.path);
-        } else if (++malformed <= 10) firstLines.push(number);
-        const share = file.bytesRead / size;
-        if (share > told && share < 1) options.onProgress?.((told = share));
-      }
-    } finally {
-      options.signal?.removeEventListener('abort', abort);
-      input.destroy();
-      file.destroy();
+    signal?.throwIfAborted();
+    await using file = await open(path);
+    const { size } = await file.stat();
+    const source = file.createReadStream({ start: 0, autoClose: false });
+    const plain = (await isGzip(file)) ? createGunzip() : new PassThrough();
+    let lastShare = 0;
+
+    await pipeline(
+      source,
+      plain,
+      async (chunks: AsyncIterable<Buffer>) => {
+        const decoder = new TextDecoder();
+        let rest = '';
+        for await (const chunk of chunks) {
+          const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+          rest = lines.pop() ?? '';
+          for (const line of lines) tally.add(line);
+          const share = Math.min(1, source.bytesRead / size);
+          if (share > lastShare) onProgress?.((lastShare = share));
+        }
+        if (rest !== '') tally.add(rest);
+      },
+      { ...(signal && { signal }) },
+    );
+  } catch (cause) {
+    if (signal?.aborted) throw signal.reason;
+    if ((cause as NodeJS.ErrnoException).code?.startsWith('Z_')) return tally.report();
+    throw new Error(`${path} cannot be digested: ${(cause as Error).message}`, { cause });
+  }
+  onProgress?.(1);
+  return tally.report();
+}
+
+class Tally {
+  #line = 0;
+  #entries = 0;
+  #bytes = 0;
+  readonly #paths = new Map<string, number>();
+  readonly #hours = new Map<string, number>();
+  #malformed = 0;
+  readonly #firstLines: number[] = [];
+
+  add(line: string): void {
+    this.#line += 1;
+    if (line === '' || line === '\r') return;
+    const entry = readEntry(line);
+    if (!entry) {
+      this.#malformed += 1;
+      if (this.#firstLines.length < firstOf) this.#firstLines.push(this.#line);
+      return;
     }
-    options.signal?.throwIfAborted();
-  } catch (error) {
-    if (options.signal?.aborted) throw options.signal.reason;
-    throw new Error(`Cannot digest ${path}`, { cause: error });
+    this.#entries += 1;
+    this.#bytes += entry.bytes;
+    increment(this.#hours, entry.time.slice(0, 13));
+    increment(this.#paths, entry.path);
   }
-  options.onProgress?.(1);
-  const sorted = Array.from(paths, ([name, count]) => ({ path: name, count })).sort((a, b) =>
-    a.count === b.count ? (a.path < b.path ? -1 : 1) : b.count - a.count,
-  );
-  return {
-    entries,
-    bytes,
-    perHour: Object.fromEntries(hours),
-    topPaths: sorted.slice(0, 10),
-    malformed: { count: malformed, firstLines },
-  };
-}
 
-async function startsLikeGzip(path: string): Promise<boolean> {
-  const file = await open(path);
-  try {
-    const { bytesRead, buffer } = await file.read({ buffer: Buffer.alloc(2) });
-    return bytesRead === 2 && buffer[0] === 31 && buffer[1] === 139;
-  } finally {
-    await file.close();
+  report() {
+    const topPaths = [...this.#paths]
+      .map(([path, count]) => ({ path, count }))
+      .sort((one, other) => other.count - one.count || (one.path < other.path ? -1 : 1))
+      .slice(0, firstOf);
+    return {
+      entries: this.#entries,
+      bytes: this.#bytes,
+      perHour: Object.fromEntries(this.#hours),
+      topPaths,
+      malformed: { count: this.#malformed, firstLines: this.#firstLines },
+    };
   }
 }
 
-function parse(line: string): { time: string; path: string; bytes: number } | null {
+function increment(counts: Map<string, number>, key: string): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}
+
+function readEntry(line: string): Entry | undefined {
+  let value: unknown;
   try {
-    const value = JSON.parse(line);
-    const fits =
-      typeof value?.path === 'string' &&
-      /^\d+-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$/.test(value.time) &&
-      Number.isInteger(value.bytes) &&
-      value.bytes >= 0;
-    return fits ? value : null;
+    value = JSON.parse(line);
   } catch {
-    return null;
+    return undefined;
   }
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { time, path, bytes } = value as Partial<Record<keyof Entry, unknown>>;
+  const isTime = typeof time === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(time);
+  const isSize = Number.isSafeInteger(bytes) && (bytes as number) >= 0;
+  return isTime && isSize && typeof path === 'string' ? { time, path, bytes: bytes as number } : undefined;
 }
 
-function add(counts: Map<string, number>, key: string) {
-  counts.set(key, 1 + (counts.get(key) ?? 0));
+async function isGzip(file: FileHandle): Promise<boolean> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(2), 0, 2, 0);
+  return bytesRead === 2 && buffer.readUInt16BE() === 0x1f8b;
 }
