@@ -37,7 +37,7 @@ class ProductSink extends Writable {
 
   override _write(row: unknown[], _encoding: string, done: (error?: Error | null) => void) {
     this.total += 1;
-    if (this.#batch.push(row) < 250) return done();
+    if (this.#batch.push(row) < 1000) return done();
     return this.#flush(done);
   }
 
@@ -104,17 +104,22 @@ class CsvParser extends Transform {
 /** Where the line ends that begins this buffer; -1 when it does not end here. */
 function endOf(buffer: Buffer): number {
   for (let from = 0; ;) {
-    const [newline, quote] = [buffer.indexOf(10, from), buffer.indexOf(34, from)];
-    if (newline === -1 || quote === -1 || newline < quote) return newline;
+    const newline = buffer.indexOf(10, from);
+    if (newline === -1) return -1;
+    // Within this line only: whoever looks through the whole chunk for each line does so for ever.
+    const quote = buffer.subarray(0, newline).indexOf(34, from);
+    if (quote === -1) return newline;
     const closing = buffer.indexOf(34, quote + 1);
     if (closing === -1) return -1;
     from = closing + 1;
   }
 }
 
+const strict = new TextDecoder('utf8', { fatal: true, ignoreBOM: true });
+
 function product(bytes: Buffer, line: number): unknown[] {
   try {
-    const text = new TextDecoder('utf8', { fatal: true }).decode(bytes);
+    const text = strict.decode(bytes);
     const cells = [...`${text.replace(/\r$/, '')},`.matchAll(/("(?:[^"]|"")*"|[^",]*),/g)];
     if (cells.map(([cell]) => cell).join('').length !== text.replace(/\r$/, '').length + 1) throw new Error('quotes');
     const [sku, name, price, description, ...others] = cells.map(([, cell = '']) =>
