@@ -156,6 +156,10 @@ export class AnswerReader {
   summary: string | undefined;
   /** The server's error number, when the answer is an error. */
   errno: number | undefined;
+  /** How many statements have been answered so far: several may have come in one command. */
+  statements = 0;
+  /** Whether the server waits for the content of a file, as of LOAD DATA LOCAL INFILE: what the client says now is no command. */
+  wantsFile = false;
   /** Set when a statement was prepared. */
   prepared: { readonly id: number; readonly statement: Prepared } | undefined;
 
@@ -170,6 +174,7 @@ export class AnswerReader {
     if (first === 0xff && this.#state !== 'definitions') {
       this.errno = payload.readUInt16LE(1);
       const message = payload.toString('utf8', payload[3] === 0x23 ? 9 : 3);
+      this.statements += 1;
       this.#finish(`error ${this.errno}: ${message}`);
     } else if (this.#state === 'first') this.#takeFirst(payload);
     else if (this.#state === 'definitions') this.#takeDefinition();
@@ -195,11 +200,15 @@ export class AnswerReader {
       const affected = cursor.lengthEncoded();
       const insertId = cursor.lengthEncoded();
       const more = (cursor.bytes(2).readUInt16LE(0) & 8) !== 0;
-      const told = /^(insert|update|delete|replace)\b/i.test(this.#request.sql)
+      const told = /^(insert|update|delete|replace|load)\b/i.test(this.#request.sql)
         ? `${affected} ${affected === 1 ? 'row' : 'rows'}${insertId > 0 ? `, insert id ${insertId}` : ''}`
         : 'OK';
+      this.statements += 1;
+      this.wantsFile = false;
       if (!more) this.#finish(told);
-    } else if (payload[0] === 0xfb || payload[0] === 0xfe) {
+    } else if (payload[0] === 0xfb) {
+      this.wantsFile = true;
+    } else if (payload[0] === 0xfe) {
       this.#finish('OK');
     } else {
       this.#left = new Cursor(payload, 0).lengthEncoded() + (this.#deprecateEof ? 0 : 1);
@@ -227,6 +236,7 @@ export class AnswerReader {
         cursor.lengthEncoded();
       } else cursor.bytes(2);
       const more = (cursor.bytes(2).readUInt16LE(0) & 8) !== 0;
+      this.statements += 1;
       if (more) this.#state = 'first';
       else
         this.#finish(

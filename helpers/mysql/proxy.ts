@@ -30,6 +30,14 @@ export interface Hold {
   release(): void;
 }
 
+/** From some byte on the server takes nothing more of this process. */
+export interface Stall {
+  /** Comes true when that many bytes have passed. */
+  readonly reached: Promise<void>;
+  /** Lets the server take what has come meanwhile, and all that follows. Harmless when nothing is stalled. */
+  release(): void;
+}
+
 interface HoldOrder {
   catches(command: Command): boolean;
   on: 'command' | 'answer';
@@ -84,6 +92,10 @@ export class MysqlProxy implements AsyncDisposable {
   #holdOrder: HoldOrder | undefined;
   #activity = 0;
   #accepted = 0;
+  #commands = 0;
+  #statements = 0;
+  #bytesSent = 0;
+  #stall: { readonly atBytes: number; reach(): void } | undefined;
 
   private constructor(server: Server, name: string, greeting: string | undefined) {
     this.#server = server;
@@ -119,6 +131,21 @@ export class MysqlProxy implements AsyncDisposable {
     return this.#activity;
   }
 
+  /** Commands so far, as `holdCommand` counts them. */
+  get commands(): number {
+    return this.#commands;
+  }
+
+  /** Statements that the server has answered so far; one that came with others in a command counts like any other. */
+  get statements(): number {
+    return this.#statements;
+  }
+
+  /** Bytes that this process has sent so far and that have gone on to the server. */
+  get bytesSent(): number {
+    return this.#bytesSent;
+  }
+
   /** Commands that the server has not answered yet, and whether a connection is just being made. */
   get pending(): { readonly commands: Command[]; readonly connecting: boolean } {
     const links = [...this.#links];
@@ -149,13 +176,36 @@ export class MysqlProxy implements AsyncDisposable {
     return this.#hold('answer', ({ errno }) => errno !== undefined && errnos.includes(errno));
   }
 
-  /** Ends all connections at once and stops listening. Never throws. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    openProxies.delete(this);
+  /**
+   * Stands still as a busy server does: after `bytes` more from this process nothing of what it says is taken, on any
+   * connection. What is underway then gets no answer.
+   */
+  stallAfter(bytes: number): Stall {
+    const { promise: reached, resolve: reach } = Promise.withResolvers<void>();
+    const stall = { atBytes: this.#bytesSent + bytes, reach };
+    this.#stall = stall;
+    return {
+      reached,
+      release: () => {
+        if (this.#stall !== stall) return;
+        this.#stall = undefined;
+        for (const { client } of this.#links) client.resume();
+      },
+    };
+  }
+
+  /** Ends all connections at once, on both sides; new ones may come. An answer that is withheld is lost. */
+  drop(): void {
     for (const { client, server } of this.#links) {
       client.destroy();
       server.destroy();
     }
+  }
+
+  /** Ends all connections at once and stops listening. Never throws. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    openProxies.delete(this);
+    this.drop();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 
@@ -197,8 +247,14 @@ export class MysqlProxy implements AsyncDisposable {
     client.on('data', (chunk: Buffer) => {
       this.#activity += 1;
       for (const packet of link.fromClient.push(chunk)) this.#fromClient(link, packet);
-      server.write(chunk);
+      this.#bytesSent += chunk.length;
+      if (!server.write(chunk)) client.pause();
+      if (this.#isStalled) this.#standStill();
     });
+    server.on('drain', () => {
+      if (!this.#isStalled) client.resume();
+    });
+    if (this.#isStalled) client.pause();
     server.on('data', (chunk: Buffer) => {
       this.#activity += 1;
       this.#fromServer(link, chunk);
@@ -221,7 +277,7 @@ export class MysqlProxy implements AsyncDisposable {
       if (sequence === 1 && payload.length >= 4) link.capabilities &= payload.readUInt32LE(0);
       return;
     }
-    if (sequence !== 0) return;
+    if (sequence !== 0 || link.open?.answer.wantsFile) return;
     const request = readRequest(payload, link.capabilities, link.prepared);
     if (!request.answered) return;
     const command = { threadId: link.threadId, sql: request.sql, errno: undefined };
@@ -230,6 +286,7 @@ export class MysqlProxy implements AsyncDisposable {
         ? this.#timeline.command(this.#name, link.number, request.sql)
         : () => undefined;
     link.open = { command, request, answer: new AnswerReader(request, link.capabilities), answered };
+    if (request.matters) this.#commands += 1;
     const order = this.#holdOrder;
     if (order?.on === 'command' && request.matters && order.held === undefined && order.catches(command))
       this.#catch(link, order);
@@ -248,8 +305,18 @@ export class MysqlProxy implements AsyncDisposable {
       return;
     }
     for (const { payload } of packets) if (link.open) this.#answer(link, link.open, payload);
-    if (link.holding) link.withheld.push(chunk);
+    // What asks for a file is no answer: it has to pass, or there never is one.
+    if (link.holding && !link.open?.answer.wantsFile) link.withheld.push(chunk);
     else link.client.write(chunk);
+  }
+
+  get #isStalled(): boolean {
+    return this.#stall !== undefined && this.#bytesSent >= this.#stall.atBytes;
+  }
+
+  #standStill(): void {
+    for (const { client } of this.#links) client.pause();
+    this.#stall?.reach();
   }
 
   #authenticate(link: Link, packet: Packet): void {
@@ -270,7 +337,9 @@ export class MysqlProxy implements AsyncDisposable {
   }
 
   #answer(link: Link, open: NonNullable<Link['open']>, payload: Buffer): void {
+    const before = open.answer.statements;
     open.answer.push(payload);
+    if (open.request.matters) this.#statements += open.answer.statements - before;
     const { summary, errno, prepared } = open.answer;
     if (summary === undefined) return;
     link.open = undefined;

@@ -1,0 +1,585 @@
+import { createReadStream } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { RowDataPacket } from 'mysql2/promise';
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
+import { noStuckDisk, stickDisk } from '../../helpers/disk/stuck-disk.ts';
+import { atRest, openDescriptors } from '../../helpers/gauges/gauges.ts';
+import { waitingThreads } from '../../helpers/mysql/lock-waits.ts';
+import type { MysqlProxy } from '../../helpers/mysql/proxy.ts';
+import { useTestDatabase } from '../../helpers/mysql/use-test-database.ts';
+import { prepareSubjects, startSubject } from '../../helpers/subject/start-subject.ts';
+import type { Subject } from '../../helpers/subject/subject.ts';
+import { expectAtMost, expectThat, inWords } from '../../helpers/verdict/expect-that.ts';
+import { settles, until } from '../../helpers/wait/until.ts';
+import { useWorkspace } from '../../helpers/workspace/use-workspace.ts';
+import type * as Kata from '../../katas/bulk-import/bulk-import.ts';
+import {
+  type Document,
+  type Product,
+  awkwardProducts,
+  badRecords,
+  cutDocument,
+  documentOf,
+  drawnProducts,
+  largeFileBytes,
+  plainProducts,
+  productsOfSeveralLines,
+  recordOf,
+  withRecord,
+  writeLargeFile,
+} from './documents.ts';
+
+const seed = Number(process.env.KATA_SEED ?? 20_260);
+const heldLimit = 64 * 1024 * 1024;
+/** LOAD DATA, and the import, of so many rows; the best of so many times counts. */
+const [raceRows, raceLimit, raceTimes] = [100_000, 5, 3];
+
+const workspace = await useWorkspace();
+prepareSubjects('bulk-import');
+const database = await useTestDatabase('bulk-import');
+const { admin } = database;
+/** A session that looks into the table from outside. */
+const looker = await database.connect();
+afterAll(() => looker.destroy());
+
+describe('core', () => {
+  test('Every row arrives as it was written.', async () => {
+    await using party = await open();
+    const drawn = drawnProducts(2000, seed);
+    const documents: [what: string, document: Document][] = [
+      ['an ordinary file of 20 rows', documentOf(productsOfSeveralLines(20))],
+      ['a file with a header and no row', documentOf([])],
+      ['a file whose last line has no end', documentOf(plainProducts(3), { isEnded: false })],
+      ['a file whose lines end with CRLF', documentOf(productsOfSeveralLines(20), { lineEnd: '\r\n' })],
+      ['a file with awkward fields, in quotes where they need them', documentOf(awkwardProducts)],
+      ['a file with awkward fields, all of them in quotes', documentOf(awkwardProducts, { quote: () => true })],
+      ['a file in which a token stands across each multiple of 16 KB', cutDocument()],
+      [
+        `a file of 2,000 rows drawn at random with KATA_SEED=${seed}`,
+        documentOf(drawn, { quote: (field) => field.length % 2 === 0 }),
+      ],
+    ];
+
+    for (const [what, document] of documents) {
+      await empty();
+      const outcome = await party.imports(document);
+      expect(outcome, `${what}; the import`).toEqual({ rows: document.products.length, skipped: 0 });
+      expectThat(...same(await table(), document, what));
+    }
+  });
+
+  test('Rows travel in batches, not in a statement each.', async () => {
+    await using party = await open();
+    const document = documentOf(plainProducts(5000));
+
+    await empty();
+    const outcome = await party.imports(document);
+    const { statements } = party.proxy;
+
+    expect(outcome, 'a file of 5,000 rows; the import').toEqual({ rows: 5000, skipped: 0 });
+    expect((await table()).length, 'a file of 5,000 rows; rows in the table').toBe(5000);
+    expect(statements, 'a file of 5,000 rows; statements that came through the given port').toBeGreaterThan(0);
+    expect(statements, 'a file of 5,000 rows; statements that the server was given').toBeLessThanOrEqual(500);
+  });
+});
+
+describe('robust', () => {
+  test('Memory stays flat while the database is slow, however large the file is.', async () => {
+    await using party = await open();
+    const { subject, proxy } = party;
+    const path = join(workspace, 'large.csv');
+    onTestFinished(() => rm(path, { force: true }));
+    await writeLargeFile(path, largeFileBytes);
+    await empty();
+    await party.imports(documentOf(plainProducts(10)));
+    const before = await subject.heldBytes();
+
+    const stall = proxy.stallAfter(64 * 1024);
+    let isStalled = false;
+    void stall.reached.then(() => (isStalled = true));
+    const what = `a file of ${inWords(largeFileBytes)}, and a database that stands still after 64 KB`;
+    await party.start(path).catch((error: unknown) => {
+      throw inContext(what, asError(error));
+    });
+    await until(async () => isStalled || (await party.state()) !== undefined, 60_000);
+    await atRest(subject);
+    const outcome = await party.state();
+    const held = (await subject.heldBytes()) - before;
+
+    expect(outcome, `${what}; the import`).toBeUndefined();
+    expectAtMost(held, heldLimit, `${what}; what the process holds went up by`);
+    expectThat(isStalled, `${what}; the import sent less than that, and did not come to its end`);
+  });
+
+  test('A bad line is refused with its number, and nothing of the file stays.', async () => {
+    await using party = await open();
+    const [few, many] = [documentOf(productsOfSeveralLines(80)), documentOf(productsOfSeveralLines(2500))];
+    const refused: [what: string, document: Document, line: number][] = [
+      ...badRecords(few.products[60]!).map(([what, record]): (typeof refused)[number] => [
+        `of 80 rows ${what}`,
+        withRecord(few, 60, record),
+        few.lines[60]!,
+      ]),
+      ['of 2,500 rows has the price abc', withRecord(many, 1799, 'P-1,Lamp,abc,x'), many.lines[1799]!],
+      ['of 2,500 rows, the last one, has five fields', withRecord(many, 2499, 'P-1,Lamp,1,x,y'), many.lines[2499]!],
+    ];
+    await empty();
+    await party.imports(documentOf(known));
+
+    for (const [what, document, line] of refused) {
+      const outcome = await party.imports(document);
+      const seen = `line ${line} of a file ${what}; the import`;
+      expectThat('error' in outcome, `${seen} was answered ${JSON.stringify(outcome)} instead of being refused`);
+      expect(outcome, seen).toEqual({ error: expect.stringMatching(new RegExp(`\\bline ${line}\\b`, 'i')) });
+      expect(await counts(), `${seen} was refused; rows of the file in the table, and rows from before`).toEqual([
+        0, 3,
+      ]);
+    }
+
+    expect(
+      await party.imports(many),
+      'a file was refused for a bad line, which was then mended; the next import',
+    ).toEqual({ rows: 2500, skipped: 0 });
+  });
+
+  test('A dropped connection fails the import, and nothing of the file stays.', async () => {
+    for await (const { what, outcome, left, strangers, again } of drops.all()) {
+      const all = dropped.products.length;
+      if (outcome instanceof Error) throw inContext(what, outcome);
+      const how = `${what}; the import ${'error' in outcome ? `failed: ${outcome.error}` : `was answered ${JSON.stringify(outcome)}`}`;
+      if ('error' in outcome) expect([0, all], `${how}; of its ${all} rows, in the table`).toContain(left);
+      else
+        expect([sum(outcome), left], `${how}; rows and skipped, and of its ${all} rows in the table`).toEqual([
+          all,
+          all,
+        ]);
+      expect(strangers, `${how}; of the ${known.length} rows that were there before, in the table`).toBe(known.length);
+      if (again instanceof Error) throw inContext(`${how}; then the same file again`, again);
+      if (again) expect(again, `${how}; then the same file again`).toEqual({ rows: all, skipped: 0 });
+    }
+  });
+
+  test('Nobody sees half of a file.', async () => {
+    const all = dropped.products.length;
+    for await (const { what, seen } of drops.all())
+      // Who had to wait, or did not look, has seen nothing.
+      expect([0, all], `${what}; rows of the file's ${all} that another session saw before that`).toContain(seen ?? 0);
+  });
+
+  test('After an import, done or refused, no connection and no file stays open.', async () => {
+    await using party = await open();
+    const good = documentOf(plainProducts(1500));
+    const cases: [what: string, source: Document | string][] = [
+      ['a file was imported', good],
+      ['a file with a bad line was to be imported', withRecord(documentOf(plainProducts(1500, 20, 'N')), 1200, 'bad')],
+      ['a file that is not there was to be imported', join(workspace, 'not-there.csv')],
+    ];
+
+    await empty();
+    for (const [what, source] of cases) {
+      await party.imports(source);
+      await until(() => party.proxy.threadIds.length === 0);
+      expect(party.proxy.threadIds.length, `${what}; connections still open`).toBe(0);
+      const stillOpen = async () => (await openDescriptors(party.subject, party.path)).length;
+      await until(async () => (await stillOpen()) === 0);
+      expect(await stillOpen(), `${what}; times that the process still has it open`).toBe(0);
+    }
+  });
+});
+
+describe('stretch', () => {
+  test('Running it twice imports once.', async () => {
+    await using party = await open();
+    const first = documentOf(plainProducts(1100));
+    await empty();
+    expect(await party.imports(first), 'a file of 1,100 rows; the import').toEqual({ rows: 1100, skipped: 0 });
+    expect(await party.imports(first), 'the same file again; the import').toEqual({ rows: 0, skipped: 1100 });
+    expectThat(...same(await table(), first, 'a file was imported twice'));
+
+    // Known and new in turn, the known ones in other words; a new one twice in a row, and ten once more at the end.
+    const fresh = plainProducts(1100, 60, 'new');
+    const mixed = first.products.flatMap((product, index) => [{ ...product, name: 'Other', price: 7 }, fresh[index]!]);
+    const repeated = (from: number, to: number) => mixed.slice(from, to).map((one) => ({ ...one, name: 'Repeated' }));
+    const all = [...mixed.slice(0, 100), ...repeated(99, 100), ...mixed.slice(100), ...repeated(-10, mixed.length)];
+    const what = 'then a file with these 1,100 skus in other words, 1,100 new ones, and 11 of its own skus again';
+    const outcome = await party.imports(documentOf(all));
+    expect(outcome, `${what}; the import`).toEqual({ rows: 1100, skipped: 1111 });
+    expectThat(...same(await table(), documentOf([...first.products, ...fresh]), what));
+  });
+
+  test('100,000 rows take at most five times as long as LOAD DATA.', async ({ skip }) => {
+    const [[local]] = await admin.query<RowDataPacket[]>('SELECT @@local_infile AS allowed');
+    if (Number(local!.allowed) === 0)
+      skip('this server takes no LOAD DATA LOCAL to compare with: its local_infile is OFF.');
+    const document = documentOf(plainProducts(raceRows));
+    const path = join(workspace, 'race.csv');
+    onTestFinished(() => rm(path, { force: true }));
+    await writeFile(path, document.csv);
+
+    let isFast = false;
+    const loadedInMs: number[] = [];
+    for (let time = 1; time <= raceTimes && !isFast; time++) {
+      await empty();
+      const loadMs = await timeOf(() => loadData(path));
+      loadedInMs.push(Math.round(loadMs));
+      await empty();
+      await using party = await open({ isDirect: true });
+      await party.imports(documentOf([]));
+      const before = await rowsWritten();
+      const outcome = await party.importsWithin(path, raceLimit * loadMs);
+      // Who has not even done a quarter by now is not slow by chance.
+      if (outcome === undefined && (await rowsWritten()) - before < raceRows / 4) break;
+      if (outcome === undefined) continue;
+      expect(outcome, 'a file of 100,000 rows; the import').toEqual({ rows: raceRows, skipped: 0 });
+      expect(await counts(), 'a file of 100,000 rows; of these in the table, and others').toEqual([raceRows, 0]);
+      isFast = true;
+    }
+
+    expectThat(
+      isFast,
+      `a file of 100,000 rows; LOAD DATA took ${loadedInMs.join(', ')} ms; the import, begun right after that, was not done after ${raceLimit} times as long`,
+    );
+  });
+});
+
+/** How an import went. */
+type Outcome = { readonly rows: number; readonly skipped: number } | { readonly error: string };
+
+/** A process with the module, and its way to the database. */
+interface Party extends AsyncDisposable {
+  readonly subject: Subject<typeof Kata, { call: Promise<Outcome> }>;
+  readonly proxy: MysqlProxy;
+  /** The file of the last import that was given as a document. */
+  readonly path: string;
+  /** Imports a document, or the file of this path, and says how it went. */
+  imports(source: Document | string): Promise<Outcome>;
+  /** Begins an import; there is one at a time. */
+  start(path: string): Promise<void>;
+  /** How it went, when it is over. */
+  outcome(): Promise<Outcome>;
+  /** How it went, if it is over by now. */
+  state(): Promise<Outcome | undefined>;
+  /** How the import of this file went, if it is over after that time. */
+  importsWithin(path: string, limitMs: number): Promise<Outcome | undefined>;
+}
+
+/** A connection that was dropped in the middle of an import, and what was seen then. */
+interface Drop {
+  readonly what: string;
+  /** How the import went; an error when its process did not live to tell. */
+  readonly outcome: Outcome | Error;
+  /** How many rows of the file another session saw before the drop, where it looked. */
+  readonly seen: number | undefined;
+  /** How many rows of the file were in the table when all was over, and how many others. */
+  readonly left: number;
+  readonly strangers: number;
+  /** How the import of the same file went after that, when nothing had stayed of it. */
+  readonly again: Outcome | Error | undefined;
+}
+
+/** Drops the connection at some moment of an import that it begins; undefined when the import was over before. */
+type Moment = (party: Party, path: string) => Promise<Pick<Drop, 'what' | 'seen'> | undefined>;
+
+const known = plainProducts(3, 20, 'known');
+const dropped = documentOf(plainProducts(1200, 980));
+
+/** The same import again and again, its connection dropped at another moment each time; two promises are about it. */
+const drops = shared(async function* () {
+  const file = await writeDocument(dropped);
+  const { commands, bytesSent } = await unbroken(file);
+  expectThat(commands > 0, 'a file of 1,200 rows was imported, and nothing came through the given port');
+  const moments = [
+    ...stepsOf(commands).map((step) => afterStatement(step)),
+    inTheMiddleOf(bytesSent),
+    ...(noStuckDisk === undefined ? [whileTheFileHangs(Math.ceil(commands / 2))] : []),
+  ];
+  for (const moment of moments) {
+    const drop = await observe(moment, file);
+    if (drop) yield drop;
+  }
+});
+afterAll(() => drops.end());
+
+/** Which of so many statements to drop the connection after: all of a few, the first and the last of many. */
+function stepsOf(commands: number): number[] {
+  const all = Array.from({ length: commands }, (_, index) => index + 1);
+  return all.filter((step) => step <= 3 || step > commands - 3 || step === Math.ceil(commands / 2));
+}
+
+function afterStatement(step: number): Moment {
+  return async (party, path) => {
+    const hold = party.proxy.holdCommand(step);
+    await party.start(path);
+    if (!(await comesFirst(hold.reached, party))) {
+      hold.release();
+      return undefined;
+    }
+    const { sql } = await hold.reached;
+    const seen = await glimpse();
+    party.proxy.drop();
+    return {
+      what: `the connection was dropped with the answer to statement ${step} on its way, ${beginning(sql)}`,
+      seen,
+    };
+  };
+}
+
+function inTheMiddleOf(bytes: number): Moment {
+  return async (party, path) => {
+    const stall = party.proxy.stallAfter(Math.round(bytes / 2));
+    await party.start(path);
+    const isStalled = await comesFirst(stall.reached, party);
+    party.proxy.drop();
+    stall.release();
+    return isStalled
+      ? { what: 'the connection was dropped when half of what the import sends had come through', seen: undefined }
+      : undefined;
+  };
+}
+
+function whileTheFileHangs(step: number): Moment {
+  return async (party, path) => {
+    const hold = party.proxy.holdCommand(step);
+    await party.start(path);
+    const isHeld = await comesFirst(hold.reached, party);
+    await using disk = await stickDisk(party.subject, workspace);
+    hold.release();
+    await atRest(party.subject);
+    party.proxy.drop();
+    await atRest(party.subject);
+    await disk.release().catch(() => undefined);
+    return isHeld
+      ? { what: 'the connection was dropped while the import waited for more of its file', seen: undefined }
+      : undefined;
+  };
+}
+
+async function unbroken(file: string): Promise<Pick<MysqlProxy, 'commands' | 'bytesSent'>> {
+  await using party = await open();
+  await fill();
+  await party.imports(file);
+  const { commands, bytesSent } = party.proxy;
+  return { commands, bytesSent };
+}
+
+async function observe(moment: Moment, file: string): Promise<Drop | undefined> {
+  // A process for each drop, so that what one of them still has under way does not meet the next.
+  await using party = await open();
+  await fill();
+  const provoked = await moment(party, file);
+  const outcome = await party.outcome().catch(asError);
+  // What the server was asked for last it may still be doing, and then has to take back.
+  await until(async () => (await sessionsBeside(party)).length === 0);
+  await atRest(party.subject);
+  const [left, strangers] = await counts();
+  if (!provoked) return undefined;
+  const again = left > 0 ? undefined : await party.imports(file).catch(asError);
+  return { ...provoked, outcome, left, strangers, again };
+}
+
+/** Whether that comes before the import is over. */
+async function comesFirst(event: Promise<unknown>, party: Party): Promise<boolean> {
+  let hasCome = false;
+  void event.then(() => (hasCome = true));
+  await until(async () => hasCome || (await party.state().catch(asError)) !== undefined, 60_000);
+  return hasCome;
+}
+
+/** How many rows of the file another session sees now; undefined when it has to wait. */
+async function glimpse(): Promise<number | undefined> {
+  let seen: number | undefined;
+  counts(looker).then(
+    ([ofFile]) => (seen = ofFile),
+    () => undefined,
+  );
+  await until(async () => seen !== undefined || (await waitingThreads(admin, [looker.threadId])).size > 0);
+  return seen;
+}
+
+/** What several tests look at, made as far as one of them has asked for it. */
+function shared<T>(make: () => AsyncGenerator<T>): { all(): AsyncGenerator<T>; end(): Promise<unknown> } {
+  const [source, made] = [make(), [] as T[]];
+  let failure: Error | undefined;
+  return {
+    async *all() {
+      for (let index = 0; ; index++) {
+        if (index === made.length) {
+          if (failure) throw failure;
+          const { done, value } = await source.next().catch((error: unknown) => {
+            throw (failure = asError(error));
+          });
+          if (done) return;
+          made.push(value);
+        }
+        yield made[index]!;
+      }
+    },
+    end: () => source.return(undefined),
+  };
+}
+
+/** Starts a process with the module; with `isDirect` there is no proxy between it and the server. */
+async function open({ isDirect = false } = {}): Promise<Party> {
+  const proxy = await database.proxy('A');
+  const subject = await startSubject<typeof Kata, { call: Promise<Outcome> }>('bulk-import');
+  const options = database.accountOptions(isDirect ? undefined : proxy);
+  let lastPath = '';
+  const party: Party = {
+    subject,
+    proxy,
+    get path() {
+      return lastPath;
+    },
+    async imports(source) {
+      const path = typeof source === 'string' ? source : (lastPath = await writeDocument(source));
+      await party.start(path);
+      return await party.outcome();
+    },
+    async start(path) {
+      await subject.evaluate(
+        (kata, args, kept) => {
+          const run = async () => {
+            const { rows, skipped } = await kata.importCsv(args.path, args.options);
+            return { rows, skipped };
+          };
+          kept.call = run().catch((error: unknown) => ({ error: String((error as Error)?.message ?? error) }));
+        },
+        { path, options },
+      );
+    },
+    async outcome() {
+      let outcome: Outcome | undefined;
+      // A limit for what never comes; each look takes two seconds, or as long as the import does.
+      for (let look = 1; look <= 30 && !outcome; look++) {
+        outcome = await subject.evaluate((_kata, _args, { call }) => {
+          const pause = new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 2000));
+          return Promise.race([call, pause]);
+        });
+      }
+      expectThat(outcome !== undefined, 'the import neither came to its end nor failed');
+      return outcome!;
+    },
+    state: () =>
+      subject.evaluate((_kata, _args, { call }) => {
+        const turn = new Promise<undefined>((resolve) => setImmediate(() => resolve(undefined)));
+        return Promise.race([call, turn]);
+      }),
+    async importsWithin(path, limitMs) {
+      const beganAt = performance.now();
+      await party.start(path);
+      const outcome = party.outcome();
+      outcome.catch(() => undefined);
+      return (await settles(outcome, limitMs - (performance.now() - beganAt))) ? await outcome : undefined;
+    },
+    async [Symbol.asyncDispose]() {
+      await subject[Symbol.asyncDispose]();
+      await proxy[Symbol.asyncDispose]();
+      await until(async () => (await sessionsBeside(party)).length === 0);
+    },
+  };
+  return party;
+}
+
+/** The server's ids of the module's sessions that do not go through the proxy, or no longer. */
+async function sessionsBeside({ proxy }: Party): Promise<number[]> {
+  const [rows] = await admin.query<RowDataPacket[]>('SELECT id FROM information_schema.processlist WHERE user = ?', [
+    database.name,
+  ]);
+  return rows.map(({ id }) => Number(id)).filter((id) => !proxy.threadIds.includes(id));
+}
+
+let files = 0;
+
+async function writeDocument({ csv }: Document): Promise<string> {
+  const path = join(workspace, `import-${++files}.csv`);
+  await writeFile(path, csv);
+  return path;
+}
+
+async function empty(): Promise<void> {
+  await admin.query('TRUNCATE TABLE products');
+}
+
+/** Nothing in the table but what was there before any file. */
+async function fill(): Promise<void> {
+  await empty();
+  await admin.query('INSERT INTO products (sku, name, price, description) VALUES ?', [
+    known.map(({ sku, name, price, description }) => [sku, name, price, description]),
+  ]);
+}
+
+async function table(): Promise<Product[]> {
+  const [rows] = await admin.query<RowDataPacket[]>('SELECT sku, name, price, description FROM products');
+  return rows as unknown as Product[];
+}
+
+/** How many rows there are of a file, and how many others. */
+async function counts(session = admin): Promise<[ofFile: number, others: number]> {
+  const [[row]] = await session.query<RowDataPacket[]>(
+    "SELECT COUNT(*) AS count, COUNT(IF(sku LIKE 'P-%', 1, NULL)) AS ofFile FROM products",
+  );
+  return [Number(row!.ofFile), Number(row!.count) - Number(row!.ofFile)];
+}
+
+async function loadData(path: string): Promise<void> {
+  await admin.query({
+    sql: "LOAD DATA LOCAL INFILE 'race' INTO TABLE products CHARACTER SET utf8mb4 FIELDS TERMINATED BY ',' LINES TERMINATED BY '\\n' IGNORE 1 LINES",
+    infileStreamFactory: () => createReadStream(path),
+  });
+}
+
+/** A count of the server's; compare two of them. */
+async function rowsWritten(): Promise<number> {
+  const [[count]] = await admin.query<RowDataPacket[]>("SHOW GLOBAL STATUS LIKE 'Handler_write'");
+  return Number(count!.Value);
+}
+
+async function timeOf(work: () => Promise<unknown>): Promise<number> {
+  const before = performance.now();
+  await work();
+  return performance.now() - before;
+}
+
+/** Whether the table holds the products of the document; if not, with the shortest of those that differ. */
+function same(rows: readonly Product[], document: Document, what: string): [holds: boolean, sentence: string] {
+  const { products, lines } = document;
+  const bySku = new Map(rows.map((row) => [row.sku, row]));
+  const where = (index: number) => `${what}; the row of line ${lines[index]}, ${shown(products[index]!.sku)},`;
+  const faults = products.flatMap((product, index) => {
+    const row = bySku.get(product.sku);
+    if (!row) return [{ length: Infinity, sentence: `${where(index)} is not in the table` }];
+    const field = (['name', 'price', 'description'] as const).find((name) => row[name] !== product[name]);
+    if (!field) return [];
+    const sentence = `${where(index)} has the ${field} ${shown(row[field])} in the table, and ${shown(product[field])} in the file`;
+    return [{ length: recordOf(product).length, sentence }];
+  });
+  const [worst] = faults.sort((one, other) => one.length - other.length);
+  if (worst) return [false, `${worst.sentence}; ${faults.length} of ${products.length} rows are not as they should be`];
+  const skus = new Set(products.map(({ sku }) => sku));
+  const surplus = rows.find(({ sku }) => !skus.has(sku));
+  return [!surplus, `${what}; the table holds a row that is not in the file, ${shown(surplus)}`];
+}
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 120 ? `${text.slice(0, 60)}…${text.slice(-40)}` : text;
+}
+
+function beginning(sql: string): string {
+  return sql.length > 60 ? `${sql.slice(0, 60)}…` : sql;
+}
+
+function sum({ rows, skipped }: { rows: number; skipped: number }): number {
+  return Number(rows) + Number(skipped);
+}
+
+function asError(error: unknown): Error {
+  return error as Error;
+}
+
+/** The same error, which also says when it came. */
+function inContext(what: string, error: Error): Error {
+  error.message = `${what}; ${error.message}`;
+  return error;
+}

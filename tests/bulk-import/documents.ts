@@ -1,0 +1,226 @@
+import { open } from 'node:fs/promises';
+import fc from 'fast-check';
+
+/** One row of the table, and of a file. */
+export interface Product {
+  readonly sku: string;
+  readonly name: string;
+  readonly price: number;
+  readonly description: string;
+}
+
+/** A file that is to be imported. */
+export interface Document {
+  readonly csv: string | Buffer;
+  readonly products: readonly Product[];
+  /** What stands in it for each product. */
+  readonly records: readonly string[];
+  /** The line on which each product begins; the header is line 1. */
+  readonly lines: readonly number[];
+}
+
+const header = 'sku,name,price,description';
+const mebibyte = 1024 * 1024;
+
+/** Writes products down, with quotes where they are needed, or around each field. */
+export function documentOf(
+  products: readonly Product[],
+  { lineEnd = '\n', isEnded = true, quote = needsQuotes }: DocumentStyle = {},
+): Document {
+  const records = products.map((product) => recordOf(product, quote));
+  let next = 2;
+  const lines = records.map((record) => {
+    const line = next;
+    next += record.split('\n').length;
+    return line;
+  });
+  return { csv: [header, ...records].join(lineEnd) + (isEnded ? lineEnd : ''), products, records, lines };
+}
+
+/** The same file with something else in the place of one product. */
+export function withRecord(document: Document, index: number, record: string | Buffer): Document {
+  const text = (records: readonly string[]) => Buffer.from(records.map((one) => `${one}\n`).join(''));
+  const before = text([header, ...document.records.slice(0, index)]);
+  const after = text(document.records.slice(index + 1));
+  return { ...document, csv: Buffer.concat([before, Buffer.from(record), Buffer.from('\n'), after]) };
+}
+
+interface DocumentStyle {
+  readonly lineEnd?: string;
+  /** Whether the last line has its end. */
+  readonly isEnded?: boolean;
+  readonly quote?: (field: string) => boolean;
+}
+
+export function recordOf({ sku, name, price, description }: Product, quote = needsQuotes): string {
+  return [sku, name, String(price), description]
+    .map((field) => (needsQuotes(field) || quote(field) ? `"${field.replaceAll('"', '""')}"` : field))
+    .join(',');
+}
+
+function needsQuotes(field: string): boolean {
+  return /[",\r\n]/.test(field);
+}
+
+/** So many ordinary products, a line each, without a quote. */
+export function plainProducts(count: number, descriptionLength = 20, prefix = 'P'): Product[] {
+  return Array.from({ length: count }, (_, index) => ({
+    sku: skuOf(index, prefix),
+    name: `Product ${index}`,
+    price: index,
+    description: 'One of its kind. '.padEnd(descriptionLength, 'x'),
+  }));
+}
+
+/** So many products, each tenth of which goes over three lines. */
+export function productsOfSeveralLines(count: number): Product[] {
+  const description = (index: number) => (index % 10 === 9 ? 'One line,\nanother,\r\nand "a" third.' : 'One line.');
+  return plainProducts(count).map((product, index) => ({ ...product, description: description(index) }));
+}
+
+/** What may stand in the place of this product, and is to be refused. */
+export function badRecords({ sku, name, price, description }: Product): [what: string, record: string | Buffer][] {
+  const record = (...fields: unknown[]) => fields.join(',');
+  return [
+    ['has three fields', record(sku, name, price)],
+    ['has five fields', record(sku, name, price, 'one', 'two')],
+    ['has no sku', record('', name, price, 'x')],
+    ['has a sku of 41 characters', record('S'.repeat(41), name, price, 'x')],
+    ['has a sku with a space in it', record('a b', name, price, 'x')],
+    ['has a name of 201 characters', record(sku, 'n'.repeat(201), price, 'x')],
+    ['has a description of 1,001 characters', record(sku, name, price, 'd'.repeat(1001))],
+    ['has no price', record(sku, name, '', 'x')],
+    ['has the price 12.50', record(sku, name, '12.50', 'x')],
+    ['has the price 1e3', record(sku, name, '1e3', 'x')],
+    ['has the price -5', record(sku, name, '-5', 'x')],
+    ['has the price 1234567890, of ten digits', record(sku, name, '1234567890', 'x')],
+    ['has a quote in the middle of a field', record(sku, 'a 19" rack', price, 'x')],
+    ['has something behind a closing quote', record(sku, '"rack" 19', price, 'x')],
+    ['has a quote that is never closed', record(sku, name, price, `"${description}`)],
+    ['is not UTF-8', Buffer.from(record(sku, 'Grüße', price, 'x'), 'latin1')],
+  ];
+}
+
+function skuOf(index: number, prefix = 'P'): string {
+  return `${prefix}-${String(index).padStart(6, '0')}`;
+}
+
+/** What people write into such files, and what a parser, an escape or a server may take for something else. */
+export const awkwardProducts: readonly Product[] = [
+  'plain',
+  '',
+  'a, b, and c',
+  'the 19" rack, "as is"',
+  '"',
+  '""',
+  '",',
+  'two\nlines',
+  'two\r\nlines and\n\nan empty one',
+  '\n',
+  ' spaces around ',
+  'a\ttab',
+  'NULL',
+  '\\N',
+  'C:\\new\\table',
+  'ends with \\',
+  '\\"',
+  '\\0 \\n \\r \\t \\Z',
+  "it's; -- '",
+  '100 % ? ?? :name _a',
+  'Grüße aus 東京 für 5 €, e\u0301 😀 👩‍👩‍👧',
+  '#a, // b, /* c */',
+  'x'.repeat(200),
+  '😀'.repeat(200),
+  'é,"\n'.repeat(50),
+].map((text, index) => ({
+  sku: index < 20 ? `awkward-${index}` : index < 22 ? ['Same', 'sAME'][index - 20]! : `${index}-`.padEnd(40, 'z'),
+  name: text,
+  price: index === 0 ? 0 : 999_999_999 - index,
+  description: text,
+}));
+
+/** So many products, drawn at random from what is awkward. */
+export function drawnProducts(count: number, seed: number): Product[] {
+  const pieces = [
+    '"',
+    '""',
+    ',',
+    '\n',
+    '\r\n',
+    '\\',
+    '\\"',
+    "'",
+    'é',
+    '漢',
+    '😀',
+    ' ',
+    '\t',
+    'NULL',
+    '\\N',
+    'a',
+    ';',
+    '?',
+  ];
+  const text = fc.array(fc.constantFrom(...pieces), { maxLength: 20 }).map((parts) => parts.join(''));
+  const product = fc.record({ name: text, description: text, price: fc.nat(999_999_999) });
+  return fc.sample(product, { seed, numRuns: count }).map((drawn, index) => ({ sku: skuOf(index, 'R'), ...drawn }));
+}
+
+/** What a description can end in, and after how many of its bytes (or behind which end) a chunk of the file is to end. */
+const cuts: readonly (readonly [token: string, bytesBefore: number])[] = [
+  ['😀', 1],
+  ['😀', 2],
+  ['😀', 3],
+  ['é', 1],
+  ['"', 1],
+  ['a"', 2],
+  ['\r\n', 1],
+  ['"\r\n"', 2],
+  ['"\r\n"', 3],
+  ['\n', 1],
+  ['', 0],
+  ['', 1],
+  ['', 2],
+];
+
+/**
+ * A file in which something that must not be cut stands across each multiple of 16 KB, so that it is cut by whoever reads in
+ * chunks of that size, or of a power of two above; each kind across one of 64 KB.
+ */
+export function cutDocument(): Document {
+  const strideBytes = 16 * 1024;
+  const products: Product[] = [];
+  let offset = header.length + 2;
+  const add = (product: Product) => {
+    products.push(product);
+    offset += Buffer.byteLength(recordOf(product, () => true)) + 2;
+  };
+  for (let stride = 1; stride <= 4 * cuts.length; stride++) {
+    const [token, bytesBefore] = cuts[(stride % 4 === 0 ? stride / 4 : stride) % cuts.length]!;
+    const room = () => stride * strideBytes - offset;
+    while (room() > 1000) add(productOf(products.length, 'y'.repeat(300)));
+    // The field's own opening, and what precedes it in the record.
+    const opening = Buffer.byteLength(recordOf(productOf(products.length, ''), () => true)) - 1;
+    add(productOf(products.length, 'z'.repeat(room() - opening - bytesBefore) + token));
+  }
+  return documentOf(products, { lineEnd: '\r\n', quote: () => true });
+}
+
+function productOf(index: number, description: string): Product {
+  return { sku: skuOf(index, 'C'), name: 'Cut', price: 1, description };
+}
+
+/** Writes a file of that size, with lines of about 1,000 bytes. Its skus repeat. */
+export async function writeLargeFile(path: string, bytes: number): Promise<void> {
+  const products = plainProducts(1000, 970);
+  const block = Buffer.from(`${products.map((product) => recordOf(product)).join('\n')}\n`);
+  const file = await open(path, 'w');
+  try {
+    await file.write(`${header}\n`);
+    for (let written = 0; written < bytes; written += block.length) await file.write(block);
+  } finally {
+    await file.close();
+  }
+}
+
+export const largeFileBytes = 300 * mebibyte;
