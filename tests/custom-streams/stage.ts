@@ -3,7 +3,7 @@ import type { Subject } from '../../helpers/subject/subject.ts';
 import type * as Kata from '../../katas/custom-streams/custom-streams.ts';
 
 /** What the judge has in the module's process, beside what serves all streams. */
-export interface Stage extends StreamStage {
+interface Stage extends StreamStage {
   /** A source that counts. It ends by itself, or after `limit` numbers: nobody should come that far. */
   countedSource(numbers?: readonly number[]): CountedSource;
   /** A save that takes its time, and then notes what it was given. */
@@ -12,7 +12,7 @@ export interface Stage extends StreamStage {
   heldSave(): HeldSave;
 }
 
-export interface CountedSource extends Iterable<number> {
+interface CountedSource extends Iterable<number> {
   pulled: number;
   /** Bytes of all lines that hold the pulled numbers. */
   pulledBytes: number;
@@ -20,7 +20,7 @@ export interface CountedSource extends Iterable<number> {
   returns: number;
 }
 
-export interface HeldSave {
+interface HeldSave {
   readonly save: Kata.Save;
   /** How many numbers it was given, and how many of them were let go. */
   readonly given: number;
