@@ -348,30 +348,35 @@ describe('stretch', () => {
       await turns(50);
       patient.destroy();
 
-      // Timers of one process fire in the order in which they are due, however late: that order is what is judged.
-      const steady = kata.batch(10, { maxWaitMs: waitMs });
-      const first = follow(steady);
-      steady.write(1);
-      setTimeout(() => {
-        first.note('0.5 x maxWaitMs: one more item');
-        steady.write(2);
-      }, waitMs * 0.5);
-      setTimeout(() => first.note('1.4 x maxWaitMs'), waitMs * 1.4);
-      const full = kata.batch(3, { maxWaitMs: waitMs });
-      const second = follow(full);
-      for (let item = 0; item < 3; item++) full.write(item);
-      setTimeout(() => {
-        second.note('0.5 x maxWaitMs: one more item');
-        full.write(4);
-      }, waitMs * 0.5);
-      setTimeout(() => second.note('1.4 x maxWaitMs'), waitMs * 1.4);
+      // Timers of one process go off in the order in which they are due, however late: that order is what is judged. Those of
+      // one duration go off together, so each has one of its own.
+      const begin = async (size: number, items: number, timeMs: number) => {
+        for (;;) {
+          const stream = kata.batch(size, { maxWaitMs: timeMs });
+          const seen = follow(stream);
+          const began = performance.now();
+          const half = setTimeout(() => {
+            setTimeout(() => seen.note('1.4 x maxWaitMs'), timeMs * 0.9);
+            seen.note('0.5 x maxWaitMs: one more item');
+            stream.write('later');
+          }, timeMs * 0.5);
+          for (let item = 0; item < items; item++) stream.write(item);
+          await turns(3);
+          if (performance.now() - began < timeMs / 10) return { ...seen, stream };
+          // The machine stood still between our timer and the module's: they mean nothing to each other.
+          clearTimeout(half);
+          stream.destroy();
+        }
+      };
+      const first = await begin(10, 1, waitMs);
+      const second = await begin(3, 3, waitMs + 20);
       await first.count(3);
       await second.count(4);
       first.note('one more item');
-      steady.write(3);
+      first.stream.write('last');
       await first.count(5);
-      steady.destroy();
-      full.destroy();
+      first.stream.destroy();
+      second.stream.destroy();
       await turns(5);
       return { calm: calm.events, first: first.events, second: second.events };
     }, 300);
@@ -380,14 +385,16 @@ describe('stretch', () => {
       '50 turns',
       'batch of 10',
     ]);
-    expect(seen.first, 'batch(10, { maxWaitMs: 300 }); one item, and what came then').toEqual([
+    // Which of the items had arrived by then is not asked: a module may take them in a later turn.
+    const kinds = seen.first.map((event) => event.replace(/ of \d+$/, ''));
+    expect(kinds, 'batch(10, { maxWaitMs: 300 }); one item, and what came then').toEqual([
       '0.5 x maxWaitMs: one more item',
-      'batch of 2',
+      'batch',
       '1.4 x maxWaitMs',
       'one more item',
-      'batch of 1',
+      'batch',
     ]);
-    expect(seen.second, 'batch(3, { maxWaitMs: 300 }); three items, and what came then').toEqual([
+    expect(seen.second, 'batch(3, { maxWaitMs: 320 }); three items, and what came then').toEqual([
       'batch of 3',
       '0.5 x maxWaitMs: one more item',
       '1.4 x maxWaitMs',
