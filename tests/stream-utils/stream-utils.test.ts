@@ -353,16 +353,16 @@ describe('stretch', () => {
       const begin = async (size: number, items: number, timeMs: number) => {
         for (;;) {
           const stream = kata.batch(size, { maxWaitMs: timeMs });
-          const seen = follow(stream);
+          const followed = follow(stream);
           const began = performance.now();
           const half = setTimeout(() => {
-            setTimeout(() => seen.note('1.4 x maxWaitMs'), timeMs * 0.9);
-            seen.note('0.5 x maxWaitMs: one more item');
+            setTimeout(() => followed.note('1.4 x maxWaitMs'), timeMs * 0.9);
+            followed.note('0.5 x maxWaitMs: one more item');
             stream.write('later');
           }, timeMs * 0.5);
           for (let item = 0; item < items; item++) stream.write(item);
           await turns(3);
-          if (performance.now() - began < timeMs / 10) return { ...seen, stream };
+          if (performance.now() - began < timeMs / 10) return { ...followed, stream };
           // The machine stood still between our timer and the module's: they mean nothing to each other.
           clearTimeout(half);
           stream.destroy();
