@@ -523,21 +523,23 @@ async function expectAlive(subject: Service['subject'], what: string): Promise<v
 /** A summary whose file fails in the middle is no summary, and says nothing of the next one. */
 async function expectSummaryAfterError(): Promise<void> {
   if (noBytesRead !== undefined || noStuckDisk !== undefined) return;
-  const caught = await summaryUnderWay();
-  const { subject, port, disk, asked } = caught;
-  const open = await openDescriptors(subject, medium.path);
+  const { subject, port, disk, asked } = await summaryUnderWay();
   await atRest(subject);
+  // None, where the summary was too quick or the file is opened for each read: nothing fails then.
+  const open = await openDescriptors(subject, medium.path);
   await breakDescriptors(subject, open, folder);
   await disk.release();
   const [answer] = await Promise.all(asked);
   const what = 'reading the file failed while a summary was being worked out';
   await expectAlive(subject, what);
   await mendDescriptors(subject, open, medium.path, folder);
-  // Who had read all of it by then, or opens it anew for each read, has a summary.
-  if (answer!.status === 200 && answer!.isComplete)
-    expectSummary(answer!, { bytes: medium.bytes, sha256: mediumSha256 }, what);
   const next = await ask(port, '/summary', { limitMs: summaryLimitMs });
-  expectSummary(next, { bytes: medium.bytes, sha256: mediumSha256 }, `${what}; the next one`);
+  expect([next.status, next.isComplete], `${what}; the next one: its status, and whether it came to its end`).toEqual([
+    200,
+    true,
+  ]);
+  if (answer!.status === 200 && answer!.isComplete)
+    expect(answer!.body.toString(), `${what}, and it came to its end all the same`).toBe(next.body.toString());
 }
 
 /** Whoever asked first may leave while the file is being read: the others get their summary. */

@@ -1,6 +1,6 @@
 /*
-breaks: [7]
-why: A promise that failed is kept as if it were an answer: the file comes, and the summary stays missing.
+breaks: [6, 7]
+why: A promise that failed is kept as if it were an answer: the file comes, or can be read again, and the summary stays an error.
 ask: What is in your cache after an error?
 */
 import { createHash } from 'node:crypto';
