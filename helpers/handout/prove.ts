@@ -13,6 +13,9 @@ import { historyOf, fingerprints, leaksIn } from './fingerprints.ts';
 import { makeHandout } from './make-handout.ts';
 import { type Ended, NpmRun } from './npm-run.ts';
 
+/** The quickest of those that need a database. */
+const watchedKata = 'race-condition';
+
 // Makes a hand-out of every kata, installs it as a candidate would, with nothing of this clone in reach, and goes through
 // it from red to green. It takes as long as `npm ci` and two boards.
 
@@ -52,8 +55,10 @@ await runCommand(async () => {
     claims.hold(`the starter of ${kata.slug} breaks ${told}`, seen === told, [`broken on the board: ${seen}`]);
   }
   claims.ended('npm test -- --solution', await npm('test', '--', '--solution'), 2);
-  const watched = await watchWhile(folder, env, () => putSolutions(katas, catalogue, folder));
-  claims.hold('npm run watch is green after the save', isGreen(watched, katas), [watched.slice(-2000)]);
+  const one = katas.filter(({ slug }) => slug === watchedKata);
+  const watched = await watchWhile(folder, env, () => putSolutions(one, catalogue, folder));
+  claims.hold('npm run watch is green after the save', isGreen(watched, one), [watched.slice(-2000)]);
+  await putSolutions(katas, catalogue, folder);
   const green = await npm('test');
   claims.ended('npm test, with the solutions', green, 0);
   claims.hold('all promises hold', isGreen(green.output, katas), [green.output.slice(-2000)]);
@@ -96,7 +101,7 @@ async function run(folder: string, env: NodeJS.ProcessEnv, args: readonly string
 
 /** Starts the watch, does `change` when the first board is there, and comes back with all output after the second. */
 async function watchWhile(folder: string, env: NodeJS.ProcessEnv, change: () => Promise<void>): Promise<string> {
-  using child = new NpmRun(folder, env, ['run', 'watch']);
+  using child = new NpmRun(folder, env, ['run', 'watch', watchedKata]);
   await child.said(/Waiting for a save/);
   const before = child.output.length;
   await change();
