@@ -1,5 +1,6 @@
-import { realpath } from 'node:fs/promises';
+import { chmod, mkdir, realpath } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import { leashedFolder } from '../leash/leashed-folder.ts';
 
@@ -15,6 +16,15 @@ export async function useWorkspace(): Promise<string> {
   afterAll(() => folder[Symbol.asyncDispose]());
   made = folder.path;
   return made;
+}
+
+/** Makes an empty folder in the workspace, in which a subject may write also where it is another user, as in a container. */
+export async function makeFolder(name: string): Promise<string> {
+  const folder = join(await useWorkspace(), name);
+  await mkdir(folder);
+  // Nobody else gets in: the workspace itself is closed to them.
+  await chmod(folder, 0o777);
+  return folder;
 }
 
 /** The workspace of this test file, if it has asked for one. */

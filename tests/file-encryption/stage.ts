@@ -1,4 +1,4 @@
-import { mkdir, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
 import { cpuMs, peakBytes } from '../../helpers/gauges/gauges.ts';
@@ -6,7 +6,7 @@ import { showPrinted, startSubject } from '../../helpers/subject/start-subject.t
 import type { Subject } from '../../helpers/subject/subject.ts';
 import { expectAtMost, expectThat } from '../../helpers/verdict/expect-that.ts';
 import { until } from '../../helpers/wait/until.ts';
-import { useWorkspace } from '../../helpers/workspace/use-workspace.ts';
+import { makeFolder } from '../../helpers/workspace/use-workspace.ts';
 import type * as Kata from '../../katas/file-encryption/file-encryption.ts';
 import { type Change, type Layout, apply, inPlainWords } from './changes.ts';
 
@@ -73,8 +73,7 @@ let folders = 0;
 
 /** An empty folder that goes with the test. */
 export async function newFolder(): Promise<string> {
-  const folder = join(await useWorkspace(), `folder-${++folders}`);
-  await mkdir(folder);
+  const folder = await makeFolder(`folder-${++folders}`);
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
