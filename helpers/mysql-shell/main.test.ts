@@ -48,7 +48,7 @@ function start(
 
 async function runScript(
   lines: readonly string[],
-  args: readonly string[] = [],
+  args: readonly string[] = ['race-condition'],
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const run = start(args);
   run.child.stdin!.end(lines.join('\n'));
@@ -380,7 +380,7 @@ test('no server to be had is one sentence and exit code 2', async () => {
 });
 
 test('after kill -9 in the middle of a lock wait, database and account go away', async () => {
-  const run = start([]);
+  const run = start(['race-condition']);
   run.child.stdin!.write(
     "INSERT INTO counters VALUES ('a', 1);\nSTART TRANSACTION; UPDATE counters SET value = 2;\n\\2 UPDATE counters SET value = 3;\n",
   );
@@ -398,7 +398,7 @@ test('after kill -9 in the middle of a lock wait, database and account go away',
 });
 
 test.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)('after %s no server of its own runs on', async (signal) => {
-  const run = start([], { MYSQL_URL: process.env['MYSQL_URL'], KATA_MYSQL: process.env['KATA_MYSQL'] });
+  const run = start(['race-condition'], { MYSQL_URL: process.env['MYSQL_URL'], KATA_MYSQL: process.env['KATA_MYSQL'] });
   await untilTrue(
     () => `the URL in ${run.stderr()}`,
     () => run.stderr().includes('\\q leaves'),
@@ -422,7 +422,7 @@ function startOnTerminal(ctx: TestContext): {
 } {
   if (!/util-linux/.test(String(spawnSync('script', ['--version']).stdout)))
     ctx.skip('needs the command "script" of util-linux for a terminal');
-  const command = [process.execPath, '--import', 'tsx', main].map((word) => `'${word}'`).join(' ');
+  const command = [process.execPath, '--import', 'tsx', main, 'race-condition'].map((word) => `'${word}'`).join(' ');
   const run = start([], { TERM: 'xterm' }, ['script', '-qec', command, '/dev/null']);
   let read = 0;
   const shown = async (text: string) => {
