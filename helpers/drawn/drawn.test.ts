@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, expect, test, vi } from 'vitest';
 import { SubjectError } from '../subject/subject-error.ts';
-import { type Drawing, expectForDrawn } from './drawn.ts';
+import { type Drawing, expectForDrawn, expectForEach } from './drawn.ts';
 import { chosenSeed } from './seed.ts';
 
 // What is asked here is not a module but a function: it has to say of two numbers whether they are more than ten together.
@@ -92,4 +92,27 @@ test.for(['', 'abc', '1.5', '1e3', '4294967296'])('KATA_SEED="%s" is refused wit
   expect(() => chosenSeed({ KATA_SEED: word })).toThrow(
     `KATA_SEED is "${word}", and no examples can be drawn with it; give a whole number`,
   );
+});
+
+test('one by one: the smallest that fails is told with its seed, and nothing more once it is spent', async () => {
+  const asked: number[] = [];
+  const least = (most: number, isSpent = () => false) =>
+    expectForEach(
+      small,
+      200,
+      async (number) => {
+        asked.push(number);
+        expect(number, 'a number').toBeLessThanOrEqual(most);
+      },
+      isSpent,
+    );
+
+  await expect(least(100)).resolves.toBeUndefined();
+  expect(asked).toHaveLength(200);
+  await expect(least(10)).rejects.toThrow(
+    /^a number: expected 11 to be less than or equal to 10\n\(drawn at random, KATA_SEED=20260\)$/,
+  );
+  asked.length = 0;
+  await expect(least(10, () => asked.some((number) => number > 10))).rejects.toThrow('KATA_SEED=20260');
+  expect(asked.filter((number) => number > 10)).toHaveLength(1);
 });

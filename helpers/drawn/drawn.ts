@@ -40,6 +40,26 @@ export async function expectForDrawn<Example, Seen>(drawing: Drawing<Example, Se
   );
 }
 
+/**
+ * For a judge whose examples are asked about one by one, because each is a file or costs much: `expectIt` fails when the module is
+ * wrong about one, and the failure is told for the smallest that was found, with the seed.
+ * `isSpent`: nothing more can be learned of the module, for its process has ended; smaller examples would each end one more.
+ */
+export async function expectForEach<Example>(
+  examples: fc.Arbitrary<Example>,
+  count: number,
+  expectIt: (example: Example) => Promise<void>,
+  isSpent: () => boolean,
+): Promise<void> {
+  const seed = chosenSeed();
+  const property = fc.asyncProperty(examples, async (example) => {
+    if (!isSpent()) await expectIt(example);
+  });
+  const { failed, errorInstance } = await fc.check(property, { seed, numRuns: count });
+  const { message } = (errorInstance ?? new Error('')) as Error;
+  expectThat(!failed, `${message}\n(drawn at random, KATA_SEED=${seed})`);
+}
+
 interface Found<Example> {
   readonly index: number;
   readonly example: Example;

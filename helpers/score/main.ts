@@ -105,7 +105,7 @@ async function scoreOne(args: readonly string[], options: Options): Promise<Scor
   );
   for (const slug of slugs) readKata(slug);
   if (options.sandbox === 'docker') {
-    const { prepareContainers } = await import('../subject/container.ts');
+    const { prepareContainers } = await import('../subject/prepare-containers.ts');
     await prepareContainers(progress);
   }
   progress('collecting');

@@ -4,13 +4,12 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { kataSlugs } from '../catalogue/catalogue.ts';
 import { leashedFolder } from '../leash/leashed-folder.ts';
-import { askEngine } from '../mysql/sources/docker-engine.ts';
+import { noContainers } from '../subject/prepare-containers.ts';
 import { repositoryRoot } from '../subject/target.ts';
 import { runHouseCommand } from '../command/run-house-command.ts';
 import { readScore } from './read-score.ts';
 
-const engine = await askEngine();
-const missing = process.platform === 'linux' ? ('why' in engine ? engine.why : '') : 'only on Linux';
+const missing = (await noContainers()) ?? '';
 
 // A judge that reaches its subject without asking where it is would see nothing but broken promises here.
 describe.skipIf(missing)(`scored in a container${missing && ` (not judged here: ${missing})`}`, () => {

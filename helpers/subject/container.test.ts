@@ -1,20 +1,19 @@
 import { once } from 'node:events';
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { type AddressInfo, type Server, connect, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { leashedFolder } from '../leash/leashed-folder.ts';
-import { askEngine } from '../mysql/sources/docker-engine.ts';
 import { until } from '../wait/until.ts';
-import { prepareContainers, startInContainer } from './container.ts';
+import { startInContainer } from './container.ts';
 import type { HeldProcess } from './held-process.ts';
+import { noContainers, prepareContainers } from './prepare-containers.ts';
 import { startModule } from './subject.ts';
 import { repositoryRoot } from './target.ts';
 
 const mebibyte = 1024 * 1024;
-const engine = await askEngine();
-const missing = process.platform === 'linux' ? ('why' in engine ? engine.why : '') : 'only on Linux';
+const missing = (await noContainers()) ?? '';
 const reason = missing && ` (not judged here: ${missing})`;
 
 // What the container itself holds is asked without Node's permission model, which would hold most of it before.
@@ -55,7 +54,7 @@ describe.skipIf(missing)(`a process in a container${reason}`, () => {
       say([
         ['/tmp/x', '/x', root + '/x', root + '/node_modules/x', root + '/package.json'].map(tryWrite),
         ['solutions', 'tests', 'katas', '.git'].filter((name) => existsSync(root + '/' + name)),
-        ['/var/run/docker.sock', '/run/docker.sock', '/root/.ssh'].filter(existsSync),
+        ['/var/run/docker.sock', '/run/docker.sock', ${JSON.stringify(homedir())} + '/.ssh'].filter(existsSync),
         existsSync(root + '/node_modules'),
       ]);
     `);
@@ -215,7 +214,7 @@ test('without an engine it says so, and what to do', async () => {
   await expect(prepareContainers(() => undefined)).rejects.toThrow(
     process.platform === 'linux'
       ? 'The sandbox "docker" cannot be had: no Docker engine answers at unix:///nowhere/docker.sock (ENOENT). Start it, or correct DOCKER_HOST.'
-      : 'needs Linux',
+      : 'it needs Linux',
   );
 });
 

@@ -6,10 +6,8 @@ import { join as joinPath } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
-import { UserError } from '../command/user-error.ts';
 import { leash } from '../leash/leash.ts';
 import { leashedFolder } from '../leash/leashed-folder.ts';
-import { askEngine } from '../mysql/sources/docker-engine.ts';
 import type { Address, HeldProcess, Outside, ProcessEvents, ProcessOrder } from './held-process.ts';
 import { repositoryRoot } from './target.ts';
 import { join, listenTo, say } from './wire.ts';
@@ -58,35 +56,8 @@ const appearsWithinMs = 15_000;
 const ordinaryUser = { uid: 1000, gid: 1000 };
 
 /** The image that subjects run in: `NODE_IMAGE`, by default that of the current Node. */
-function nodeImage(env: NodeJS.ProcessEnv = process.env): string {
+export function nodeImage(env: NodeJS.ProcessEnv = process.env): string {
   return env['NODE_IMAGE'] || 'node:26-bookworm-slim';
-}
-
-/**
- * Makes sure that containers can be had: asks the engine, and pulls the image when it is not there.
- * @throws UserError that says what is missing
- */
-export async function prepareContainers(onProgress: (line: string) => void): Promise<void> {
-  if (process.platform !== 'linux') {
-    throw new UserError(
-      'The sandbox "docker" needs Linux: the judge and the container talk through sockets in a folder. Use the permission model here, or score on Linux.',
-    );
-  }
-  const image = nodeImage();
-  const engine = await askEngine();
-  if ('why' in engine) throw new UserError(`The sandbox "docker" cannot be had: ${engine.why}. ${engine.remedy}`);
-  try {
-    const { ImageName, getContainerRuntimeClient } = await import('testcontainers');
-    const client = await getContainerRuntimeClient();
-    const name = ImageName.fromString(image);
-    if (await client.image.exists(name)) return;
-    onProgress(`docker: pulling ${image}, once`);
-    await client.image.pull(name);
-  } catch (error) {
-    throw new UserError(
-      `Docker answers, but the image ${image} cannot be pulled (${wordsOf(error)}): run "docker pull ${image}" where the registry can be reached, or set NODE_IMAGE to an image of Node that is here.`,
-    );
-  }
 }
 
 /**
@@ -117,7 +88,6 @@ class ContainedProcess implements HeldProcess {
 
   constructor(order: ContainerOrder, events: ProcessEvents) {
     this.#events = events;
-    this.send = this.send.bind(this);
     this.#start(order).catch((error: unknown) => {
       events.failed(wordsOf(error));
       void this.#end(null, null);
@@ -286,6 +256,6 @@ function mount(path: string, right: 'read' | 'write', name = path) {
   return { Type: 'bind' as const, Source: path, Target: name, ReadOnly: right === 'read' };
 }
 
-function wordsOf(error: unknown): string {
+export function wordsOf(error: unknown): string {
   return error instanceof Error ? error.message.split('\n')[0]! : String(error);
 }

@@ -3,6 +3,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RowDataPacket } from 'mysql2/promise';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
+import { chosenSeed } from '../../helpers/drawn/seed.ts';
 import { noStuckDisk, stickDisk } from '../../helpers/disk/stuck-disk.ts';
 import { atRest, openDescriptors } from '../../helpers/gauges/gauges.ts';
 import { waitingThreads } from '../../helpers/mysql/lock-waits.ts';
@@ -30,7 +31,7 @@ import {
   writeLargeFile,
 } from './documents.ts';
 
-const seed = Number(process.env.KATA_SEED ?? 20_260);
+const seed = chosenSeed();
 const heldLimit = 64 * 1024 * 1024;
 /** LOAD DATA, and the import, of so many rows; the best of so many times counts. */
 const [raceRows, raceLimit, raceTimes] = [100_000, 5, 6];

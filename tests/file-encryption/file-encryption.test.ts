@@ -4,6 +4,7 @@ import { mkdir, open, readFile, readdir, rm, stat, writeFile } from 'node:fs/pro
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { expectForEach } from '../../helpers/drawn/drawn.ts';
 import { fillDisk, noFullDisk } from '../../helpers/disk/full-disk.ts';
 import {
   atRest,
@@ -48,7 +49,6 @@ const smallWriteLimit = 16 * 1024;
 const large = { bytes: 300 * megabyte + 7, words: '300 MB' };
 /** The dearest that has to be taken. */
 const dearest: ScryptCost = { N: 2 ** 17, r: 8, p: 1 };
-const seed = Number(process.env.KATA_SEED ?? 20_261_122);
 
 const workspace = await useWorkspace();
 prepareSubjects('file-encryption');
@@ -127,11 +127,11 @@ describe('robust', () => {
     for (const change of some(pieceChanges(long, shape, another))) await provider.expectRefused(long, change);
     for (const change of some(pieceChanges(whole, shape, another))) await provider.expectRefused(whole, change);
     const [base, donor] = long.length < 500_000 ? [long, another] : [small, await encryptionOf(randomBytes(5000))];
-    await expectForAll(
+    await expectForEach(
       changes(base, shape, donor),
+      150 / every,
       (change) => provider.expectRefused(base, change),
       () => provider.isSpent,
-      150 / every,
     );
   });
 
@@ -294,8 +294,9 @@ describe('stretch', () => {
       2 ** 32 - 1,
     );
     const heads = fc.record({ kind: fc.constant('head' as const), N: number, r: number, p: number }).filter(isTooMuch);
-    await expectForAll(
+    await expectForEach(
       heads,
+      150,
       (change) => provider.expectRefused(encrypted, change, false),
       () => provider.isSpent,
     );
@@ -439,22 +440,6 @@ async function expectRoundTrip(
   expect(came.length, `${what}; how many came back`).toBe(content.length);
   expectThat(came.equals(content), `${what}, and came back as others`);
   expectThat((await readFile(input)).equals(content), `${what}; the input itself was changed`);
-}
-
-/** Tries what is drawn, and says the smallest example that does not hold and how to have it drawn again. */
-async function expectForAll(
-  drawn: fc.Arbitrary<Change>,
-  expectIt: (change: Change) => Promise<void>,
-  isSpent: () => boolean,
-  numRuns = 150,
-): Promise<void> {
-  const property = fc.asyncProperty(drawn, async (change) => {
-    // What has ended the process, or filled it, is told as it was drawn: smaller examples would say nothing.
-    if (!isSpent()) await expectIt(change);
-  });
-  const { failed, errorInstance } = await fc.check(property, { seed, numRuns });
-  const { message } = (errorInstance ?? new Error('')) as Error;
-  expectThat(!failed, `${message}\ndrawn at random with seed ${seed}; KATA_SEED=${seed} draws the same again`);
 }
 
 /** How many of the bytes are the same in the same place, from 0 to 1. */
