@@ -12,7 +12,7 @@ export interface Passed {
 }
 
 /** The variables that may change a verdict. */
-const variables = ['MYSQL_IMAGE', 'MYSQL_URL', 'KATA_SEED'];
+const variables = ['MYSQL_IMAGE', 'MYSQL_URL', 'KATA_SANDBOX', 'KATA_SEED'];
 
 /**
  * A key that changes with anything that could change a verdict: the kata's files, all helpers but their tests, the
