@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
-import { type FileHandle, open, rm } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Gauged } from '../gauges/gauges.ts';
@@ -15,18 +15,31 @@ export interface StuckDisk extends AsyncDisposable {
 export const noStuckDisk =
   process.platform === 'win32' ? 'Windows has no named pipe that holds up an open.' : undefined;
 
-let gates = 0;
+/** The named pipe of a process, made once: making one starts a process. */
+const gates = new WeakMap<Gauged, Promise<string>>();
+let count = 0;
+
+function gateOf(subject: Gauged, folder: string): Promise<string> {
+  const known = gates.get(subject) ?? makeGate(join(folder, `gate-${++count}`));
+  gates.set(subject, known);
+  return known;
+}
+
+async function makeGate(path: string): Promise<string> {
+  await promisify(execFile)('mkfifo', [path]);
+  return path;
+}
 
 /**
  * From now on no asynchronous file operation of the process gets done: opens, reads, stats wait their turn, as when a
  * disk hangs. Its event loop and its sockets go on. Synchronous calls go past it, so whatever has read a file
  * meanwhile has stopped the loop for it.
  *
- * How: every thread of libuv's pool opens a named pipe in `folder` for reading, and nobody writes to it.
+ * How: every thread of libuv's pool opens a named pipe in `folder` for reading, and nobody writes to it. The pipe stays
+ * there, for the next time.
  */
 export async function stickDisk(subject: Gauged, folder: string): Promise<StuckDisk> {
-  const gate = join(folder, `gate-${++gates}`);
-  await promisify(execFile)('mkfifo', [gate]);
+  const gate = await gateOf(subject, folder);
   await subject.evaluate((_kata, path, kept: { held?: Promise<void>[] }) => {
     const { close, open: openFile } = process.getBuiltinModule('node:fs');
     // A module may have asked for more threads than the four that there are.
@@ -56,6 +69,5 @@ async function letGo(subject: Gauged, gate: string): Promise<void> {
     );
   } finally {
     await writer?.close();
-    await rm(gate, { force: true });
   }
 }

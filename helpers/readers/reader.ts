@@ -1,8 +1,8 @@
 import { Agent, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
 import { settles } from '../wait/until.ts';
 
-/** Also the last of many readers gets something within this time, on a machine that is busy. */
-const patienceMs = 15_000;
+/** In ms of time in which this process ran, for what never comes: also the last of many readers gets something within it. */
+const patienceMs = 5_000;
 
 /** What a body is compared with while it comes in. */
 export interface Content {
@@ -23,7 +23,7 @@ export interface ReaderOptions {
 export interface Ending {
   /**
    * `complete`: as HTTP says that it is whole. `broken`: the connection went before that. `waiting`: nothing came for
-   * 15 s, and the reader has left.
+   * 5 s, and the reader has left.
    */
   readonly how: 'complete' | 'broken' | 'waiting';
   readonly bytes: number;
@@ -68,7 +68,7 @@ export class Reader implements Disposable {
     return this.#bytes;
   }
 
-  /** Status and headers, or status 0 when the connection broke or nothing came for `limitMs` (default 15,000). */
+  /** Status and headers, or status 0 when the connection broke or nothing came for `limitMs` (default 5,000). */
   async head(limitMs = patienceMs): Promise<{ status: number; headers: IncomingHttpHeaders }> {
     await settles(this.#head.promise, limitMs);
     return { status: this.#response?.statusCode ?? 0, headers: this.#response?.headers ?? {} };

@@ -32,7 +32,7 @@ export async function judge<Module extends Judged>(
       config: false,
       root: repositoryRoot,
       watch: false,
-      maxWorkers: mysqlServers.length || availableParallelism(),
+      maxWorkers: mysqlServers.length || availableParallelism() + 1,
       reporters: [
         {
           onTestCaseResult(test) {
@@ -43,21 +43,25 @@ export async function judge<Module extends Judged>(
           },
         },
       ],
-      projects: [...byName].map(([name, { slug, target }]) => ({
-        test: {
-          name,
-          root: repositoryRoot,
-          include: [`tests/${slug}/${slug}.test.ts`],
-          env: { KATA_TARGET: target, ...(byName.size > 1 && { KATA_SPARES: '1', KATA_EXPLAIN: 'none' }) },
-          provide: { mysqlServers },
-          pool: 'threads' as const,
-          testTimeout: promiseLimitMs,
-          hookTimeout: promiseLimitMs,
-          chaiConfig: { truncateThreshold: 400 },
-        },
-      })),
     },
-    { logLevel: 'error' },
+    {
+      logLevel: 'error',
+      // Here, and with nothing that Vite itself would want to know, the projects have one Vite server between them.
+      test: {
+        projects: [...byName].map(([name, { slug, target }]) => ({
+          test: {
+            name,
+            include: [`tests/${slug}/${slug}.test.ts`],
+            env: { KATA_TARGET: target, ...(byName.size > 1 && { KATA_SPARES: '0', KATA_EXPLAIN: 'none' }) },
+            provide: { mysqlServers },
+            pool: 'threads' as const,
+            testTimeout: promiseLimitMs,
+            hookTimeout: promiseLimitMs,
+            chaiConfig: { truncateThreshold: 400 },
+          },
+        })),
+      },
+    },
   );
   try {
     await vitest.start();

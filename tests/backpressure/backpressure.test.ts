@@ -41,12 +41,14 @@ await mkdir(folder);
 /** An odd number of bytes: no size of chunk fits. */
 const large = await SparseFile.create(join(workspace, 'large.bin'), 256 * megabyte + 7);
 const largeSha256 = 'e267db49e027c5817765dbeddcf137ebca984db98071b64febc7aa7fd15e065f';
-const medium = await SparseFile.create(join(workspace, 'medium.bin'), 64 * megabyte + 7);
-const mediumSha256 = 'f8cba03a6b8a4594be6c7594645f076032c6c7c740ed667dddef3f453681f093';
+/** More than a server may read ahead, and more than half of what two summaries of it may read. */
+const medium = await SparseFile.create(join(workspace, 'medium.bin'), 40 * megabyte + 7);
+const mediumSha256 = 'b1a8a30462b16e57d4154dc36ebfeefca1c457dd21933b46f5e99761c92843b5';
 
 describe('core', () => {
   beforeAll(() => {
-    summarizeLarge().catch(() => undefined);
+    summarizeLarge.begin();
+    serveFifty.begin();
   });
 
   test('Pings are answered while a summary waits for its file.', async ({ skip }) => {
@@ -60,7 +62,7 @@ describe('core', () => {
     let isAnswered = false;
     const summary = ask(port, '/summary', { agent, limitMs: summaryLimitMs }).finally(() => (isAnswered = true));
     const answered = await pinger.answered(5);
-    await subject.turns(5000);
+    await subject.turns(1000);
     await pinger.answered(1);
     const wasAnswered = isAnswered;
     await disk.release();
@@ -76,7 +78,7 @@ describe('core', () => {
   });
 
   test('Pings are answered while a summary is being worked out.', async () => {
-    const { status, busiestBytes, pings } = await largeSummary();
+    const { status, busiestBytes, pings } = await summarizeLarge.done();
 
     const what = `a summary of ${inWords(large.bytes)} was made`;
     expect(status, `${what}; its status`).toBe(200);
@@ -107,7 +109,7 @@ describe('core', () => {
     const what = `a file of ${inWords(medium.bytes)}`;
     expect((await reader.head()).status, `${what}; the status`).toBe(200);
     expect(ending(await reader.rest(), medium), `${what}; the body is`).toBe('the file');
-    const { answer } = await largeSummary();
+    const { answer } = await summarizeLarge.done();
     expectSummary(answer, { bytes: large.bytes, sha256: largeSha256 }, `a file of ${inWords(large.bytes)}`);
   });
 });
@@ -131,7 +133,6 @@ describe('robust', () => {
   });
 
   test('A reader that leaves closes the file at once.', async () => {
-    onTestFinished(endService);
     const { subject, port } = await service(large.path);
     const before = await descriptorsAfterOneReader(subject, port, large.path);
 
@@ -275,27 +276,17 @@ describe('stretch', () => {
   });
 
   test('Fifty slow readers cost bounded memory.', async () => {
-    onTestFinished(endService);
-    const { subject, port } = await service(medium.path);
-    const before = await subject.heldBytes();
-    const readers: Reader[] = [];
-    onTestFinished(() => readers.forEach((reader) => reader.leave()));
+    const { crowds, quick } = await serveFifty.done();
 
-    for (const count of [5, 20, 50]) {
-      while (readers.length < count) readers.push(new Reader(port, '/file'));
-      await Promise.all(readers.map((reader) => reader.take(firstBytes)));
-      const started = readers.filter((reader) => reader.bytes > 0).length;
+    for (const { count, started, held } of crowds) {
       expect(started, `of ${count} slow readers, those that got their first bytes`).toBe(count);
-      await atRest(subject);
-      const held = (await subject.heldBytes()) - before;
       expectAtMost(
         held,
         memoryLimit,
         `${count} slow readers paused after ${inWords(firstBytes)} of ${inWords(medium.bytes)}; for them the server held`,
       );
     }
-    using quick = new Reader(port, '/file', { content: medium });
-    expect(ending(await quick.rest(), medium), 'beside 50 slow readers, a quick one; its body is').toBe('the file');
+    expect(quick, 'beside 50 slow readers, a quick one; its body is').toBe('the file');
   });
 
   test('Concurrent summaries read the file once.', async ({ skip }) => {
@@ -335,7 +326,6 @@ describe('stretch', () => {
 
   test('A reader that leaves while the file is being opened leaves it closed.', async ({ skip }) => {
     if (noStuckDisk !== undefined) skip(noStuckDisk);
-    onTestFinished(endService);
     const { subject, port, pinger } = await service(large.path);
     const before = await descriptorsAfterOneReader(subject, port, large.path);
     await using disk = await stickDisk(subject, workspace);
@@ -371,12 +361,8 @@ interface Summary {
   readonly sha256: string;
 }
 
-let summarizing: Subject<typeof Kata, Kept> | undefined;
-
-/** The summary of the large file, which two promises are about: made once, in a process of its own, beside the others. */
-const summarizeLarge = once(async () => {
-  await using subject = await startSubject<typeof Kata, Kept>('backpressure');
-  summarizing = subject;
+/** The summary of the large file, which two promises are about. */
+const summarizeLarge = inItsOwnProcess(async (subject) => {
   const port = await serve(subject, large.path);
   using pinger = new Pinger(port);
   await pinger.answered(1);
@@ -393,12 +379,55 @@ const summarizeLarge = once(async () => {
   return { answer: answer!, status: answer!.status, pings, busiestBytes: (busiestMs / limitMs) * turnLimit };
 });
 
-async function largeSummary(): ReturnType<typeof summarizeLarge> {
-  try {
-    return await summarizeLarge();
-  } finally {
-    if (summarizing) showPrinted(summarizing);
+interface Crowd {
+  readonly count: number;
+  /** How many of them got their first bytes. */
+  readonly started: number;
+  /** What the server held for them then. */
+  readonly held: number;
+}
+
+/** Slow readers, and at last a quick one beside them; how its body came. */
+const serveFifty = inItsOwnProcess(async (subject) => {
+  const port = await serve(subject, medium.path);
+  await ask(port, '/ping');
+  const before = await subject.heldBytes();
+  using readers = new DisposableStack();
+  const slow: Reader[] = [];
+  const crowds: Crowd[] = [];
+  // A few first: a server that reads the whole file for each of them would take gigabytes for all.
+  for (const count of [5, 50]) {
+    while (slow.length < count) slow.push(readers.use(new Reader(port, '/file')));
+    await Promise.all(slow.map((reader) => reader.take(firstBytes)));
+    const started = slow.filter((reader) => reader.bytes > 0).length;
+    await atRest(subject);
+    const held = (await subject.heldBytes()) - before;
+    crowds.push({ count, started, held });
+    if (started < count || held > memoryLimit) return { crowds, quick: 'not asked for' };
   }
+  using quick = new Reader(port, '/file', { content: medium });
+  return { crowds, quick: ending(await quick.rest(), medium) };
+});
+
+/** What takes long is done once, in a process of its own, beside the promises that come before it. */
+function inItsOwnProcess<T>(work: (subject: Service['subject']) => Promise<T>) {
+  let own: Service['subject'] | undefined;
+  let working: Promise<T> | undefined;
+  const start = async () => {
+    await using subject = (own = await startSubject<typeof Kata, Kept>('backpressure'));
+    return await work(subject);
+  };
+  const begin = () => (working ??= start());
+  return {
+    begin: () => void begin().catch(() => undefined),
+    done: async () => {
+      try {
+        return await begin();
+      } finally {
+        if (own) showPrinted(own);
+      }
+    },
+  };
 }
 
 let known: Subject<typeof Kata, Kept> | undefined;
@@ -435,11 +464,6 @@ afterEach(async ({ task }) => {
   if (task.result?.state === 'fail') await endService();
 });
 afterAll(endService);
-
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () => (made ??= make());
-}
 
 async function openConnections(subject: Service['subject']): Promise<number> {
   return await subject.evaluate(async (_kata, _args, { servers = [] }) => {
@@ -562,7 +586,7 @@ interface SummaryUnderWay extends Service {
   readonly disk: Awaited<ReturnType<typeof stickDisk>>;
 }
 
-/** Five ask for a summary of the file of 64 MB, and the disk hangs while the server reads for them. */
+/** Five ask for a summary of the medium file, and the disk hangs while the server reads for them. */
 async function summaryUnderWay(): Promise<SummaryUnderWay> {
   const here = await service(medium.path);
   const { subject, port, pinger } = here;
