@@ -20,7 +20,7 @@ const pieceBytes = 64 * 1024;
 const tagBytes = 16;
 const algorithm = 'aes-256-gcm';
 
-const production: ScryptCost = { N: 2 ** 17, r: 8, p: 1 };
+const production: ScryptCost = { N: 2 ** 15, r: 8, p: 1 };
 const memoryLimit = 128 * 1024 * 1024;
 const workLimit = 2 ** 20;
 
