@@ -1,5 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { leash } from '../leash/leash.ts';
+import type { ChildProcess } from 'node:child_process';
+import { spawnLeashed } from '../leash/spawn-leashed.ts';
 import { settles } from '../wait/until.ts';
 
 /** For a program that never comes to its end. */
@@ -16,12 +16,10 @@ export class NpmRun implements Disposable {
   readonly ended: Promise<Ended>;
   output = '';
   readonly #child: ChildProcess;
-  readonly #release: () => void;
 
   constructor(folder: string, env: NodeJS.ProcessEnv, args: readonly string[]) {
     const isWindows = process.platform === 'win32';
-    this.#child = spawn('npm', args, { cwd: folder, env, detached: !isWindows, shell: isWindows, windowsHide: true });
-    this.#release = this.#child.pid === undefined ? () => undefined : leash({ kill: this.#child.pid });
+    this.#child = spawnLeashed('npm', args, { cwd: folder, env, detached: !isWindows, shell: isWindows });
     for (const stream of [this.#child.stdout, this.#child.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => (this.output += text));
     this.ended = new Promise((resolve) => {
@@ -51,6 +49,5 @@ export class NpmRun implements Disposable {
     } catch {
       this.#child.kill();
     }
-    this.#release();
   }
 }

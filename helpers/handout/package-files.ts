@@ -1,12 +1,10 @@
-import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { devNull } from 'node:os';
 import { basename, join } from 'node:path';
-import { promisify } from 'node:util';
-import { leash } from '../leash/leash.ts';
+import { text } from 'node:stream/consumers';
+import { spawnLeashed } from '../leash/spawn-leashed.ts';
 import { type HandedFiles, readPackageFile } from './handed-files.ts';
-
-const run = promisify(execFile);
 
 /**
  * Writes package.json and package-lock.json: the catalogue's own, cut down to what the handed files need. The versions
@@ -46,10 +44,10 @@ export async function writePackageFiles(
 
 /** Lets npm take out of a lock file what package.json no longer asks for; its cache is empty, so it has nothing to ask. */
 async function cutLockFile(folder: string, temporary: string): Promise<void> {
-  const npm = process.env.npm_execpath;
+  const own = process.env.npm_execpath;
   const [file, first] =
-    npm !== undefined && basename(npm).startsWith('npm')
-      ? [process.execPath, [npm]]
+    own !== undefined && basename(own).startsWith('npm')
+      ? [process.execPath, [own]]
       : [process.platform === 'win32' ? 'npm.cmd' : 'npm', []];
   const options = [
     '--package-lock-only',
@@ -59,17 +57,16 @@ async function cutLockFile(folder: string, temporary: string): Promise<void> {
     `--userconfig=${devNull}`,
     '--no-update-notifier',
   ];
-  const own = Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name));
-  const running = run(file, [...first, 'install', ...options], {
+  const settings = Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name));
+  const npm = spawnLeashed(file, [...first, 'install', ...options], {
     cwd: folder,
     // npm would leave a cache of its own code in the temporary folder.
-    env: { ...Object.fromEntries(own), NODE_DISABLE_COMPILE_CACHE: '1' },
-    windowsHide: true,
+    env: { ...Object.fromEntries(settings), NODE_DISABLE_COMPILE_CACHE: '1' },
     shell: file === 'npm.cmd',
+    stdio: ['ignore', 'ignore', 'pipe'],
   });
-  // Before the folders that it writes to: the latest duty is done first.
-  const release = running.child.pid === undefined ? () => undefined : leash({ kill: running.child.pid });
-  await running.finally(release);
+  const [complaint, [code]] = await Promise.all([text(npm.stderr!), once(npm, 'close')]);
+  if (code !== 0) throw new Error(`npm could not cut the lock file down: ${complaint.trim()}`);
 }
 
 function pick<Value>(from: Readonly<Record<string, Value>>, wanted: (name: string) => boolean): Record<string, Value> {

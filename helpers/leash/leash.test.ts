@@ -43,6 +43,35 @@ test('a database on a server that stays goes with its holder, also when an earli
   expect(await until(async () => !(await there()), 20_000), 'the database is gone').toBe(true);
 });
 
+test.skipIf(process.platform === 'win32').for([
+  ['spawnLeashed', false],
+  ['spawn', true],
+] as const)(
+  'a holder that is killed within %s, before the leash can have the program: that it began is %s',
+  async ([name, begins]) => {
+    const folder = await mkdtemp(join(tmpdir(), 'leash-'));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    const sign = join(folder, 'it-began');
+    const script = `import { ChildProcess, spawn } from 'node:child_process';
+      import { spawnLeashed } from ${JSON.stringify(join(repositoryRoot, 'helpers/leash/spawn-leashed.ts'))};
+      const { spawn: start } = ChildProcess.prototype;
+      ChildProcess.prototype.spawn = function (options) {
+        start.call(this, options);
+        process.kill(process.pid, 'SIGKILL');
+      };
+      ${name}('mkdir', [${JSON.stringify(sign)}], { stdio: 'inherit' });`;
+
+    const holder = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    // Whoever it has started holds its output open: this waits for all of them.
+    await once(holder, 'close', { signal: AbortSignal.timeout(20_000) });
+
+    expect(holder.signalCode).toBe('SIGKILL');
+    expect(await exists(sign)).toBe(begins);
+  },
+);
+
 /** Starts a process that holds the duties, takes back the first few of them, and is killed. */
 async function killHolderOf(duties: readonly Duty[], takenBack = 0): Promise<void> {
   const script = `import { leash } from ${JSON.stringify(join(repositoryRoot, 'helpers/leash/leash.ts'))};

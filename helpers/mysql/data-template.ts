@@ -1,9 +1,9 @@
-import { type SpawnOptions, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, copyFile, cp, mkdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { leash } from '../leash/leash.ts';
+import { spawnLeashed } from '../leash/spawn-leashed.ts';
 import { type CachedFolder, cached, diskRefusal } from './cache-folder.ts';
 import { serverFlags } from './flags.ts';
 import { type ServerProgram, programStamp, serverEnvironment } from './server-program.ts';
@@ -120,9 +120,7 @@ async function shareFolders(program: ServerProgram): Promise<readonly string[]> 
 /** Runs the program to its end and returns what it printed. */
 async function run(program: ServerProgram, args: readonly string[], input = ''): Promise<string> {
   const [file, ...first] = program.command;
-  const options: SpawnOptions = { detached: true, windowsHide: true, env: serverEnvironment(), stdio: 'pipe' };
-  const child = spawn(file, [...first, ...args], options);
-  const release = child.pid === undefined ? () => undefined : leash({ kill: child.pid });
+  const child = spawnLeashed(file, [...first, ...args], { detached: true, env: serverEnvironment() });
   let printed = '';
   let complaints = '';
   child.stdout?.on('data', (chunk) => (printed += String(chunk)));
@@ -143,7 +141,6 @@ async function run(program: ServerProgram, args: readonly string[], input = ''):
     );
   } finally {
     clearTimeout(limit);
-    release();
   }
 }
 

@@ -1,10 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { type Socket, createServer } from 'node:net';
 import { join } from 'node:path';
 import { leash } from '../leash/leash.ts';
+import { spawnLeashed } from '../leash/spawn-leashed.ts';
 import { diskRefusal } from './cache-folder.ts';
 import { copyTemplate, dataTemplate, firstFlags, serverWords } from './data-template.ts';
 import { serverFlags } from './flags.ts';
@@ -97,7 +98,7 @@ async function boot(
   port: number,
 ): Promise<{ stop: () => Promise<void> } | { ending: string; log: string }> {
   const [file, ...first] = program.command;
-  const child = spawn(
+  const child = spawnLeashed(
     file,
     [
       ...first,
@@ -113,9 +114,8 @@ async function boot(
       `--port=${port}`,
     ],
     // A process group of its own: Ctrl-C in the terminal is for us, and one signal ends all of it.
-    { detached: true, windowsHide: true, env: serverEnvironment(), stdio: ['ignore', 'ignore', 'pipe'] },
+    { detached: true, env: serverEnvironment(), stdio: ['ignore', 'ignore', 'pipe'] },
   );
-  const release = child.pid === undefined ? () => undefined : leash({ kill: child.pid });
   const ended = endOf(child);
   const stderr = child.stderr as Socket | null;
   const stop = async (): Promise<void> => {
@@ -123,7 +123,6 @@ async function boot(
     stderr?.ref();
     killGroup(child);
     await ended;
-    release();
   };
 
   let log = '';
