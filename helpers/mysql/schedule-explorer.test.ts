@@ -1,9 +1,14 @@
 import { createConnection, createPool } from 'mysql2/promise';
-import { expect, inject, onTestFinished, test } from 'vitest';
+import { afterAll, expect, inject, onTestFinished, test } from 'vitest';
+import { holdServer } from './hold-server.ts';
 import type { MysqlProxy } from './proxy.ts';
 import { type Session, explore, standstillOf } from './schedule-explorer.ts';
 import { TestDatabase } from './test-database.ts';
 import './use-test-database.ts';
+
+// The explorer reads what the server tells of the locks of all its sessions.
+const server = await holdServer(inject('mysqlServers')[0]!);
+afterAll(() => server[Symbol.asyncDispose]());
 
 // The explorer before a real server; the sessions are pools of this process instead of a subject's.
 
