@@ -69,9 +69,14 @@ interface Waiting {
 }
 
 const hostFile = fileURLToPath(new URL('host.js', import.meta.url));
-const plainFile = fileURLToPath(new URL('plain.js', import.meta.url));
+/** All of ours that is loaded in a subject. */
+const hostFiles = [
+  hostFile,
+  ...['plain.js', 'file-calls.js', '../heap/heap-probe.js'].map((name) =>
+    fileURLToPath(new URL(name, import.meta.url)),
+  ),
+];
 const heapLimitMiB = 1024;
-const heapProbeFile = fileURLToPath(new URL('../heap/heap-probe.js', import.meta.url));
 /**
  * Objects have the same size at each run only while nothing is optimised, and no bytecode is thrown away and made again. With
  * them a leak of 200 B a connection can be told; without them it cannot.
@@ -108,7 +113,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     this.#ready = ready;
     this.#closed = closed;
     const order = {
-      args: [...nodeFlags(this.#name, options), hostFile, ...(options.needs?.includes('heap') ? ['heap'] : [])],
+      args: [...nodeFlags(this.#name, options), hostFile, ...(options.needs ?? [])],
       env: Object.fromEntries(passedOn.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : []))),
     };
     const events = {
@@ -345,7 +350,7 @@ function nodeFlags(name: string, { needs = [], workspace, inspect = false }: Sub
   const isContained = chosenSandbox() === 'docker';
   // Both names of the packages' folder, should it be a link.
   const packages = join(repositoryRoot, 'node_modules');
-  const folders = [packages, realpathSync(packages), name, hostFile, plainFile, heapProbeFile];
+  const folders = [packages, realpathSync(packages), name, ...hostFiles];
   const allows = new Set<string>(needs.map((need) => (need === 'mysql' ? 'net' : need)));
   if (inspect) allows.add('inspector');
   // Both names of the workspace too: the system's temporary folder is a link on macOS.
@@ -371,9 +376,9 @@ function nodeFlags(name: string, { needs = [], workspace, inspect = false }: Sub
 /** What a subject sees of this machine from inside a container. Its own source is sent to it. */
 function containerView({ needs = [], workspace }: SubjectOptions) {
   const packages = join(repositoryRoot, 'node_modules');
-  const readable = [packages, realpathSync(packages), join(repositoryRoot, 'package.json'), hostFile, plainFile];
+  const readable = [packages, realpathSync(packages), join(repositoryRoot, 'package.json'), ...hostFiles];
   return {
-    readable: [...readable, heapProbeFile],
+    readable,
     workspace: workspace === undefined ? undefined : { folder: workspace, isWritable: needs.includes('write-files') },
   };
 }

@@ -64,7 +64,8 @@ export async function observeRuns(
       const kind = kindOf(type);
       if (kind === undefined) return;
       types.set(id, kind);
-      if (!isOurs && kind !== 'other') underWay.add(id);
+      // An open file is nothing that is to come; it lasts until garbage is collected. What is asked of it is.
+      if (!isOurs && kind !== 'other' && type !== 'FILEHANDLE') underWay.add(id);
     },
     before(id) {
       const kind = types.get(id);
