@@ -122,6 +122,11 @@ describe('robust', () => {
         withRecord(few, 60, record),
         few.lines[60]!,
       ]),
+      [
+        'of 80 rows, the last one, has a quote that is never closed',
+        withRecord(few, 79, 'P-1,Lamp,1,"x'),
+        few.lines[79]!,
+      ],
       ['of 2,500 rows has the price abc', withRecord(many, 1799, 'P-1,Lamp,abc,x'), many.lines[1799]!],
       ['of 2,500 rows, the last one, has five fields', withRecord(many, 2499, 'P-1,Lamp,1,x,y'), many.lines[2499]!],
     ];

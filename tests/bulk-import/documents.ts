@@ -132,6 +132,7 @@ export const awkwardProducts: readonly Product[] = [
   'x'.repeat(200),
   '😀'.repeat(200),
   'é,"\n'.repeat(50),
+  '\uFEFFbegins with what is a byte order mark elsewhere',
 ].map((text, index) => ({
   sku: index < 20 ? `awkward-${index}` : index < 22 ? ['Same', 'sAME'][index - 20]! : `${index}-`.padEnd(40, 'z'),
   name: text,

@@ -1,6 +1,6 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { constants, deflateRawSync, gzipSync } from 'node:zlib';
 import type fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { expectForEach } from '../../helpers/drawn/drawn.ts';
@@ -154,6 +154,12 @@ describe('robust', () => {
     const damaged = Buffer.from(compressed);
     const middle = compressed.length >> 1;
     damaged.fill(0x55, middle, middle + 8);
+    // Its second block is of a kind that there is not, so whoever reads on finds that out long before the file ends.
+    const damagedEarly = Buffer.concat([
+      compressed.subarray(0, 10),
+      deflateRawSync('{}\n', { finishFlush: constants.Z_SYNC_FLUSH }),
+      Buffer.alloc(4 * megabyte, 0x07),
+    ]);
     const cases: [words: string, content: Buffer | 'missing' | 'folder'][] = [
       ['there is no such file', 'missing'],
       ['it is a folder', 'folder'],
@@ -161,6 +167,7 @@ describe('robust', () => {
       ['a gzip without its last four bytes', compressed.subarray(0, -4)],
       ['a gzip of three bytes', compressed.subarray(0, 3)],
       ['a gzip that was damaged in its middle', damaged],
+      ['a gzip of 4 MB that was damaged near its begin', damagedEarly],
     ];
 
     for (const [index, [words, content]] of cases.entries()) {

@@ -16,7 +16,7 @@ export type Statement =
 export async function run(log: (step: string) => void, file: string): Promise<void> {
   log('script');
   process.nextTick(log, 'nextTick');
-  await null;
+  await Promise.resolve();
   log('microtask');
 
   const text = await read(file);
@@ -133,6 +133,6 @@ function generations(made: Made, kind: 'nextTick' | 'microtask'): Made {
   return made;
 }
 
-function join(one: Made, other: Made): Made {
-  return Object.fromEntries(kinds.map((kind) => [kind, [...one[kind], ...other[kind]]])) as unknown as Made;
+function join(first: Made, other: Made): Made {
+  return Object.fromEntries(kinds.map((kind) => [kind, [...first[kind], ...other[kind]]])) as unknown as Made;
 }

@@ -32,7 +32,7 @@ export async function encryptFile(
   randomBytes(32).copy(head, 16);
   const { cipherKey, macKey, iv } = await keysOf(password, head);
   const hmac = createHmac('sha256', macKey).update(head);
-  await into(output, createReadStream(input), [
+  await into(output, () => createReadStream(input), [
     createCipheriv('aes-256-ctr', cipherKey, iv),
     async function* authenticate(source: AsyncIterable<Buffer>) {
       yield head;
@@ -63,7 +63,7 @@ export async function decryptFile(input: string, output: string, password: strin
 
   const decipher = createDecipheriv('aes-256-ctr', cipherKey, iv);
   // An end before the start means the whole file to a stream, so an empty file needs an empty source.
-  const body =
+  const body = () =>
     size === headBytes + tagBytes
       ? ([] as Buffer[])
       : createReadStream(input, { start: headBytes, end: size - tagBytes - 1 });
@@ -88,10 +88,8 @@ async function part(path: string, start: number, end: number): Promise<Buffer> {
 
 type Step = Transform | ((source: AsyncIterable<Buffer>) => AsyncIterable<Buffer>);
 
-async function into(output: string, source: Readable | Buffer[], steps: Step[]): Promise<void> {
-  const target = await open(output, 'w').catch((error: Error) => {
-    if (!Array.isArray(source)) source.destroy();
-    throw error;
-  });
-  await pipeline([source, ...steps, target.createWriteStream()] as unknown as [Readable, Transform]);
+/** The source is opened last: a stream that fails while nobody listens to it ends the process. */
+async function into(output: string, source: () => Readable | Buffer[], steps: Step[]): Promise<void> {
+  const target = await open(output, 'w');
+  await pipeline([source(), ...steps, target.createWriteStream()] as unknown as [Readable, Transform]);
 }
