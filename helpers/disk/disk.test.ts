@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openDescriptors } from '../gauges/gauges.ts';
 import { type Subject, startModule } from '../subject/subject.ts';
-import { settles } from '../wait/until.ts';
+import { settles, until } from '../wait/until.ts';
 import { useWorkspace } from '../workspace/use-workspace.ts';
 import { breakDescriptors, mendDescriptors } from './broken-disk.ts';
 import { noStuckDisk, stickDisk } from './stuck-disk.ts';
@@ -54,6 +54,38 @@ describe('a stuck disk', () => {
     await disk.release();
 
     expect(await reading).toBe('its text');
+  });
+
+  test('lets one read after the other go, step by step', async ({ skip }) => {
+    if (noStuckDisk !== undefined) skip(noStuckDisk);
+    // What has been done so far, read by the module one operation after the other.
+    await using subject = await start(`(globalThis.done = [], async (file) => {
+      const handle = await fs.promises.open(file);
+      done.push('opened');
+      for (let at = 0; at < 3; at++) {
+        await handle.read(Buffer.alloc(1), 0, 1, at);
+        done.push('read ' + at);
+      }
+      await handle.close();
+      return done.join(', ');
+    })`);
+    const done = () => subject.evaluate(() => (globalThis as unknown as { done: string[] }).done.join(', '));
+    await using disk = await stickDisk(subject, workspace);
+    const reading = subject.evaluate((kata, path) => kata.read(path), file);
+
+    const seen: string[] = [];
+    for (let step = 0; step < 3; step++) {
+      await subject.turns(100);
+      seen.push(await done());
+      await disk.step();
+      await until(async () => (await done()) !== seen.at(-1));
+    }
+    await subject.turns(1000);
+    seen.push(await done());
+    await disk.release();
+
+    expect(seen).toEqual(['', 'opened', 'opened, read 0', 'opened, read 0, read 1']);
+    expect(await reading).toBe('opened, read 0, read 1, read 2');
   });
 
   test('is released when its test is over, and again and again', async ({ skip }) => {

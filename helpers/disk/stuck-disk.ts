@@ -9,25 +9,52 @@ import { until } from '../wait/until.ts';
 /** A disk that does not answer, until it is released. Disposing releases it as well. */
 export interface StuckDisk extends AsyncDisposable {
   release(): Promise<void>;
+  /** Lets those operations get done that wait now, if there are any; what is asked after that waits. */
+  step(): Promise<void>;
 }
 
 /** Why a disk cannot be made to hang on this platform; undefined where it can. */
 export const noStuckDisk =
   process.platform === 'win32' ? 'Windows has no named pipe that holds up an open.' : undefined;
 
-/** The named pipe of a process, made once: making one starts a process. */
-const gates = new WeakMap<Gauged, Promise<string>>();
+/** The named pipes of a process, made once: making them starts a process. */
+const gates = new WeakMap<Gauged, Promise<Gates>>();
 let count = 0;
 
-function gateOf(subject: Gauged, folder: string): Promise<string> {
-  const known = gates.get(subject) ?? makeGate(join(folder, `gate-${++count}`));
+interface Gates {
+  /** Of the thread that steps: it waits at the one, and then at the other. */
+  readonly turnstiles: readonly [string, string];
+  /** Of all other threads. */
+  readonly wall: string;
+}
+
+function gatesOf(subject: Gauged, folder: string): Promise<Gates> {
+  const known = gates.get(subject) ?? makeGates(join(folder, `gate-${++count}`));
   gates.set(subject, known);
   return known;
 }
 
-async function makeGate(path: string): Promise<string> {
-  await promisify(execFile)('mkfifo', [path]);
-  return path;
+async function makeGates(prefix: string): Promise<Gates> {
+  const [one, other, wall] = ['one', 'other', 'wall'].map((name) => `${prefix}-${name}`) as [string, string, string];
+  await promisify(execFile)('mkfifo', [one, other, wall]);
+  return { turnstiles: [one, other], wall };
+}
+
+/** What a process keeps of its threads that wait at a pipe, by the pipe's path. */
+interface Kept {
+  waiting?: Record<string, Promise<void>[]>;
+}
+
+/** In the process: so many threads open a pipe that nobody writes to. */
+function block(_kata: unknown, { path, threads }: { path: string; threads: number }, kept: Kept): void {
+  const { closeSync, open: openFile } = process.getBuiltinModule('node:fs');
+  const waiting = Array.from({ length: threads }, () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    // Closed at once: what is asked of the disk now would wait behind others.
+    openFile(path, (error, descriptor) => resolve(error ? undefined : closeSync(descriptor)));
+    return promise;
+  });
+  kept.waiting = { ...kept.waiting, [path]: waiting };
 }
 
 /**
@@ -35,39 +62,40 @@ async function makeGate(path: string): Promise<string> {
  * disk hangs. Its event loop and its sockets go on. Synchronous calls go past it, so whatever has read a file
  * meanwhile has stopped the loop for it.
  *
- * How: every thread of libuv's pool opens a named pipe in `folder` for reading, and nobody writes to it. The pipe stays
- * there, for the next time.
+ * How: every thread of libuv's pool opens a named pipe in `folder` for reading, and nobody writes to it. The pipes stay
+ * there, for the next time. libuv's queue is first in, first out, so a step puts one more such open behind what waits, and
+ * lets a single thread go as far as that.
  */
 export async function stickDisk(subject: Gauged, folder: string): Promise<StuckDisk> {
-  const gate = await gateOf(subject, folder);
-  await subject.evaluate((_kata, path, kept: { held?: Promise<void>[] }) => {
-    const { close, open: openFile } = process.getBuiltinModule('node:fs');
-    // A module may have asked for more threads than the four that there are.
-    const threads = Math.max(4, Number(process.env.UV_THREADPOOL_SIZE) || 0);
-    kept.held = Array.from({ length: threads }, () => {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      openFile(path, (error, descriptor) => (error ? resolve() : close(descriptor, () => resolve())));
-      return promise;
-    });
-  }, gate);
+  const { turnstiles, wall } = await gatesOf(subject, folder);
+  // A module may have asked for more threads than the four that there are.
+  const threads = await subject.evaluate(() => Math.max(4, Number(process.env.UV_THREADPOOL_SIZE) || 0));
+  await subject.evaluate(block, { path: wall, threads: threads - 1 });
+  await subject.evaluate(block, { path: turnstiles[0], threads: 1 });
 
+  let steps = 0;
+  const step = async () => {
+    const [here, next] = [turnstiles[steps % 2]!, turnstiles[++steps % 2]!];
+    await subject.evaluate(block, { path: next, threads: 1 });
+    await letPass(subject, [here]);
+  };
   let released: Promise<void> | undefined;
-  const release = () => (released ??= letGo(subject, gate));
-  return { release, [Symbol.asyncDispose]: () => release().catch(() => undefined) };
+  const release = () => (released ??= letPass(subject, [wall, turnstiles[steps % 2]!]));
+  return { release, step, [Symbol.asyncDispose]: () => release().catch(() => undefined) };
 }
 
-async function letGo(subject: Gauged, gate: string): Promise<void> {
-  let writer: FileHandle | undefined;
-  await until(async () => {
-    // Refused until the first of the threads has come to its open; from then on none of them waits.
-    writer = await open(gate, constants.O_WRONLY | constants.O_NONBLOCK).catch(() => undefined);
-    return writer !== undefined || !subject.alive;
-  });
-  try {
-    await subject.evaluate(
-      async (_kata, _args, kept: { held?: Promise<void>[] }) => void (await Promise.all(kept.held!)),
-    );
-  } finally {
-    await writer?.close();
+/** Lets all go on that wait at these pipes. */
+async function letPass(subject: Gauged, paths: readonly string[]): Promise<void> {
+  await using writers = new AsyncDisposableStack();
+  for (const path of paths) {
+    await until(async () => {
+      // Refused until the first of the threads has come to its open; from then on none of them waits.
+      const writer = await open(path, constants.O_WRONLY | constants.O_NONBLOCK).catch(() => undefined);
+      if (writer) writers.use(writer);
+      return writer !== undefined || !subject.alive;
+    });
   }
+  await subject.evaluate(async (_kata, all, kept: Kept) => {
+    for (const path of all) await Promise.all(kept.waiting?.[path] ?? []);
+  }, paths);
 }

@@ -586,29 +586,34 @@ interface SummaryUnderWay extends Service {
   readonly disk: Awaited<ReturnType<typeof stickDisk>>;
 }
 
-/** Five ask for a summary of the medium file, and the disk hangs while the server reads for them. */
+/** Where the server has read so much of a file, it is in the middle of it. */
+const middleBytes = 256 * kilobyte;
+/** A server reads at least a kilobyte at a time. */
+const mostSteps = 256;
+
+/**
+ * Five ask for a summary of the medium file while the disk hangs, and the disk lets them go on step by step until the
+ * server is in the middle of the file; or is done with it, where it reads in one go or goes past the disk.
+ */
 async function summaryUnderWay(): Promise<SummaryUnderWay> {
   const here = await service(medium.path);
   const { subject, port, pinger } = here;
-  for (let left = 10; ; left--) {
-    const taken = await intake(subject);
-    const first = new Reader(port, '/summary');
-    onTestFinished(() => first.leave());
-    await first.sent;
+  const taken = await intake(subject);
+  const disk = await stickDisk(subject, workspace);
+  onTestFinished(() => disk[Symbol.asyncDispose]());
+  const first = new Reader(port, '/summary');
+  onTestFinished(() => first.leave());
+  await first.sent;
+  await pinger.answered(1);
+  const asked = Array.from({ length: 4 }, () => ask(port, '/summary', { limitMs: summaryLimitMs }));
+  await pinger.answered(3);
+  let answers = 0;
+  for (const answer of asked) void answer.then(() => answers++);
+  for (let step = 0; step < mostSteps && answers === 0 && (await taken()) < middleBytes; step++) {
+    await disk.step();
     await pinger.answered(1);
-    const asked = Array.from({ length: 4 }, () => ask(port, '/summary', { limitMs: summaryLimitMs }));
-    let answers = 0;
-    for (const answer of asked) void answer.then(() => answers++);
-    await until(async () => answers > 0 || (await taken()) > megabyte);
-    const disk = await stickDisk(subject, workspace);
-    onTestFinished(() => disk[Symbol.asyncDispose]());
-    // What the server had answered by now has come before this.
-    await pinger.answered(1);
-    // It may have been done too soon: it is asked again, in the hope to be quicker than it.
-    if (answers === 0 || left === 0) return { ...here, first, asked, disk };
-    await disk.release();
-    await Promise.all(asked);
   }
+  return { ...here, first, asked, disk };
 }
 
 /** A folder in the place of a file opens, and its first read fails. */

@@ -17,13 +17,13 @@ interface Row {
 const BATCH = 1000;
 
 /** Imports a CSV file into the table `products`. */
-export async function importCsv(path: string, options: PoolOptions): Promise<ImportResult> {
+export async function importCsv(path: string, options: PoolOptions) {
   // Without FOUND_ROWS, affectedRows counts the rows that are new, and not those that stay as they are.
   const connection = await createConnection({ ...options, charset: 'utf8mb4', flags: ['-FOUND_ROWS'] });
   connection.on('error', () => {});
   try {
     await connection.query('START TRANSACTION');
-    const result: ImportResult = { rows: 0, skipped: 0 };
+    const result = { rows: 0, skipped: 0 };
     let batch: Row[] = [];
     const flush = async (): Promise<void> => {
       const rows = await insert(connection, batch);
@@ -87,7 +87,7 @@ class CsvReader {
         this.#line = 2;
       }
       for (; i < chunk.length; i++) {
-        if (this.#take(chunk[i])) yield this.#row();
+        if (this.#take(chunk[i]!)) yield this.#row();
       }
     }
     if (this.#state === 'quoted') throw this.#bad('a quote is never closed');
@@ -166,7 +166,7 @@ class CsvReader {
 
   #row(): Row {
     if (this.#fields.length !== 4) throw this.#bad(`it has ${this.#fields.length} fields`);
-    const [sku, name, price, description] = this.#fields;
+    const [sku, name, price, description] = this.#fields as [string, string, string, string];
     if (!/^[A-Za-z0-9-]{1,40}$/.test(sku)) throw this.#bad(`${JSON.stringify(sku.slice(0, 60))} is no sku`);
     if (!fits(name, 200)) throw this.#bad('its name is too long, or has a forbidden character');
     if (!/^[0-9]{1,9}$/.test(price)) throw this.#bad(`${JSON.stringify(price.slice(0, 60))} is no price`);
