@@ -45,7 +45,7 @@ const megabyte = 1024 * 1024;
 /** What is written before a change near the beginning of a large file is noticed: one piece, however large. */
 const largeWriteLimit = 16 * megabyte;
 /** What is written before a change in the first piece is noticed: little more than what the process says to the judge. */
-const smallWriteLimit = 16 * 1024;
+const smallWriteLimit = 4 * 1024;
 const large = { bytes: 300 * megabyte + 7, words: '300 MB' };
 /** The dearest that has to be taken. */
 const dearest: ScryptCost = { N: 2 ** 17, r: 8, p: 1 };
@@ -321,12 +321,14 @@ describe('stretch', () => {
     await expectOlder(await decrypt(input, output, 'wrong'), 'decryption with a wrong password');
     await writeFile(input, changed);
     await expectOlder(await decrypt(input, output), 'decryption of a changed file');
-    if (noFullDisk === undefined) {
-      await using _disk = await fillDisk(await running(), 100_000);
+    for (const missingBytes of noFullDisk === undefined ? [200_000, 5] : []) {
+      const full = `over an older output, and the disk ran full ${missingBytes} bytes before the end`;
       await writeFile(input, content);
-      await expectOlder(await encrypt(input, output), 'encryption with a full disk');
+      const encryption = await whileFull(encrypted.length - missingBytes, () => encrypt(input, output));
+      await expectOlder(encryption, `encryption ${full}`);
       await writeFile(input, encrypted);
-      await expectOlder(await decrypt(input, output), 'decryption with a full disk');
+      const decryption = await whileFull(content.length - missingBytes, () => decrypt(input, output));
+      await expectOlder(decryption, `decryption ${full}`);
     }
 
     await writeFile(input, encrypted);
@@ -344,6 +346,11 @@ describe('stretch', () => {
     );
   });
 });
+
+async function whileFull(roomBytes: number, work: () => Promise<Outcome>): Promise<Outcome> {
+  await using _disk = await fillDisk(await running(), roomBytes);
+  return await work();
+}
 
 /** A larger head is refused; what is a little more than the limits is nobody's business. */
 const greedyHeads: [N: number, r: number, p: number][] = [

@@ -1,5 +1,5 @@
 /*
-breaks: [6]
+breaks: [6, 10]
 why: One call of write for each piece, and nobody looks at how much of it was written: a disk that runs full in the last piece leaves a file that is whole by its name only.
 ask: What does write answer, and when is that less than what it was given?
 */
