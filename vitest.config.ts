@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 // The katas' judges. `npm test` runs them, and plain `vitest` does too.
@@ -7,6 +8,8 @@ export default defineConfig({
     globalSetup: ['helpers/mysql/global-setup.ts'],
     reporters: ['./helpers/board/board-reporter.ts'],
     pool: 'threads',
+    // A judge also waits, so that two cores serve more than Vitest's one worker. Judges that share a server take turns.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     // Limits for what never comes, well above what a busy laptop needs. Nothing is judged by them.
     testTimeout: 120_000,
     hookTimeout: 120_000,
