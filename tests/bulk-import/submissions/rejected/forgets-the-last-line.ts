@@ -1,6 +1,6 @@
 /*
-breaks: [1]
-why: What follows the last line end is dropped, and a last line without its end is lost.
+breaks: [1, 4]
+why: What follows the last line end is dropped, and a last line without its end is lost, and so is one whose quote is never closed.
 ask: What is left in your buffer when the file is over?
 */
 import { isUtf8 } from 'node:buffer';
