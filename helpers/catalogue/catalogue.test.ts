@@ -55,6 +55,16 @@ test('an unknown kata is refused with the nearest name, nothing is all of them',
   expect(chooseKatas([], root)).toEqual(['one']);
 });
 
+test.for([
+  ['rase', 'race-condition'],
+  ['race', 'race-condition'],
+  ['leak', 'memory-leak'],
+  ['back-presure', 'backpressure'],
+  ['emiter', 'event-emitter'],
+] as const)('whoever types %s is asked for %s', ([typed, slug]) => {
+  expect(() => chooseKatas([typed])).toThrow(`Did you mean ${slug}?`);
+});
+
 function readme(fields: readonly string[], body: string): string {
   return `---\n${fields.join('\n')}\n---\n\n# A kata\n\n${body}`;
 }

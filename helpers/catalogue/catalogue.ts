@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { closest } from 'fastest-levenshtein';
+import { distance } from 'fastest-levenshtein';
 import { type Tokens, marked } from 'marked';
 import { repositoryRoot } from '../subject/target.ts';
 import { UserError } from '../command/user-error.ts';
@@ -47,11 +47,18 @@ export function chooseKatas(typed: readonly string[], root = repositoryRoot): st
   for (const name of typed) {
     if (!slugs.includes(name)) {
       throw new UserError(
-        `There is no kata "${name}". Did you mean ${closest(name, slugs)}? Known katas: ${slugs.join(', ')}.`,
+        `There is no kata "${name}". Did you mean ${nearest(name, slugs)}? Known katas: ${slugs.join(', ')}.`,
       );
     }
   }
   return typed.length === 0 ? slugs : slugs.filter((slug) => typed.includes(slug));
+}
+
+/** Who types a name cuts it short, or knows one of its words. */
+function nearest(name: string, slugs: readonly string[]): string {
+  const apart = (slug: string) =>
+    Math.min(...[slug, slug.slice(0, name.length), ...slug.split('-')].map((part) => distance(name, part)));
+  return slugs.toSorted((one, other) => apart(one) - apart(other))[0]!;
 }
 
 /**
