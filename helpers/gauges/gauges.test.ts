@@ -175,7 +175,8 @@ test('what this process reads is not counted for the subject', async ({ skip }) 
   await file.sha256();
   await (await open(file.path)).close();
 
-  expect((await bytesRead(subject)) - before).toBe(0);
+  // 64 MiB were read here. The subject's own threads wake each other by eight bytes, whenever they like.
+  expect((await bytesRead(subject)) - before).toBeLessThan(1024);
 });
 
 async function gauges(where: string) {
