@@ -277,7 +277,8 @@ describe('a git repository', () => {
 
     expect(shown(found)).toEqual({ one: right, two: 'fault: katas/two is missing.' });
     expect({ told, kind }).toEqual({ told: first, kind: 'git' });
-    expect(shown((await collect(`file://${candidate}`, wanted)).found)['one']).toBe('later');
+    for (const latest of [`file://${candidate}`, `${candidate}#HEAD`])
+      expect(shown((await collect(latest, wanted)).found)['one'], latest).toBe('later');
   });
 
   test.runIf(isPosix)('links, submodules and large files are not taken, from the tree as it is', async () => {

@@ -61,7 +61,7 @@ export async function collect(
     return { source: shown, kind: 'archive', commit: undefined, ...(await collectFromArchive(source, slugs, limits)) };
 
   const git = readGitSource(source);
-  if (git.ref !== 'HEAD' && statOf(git.url)?.isDirectory()) return await collectFromGit(git, slugs, limits);
+  if (git.url !== source && statOf(git.url)?.isDirectory()) return await collectFromGit(git, slugs, limits);
   throw new UserError(
     folder
       ? `${shown} is neither a folder nor a file, so it is not read. Name a folder, a .tar.gz or a git repository.`
