@@ -2,6 +2,7 @@
 breaks: [3, 9]
 tries: to reach the server beside the proxy that the judge watches it through, with a mutex that orders one process only
 says: around the way that it was given
+needs: port
 */
 import { createPool, type Pool, type PoolOptions, type RowDataPacket } from 'mysql2/promise';
 
