@@ -52,7 +52,7 @@ export async function judge<Module extends Judged>(
           test: {
             name,
             include: [`tests/${slug}/${slug}.test.ts`],
-            env: { KATA_TARGET: target, ...(byName.size > 1 && { KATA_SPARES: '0', KATA_EXPLAIN: 'none' }) },
+            env: { KATA_TARGET: target, ...(byName.size > 1 && { KATA_SPARES: '1', KATA_EXPLAIN: 'none' }) },
             provide: { mysqlServers },
             pool: 'threads' as const,
             testTimeout: promiseLimitMs,
