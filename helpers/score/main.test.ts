@@ -150,7 +150,6 @@ test('a wrong answer is diagnosed; one that does not load scores 0 with its reas
   expect(code).toBe(0);
 });
 
-// The skip below is text for the small house's judge: the score has to notice it.
 test('a test that is missing, skipped or not in the README counts as broken', async () => {
   const file = 'tests/addition/addition.test.ts';
   const text = judge('addition', 5);
@@ -160,6 +159,7 @@ test('a test that is missing, skipped or not in the README counts as broken', as
       house,
       file,
       text
+        // Nothing is skipped here: this is text of the small house's judge, and the score has to notice it.
         .replace("test('It counts.'", "test.skip('It counts.'")
         .replace("test('It takes any order.'", "test('It takes all orders.'"),
     );

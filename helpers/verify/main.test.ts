@@ -115,10 +115,10 @@ describe('what it finds', () => {
     expect(code).toBe(1);
   });
 
-  // The skip below is text for the small house's judge: verify has to notice it.
   test('a test that is skipped or missing, and words that are not the README’s', async () => {
     await put(
       'tests/addition/addition.test.ts',
+      // Nothing is skipped here: this is text of the small house's judge, and verify has to notice it.
       judge.replace("test('It takes any order.'", "test.skip('It takes all orders.'"),
     );
 
