@@ -89,14 +89,16 @@ describe('what it finds', () => {
     await put('tests/addition/submissions/rejected/a.ts', concatenates.replace('[1, 2]', '[2]'));
     await put('tests/addition/submissions/accepted/one.ts', starter);
 
-    const { code, stdout } = await verify();
+    const { code, stdout, stderr } = await verify();
 
+    const complaint =
+      /rejected\/a\.ts is not judged as it claims:\n +promise 1 was to hold, and broke \(round 1 of 1\)\n +the sum of 2 and 3: expected 23 to be 5\n/;
     expect(stdout).toMatch(/^rejected\/a +! +✗ .*NOT AS CLAIMED$/m);
-    expect(stdout).toMatch(
-      /rejected\/a\.ts is not judged as it claims:\n +promise 1 was to hold, and broke \(round 1 of 1\)\n +the sum of 2 and 3: expected 23 to be 5\n/,
-    );
     expect(stdout).toMatch(/^accepted\/one +! +· .*NOT AS CLAIMED$/m);
-    expect(stdout).toMatch(/\n10 passed, 2 failed\n$/);
+    expect(stderr, 'said at once').toMatch(complaint);
+    expect(stdout, 'and as the last thing').toMatch(
+      new RegExp(String.raw`${complaint.source}\n10 passed, 2 failed\n$`),
+    );
     expect(code).toBe(1);
   });
 

@@ -39,6 +39,8 @@ await runCommand(async () => {
   const lists = katas.map((kata) => ({ kata, submissions: submissionsOf(kata) }));
 
   const total = { passed: 0, failed: 0, skipped: 0 };
+  // Said last, since of a long log on a server often only the end is kept.
+  const complaints: string[] = [];
   const count = (ok: boolean) => (ok ? (total.passed += 1) : (total.failed += 1));
 
   const pending: typeof lists = [];
@@ -66,11 +68,8 @@ await runCommand(async () => {
         ...faultsOfKata(kata, submissions),
         ...new Set(own.flatMap((row) => faultsOfWording(kata, row.verdicts[0]?.promises ?? []))),
       ];
-      for (const fault of faults) say(fault);
-      for (const row of own) {
-        count(isAsClaimed(row));
-        if (!isAsClaimed(row)) say(explain(row));
-      }
+      complaints.push(...faults, ...own.filter((row) => !isAsClaimed(row)).map(explain));
+      for (const row of own) count(isAsClaimed(row));
       count(faults.length === 0);
       if (faults.length === 0 && own.every(isAsClaimed))
         await rememberPassed(contentKey(kata.slug, source), {
@@ -89,6 +88,7 @@ await runCommand(async () => {
     total.failed += helpers.failed;
     total.skipped += helpers.skipped;
   }
+  if (complaints.length > 0) say(`\n${complaints.join('\n')}`);
   say(`\n${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`);
   return total.failed === 0 ? 0 : 1;
 });
@@ -117,6 +117,8 @@ async function judgeAll(submissions: readonly Submission[], { repeat, load }: Op
         servers.map(({ host, port, user, password }) => ({ host, port, user, password })),
         (submission, verdict) => {
           verdicts.get(submission)!.push(verdict);
+          const row = rowOf(submission, [verdict]);
+          if (!isAsClaimed(row)) process.stderr.write(`${explain(row)}\n`);
           progress(++done, submissions.length * repeat, submission);
         },
       );
