@@ -5,7 +5,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { breakDescriptors, mendDescriptors } from '../../helpers/disk/broken-disk.ts';
 import { noStuckDisk, stickDisk } from '../../helpers/disk/stuck-disk.ts';
 import { Pinger } from '../../helpers/event-loop/pinger.ts';
@@ -14,9 +14,10 @@ import { type Answer, ask } from '../../helpers/readers/ask.ts';
 import { type Ending, Reader } from '../../helpers/readers/reader.ts';
 import { chart } from '../../helpers/samples/chart.ts';
 import { SparseFile } from '../../helpers/sparse-file/sparse-file.ts';
-import { prepareSubjects, showPrinted, startSubject } from '../../helpers/subject/start-subject.ts';
+import { prepareSubjects } from '../../helpers/subject/start-subject.ts';
 import { SubjectError } from '../../helpers/subject/subject-error.ts';
 import type { Subject } from '../../helpers/subject/subject.ts';
+import { useSubject } from '../../helpers/subject/use-subject.ts';
 import { expectAtMost, expectThat, inWords } from '../../helpers/verdict/expect-that.ts';
 import { until } from '../../helpers/wait/until.ts';
 import { useWorkspace } from '../../helpers/workspace/use-workspace.ts';
@@ -36,6 +37,7 @@ const summaryLimitMs = 60_000;
 
 const workspace = await useWorkspace();
 prepareSubjects('backpressure');
+const { running, end: endService, aside } = useSubject<typeof Kata, Kept>('backpressure');
 const folder = join(workspace, 'folder');
 await mkdir(folder);
 /** An odd number of bytes: no size of chunk fits. */
@@ -362,7 +364,7 @@ interface Summary {
 }
 
 /** The summary of the large file, which two promises are about. */
-const summarizeLarge = inItsOwnProcess(async (subject) => {
+const summarizeLarge = aside(async (subject) => {
   const port = await serve(subject, large.path);
   using pinger = new Pinger(port);
   await pinger.answered(1);
@@ -388,7 +390,7 @@ interface Crowd {
 }
 
 /** Slow readers, and at last a quick one beside them; how its body came. */
-const serveFifty = inItsOwnProcess(async (subject) => {
+const serveFifty = aside(async (subject) => {
   const port = await serve(subject, medium.path);
   await ask(port, '/ping');
   const before = await subject.heldBytes();
@@ -409,34 +411,9 @@ const serveFifty = inItsOwnProcess(async (subject) => {
   return { crowds, quick: ending(await quick.rest(), medium) };
 });
 
-/** What takes long is done once, in a process of its own, beside the promises that come before it. */
-function inItsOwnProcess<T>(work: (subject: Service['subject']) => Promise<T>) {
-  let own: Service['subject'] | undefined;
-  let working: Promise<T> | undefined;
-  const start = async () => {
-    await using subject = (own = await startSubject<typeof Kata, Kept>('backpressure'));
-    return await work(subject);
-  };
-  const begin = () => (working ??= start());
-  return {
-    begin: () => void begin().catch(() => undefined),
-    done: async () => {
-      try {
-        return await begin();
-      } finally {
-        if (own) showPrinted(own);
-      }
-    },
-  };
-}
-
-let known: Subject<typeof Kata, Kept> | undefined;
-
-/** A new server for this file, in a process that lives from promise to promise for as long as it keeps them. */
+/** A new server for this file. */
 async function service(file: string): Promise<Service> {
-  if (!known?.alive) known = await startSubject<typeof Kata, Kept>('backpressure');
-  const subject = known;
-  showPrinted(subject);
+  const subject = await running();
   const port = await serve(subject, file);
   const pinger = new Pinger(port);
   onTestFinished(() => pinger[Symbol.dispose]());
@@ -454,16 +431,6 @@ async function serve(subject: Service['subject'], file: string): Promise<number>
   }, file);
   return await subject.portOutside(port);
 }
-
-/** The next promise gets a process that nobody has left a reader in. */
-async function endService(): Promise<void> {
-  await known?.[Symbol.asyncDispose]();
-}
-
-afterEach(async ({ task }) => {
-  if (task.result?.state === 'fail') await endService();
-});
-afterAll(endService);
 
 async function openConnections(subject: Service['subject']): Promise<number> {
   return await subject.evaluate(async (_kata, _args, { servers = [] }) => {

@@ -9,8 +9,9 @@ import { atRest, openDescriptors } from '../../helpers/gauges/gauges.ts';
 import { waitingThreads } from '../../helpers/mysql/lock-waits.ts';
 import type { MysqlProxy } from '../../helpers/mysql/proxy.ts';
 import { useTestDatabase } from '../../helpers/mysql/use-test-database.ts';
-import { prepareSubjects, startSubject } from '../../helpers/subject/start-subject.ts';
+import { prepareSubjects } from '../../helpers/subject/start-subject.ts';
 import type { Subject } from '../../helpers/subject/subject.ts';
+import { useSubject } from '../../helpers/subject/use-subject.ts';
 import { expectAtMost, expectThat, inWords } from '../../helpers/verdict/expect-that.ts';
 import { settles, until } from '../../helpers/wait/until.ts';
 import { useWorkspace } from '../../helpers/workspace/use-workspace.ts';
@@ -38,6 +39,7 @@ const [raceRows, raceLimit, raceTimes] = [100_000, 5, 6];
 
 const workspace = await useWorkspace();
 prepareSubjects('bulk-import');
+const importer = useSubject<typeof Kata, Kept>('bulk-import');
 const database = await useTestDatabase('bulk-import');
 const { admin } = database;
 /** A session that looks into the table from outside. */
@@ -252,9 +254,13 @@ describe('stretch', () => {
 /** How an import went. */
 type Outcome = { readonly rows: number; readonly skipped: number } | { readonly error: string };
 
+interface Kept {
+  call: Promise<Outcome>;
+}
+
 /** A process with the module, and its way to the database. */
 interface Party extends AsyncDisposable {
-  readonly subject: Subject<typeof Kata, { call: Promise<Outcome> }>;
+  readonly subject: Subject<typeof Kata, Kept>;
   readonly proxy: MysqlProxy;
   /** The file of the last import that was given as a document. */
   readonly path: string;
@@ -371,7 +377,6 @@ async function unbroken(file: string): Promise<Pick<MysqlProxy, 'commands' | 'by
 }
 
 async function observe(moment: Moment, file: string): Promise<Drop | undefined> {
-  // A process for each drop, so that what one of them still has under way does not meet the next.
   await using party = await open();
   await fill();
   const provoked = await moment(party, file);
@@ -426,10 +431,10 @@ function shared<T>(make: () => AsyncGenerator<T>): { all(): AsyncGenerator<T>; e
   };
 }
 
-/** Starts a process with the module; with `isDirect` there is no proxy between it and the server. */
+/** Takes the process with the module; with `isDirect` there is no proxy between it and the server. */
 async function open({ isDirect = false } = {}): Promise<Party> {
   const proxy = await database.proxy('A');
-  const subject = await startSubject<typeof Kata, { call: Promise<Outcome> }>('bulk-import');
+  const subject = await importer.running();
   const options = await subject.addressInside(database.accountOptions(isDirect ? undefined : proxy));
   let lastPath = '';
   const party: Party = {
@@ -480,12 +485,20 @@ async function open({ isDirect = false } = {}): Promise<Party> {
       return (await settles(outcome, limitMs - (performance.now() - beganAt))) ? await outcome : undefined;
     },
     async [Symbol.asyncDispose]() {
-      await subject[Symbol.asyncDispose]();
+      if (!(await isIdle(party).catch(() => false))) await importer.end();
       await proxy[Symbol.asyncDispose]();
       await until(async () => (await sessionsBeside(party)).length === 0);
     },
   };
   return party;
+}
+
+/** Whether an import is over and has ended its sessions; if not, what is left of it must not meet the next one. */
+async function isIdle(party: Party): Promise<boolean> {
+  const { subject, proxy } = party;
+  if (!subject.alive || (await party.state()) === undefined) return false;
+  await atRest(subject);
+  return proxy.threadIds.length === 0 && (await sessionsBeside(party)).length === 0;
 }
 
 /** The server's ids of the module's sessions that do not go through the proxy, or no longer. */

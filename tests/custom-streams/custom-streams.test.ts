@@ -1,10 +1,11 @@
 import fc from 'fast-check';
-import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { expectForDrawn } from '../../helpers/drawn/drawn.ts';
 import { type Ending, cutAt, inPast, setStreamStage } from '../../helpers/stream-stage/stream-stage.ts';
-import { showPrinted, startSubject } from '../../helpers/subject/start-subject.ts';
+import { useSubject } from '../../helpers/subject/use-subject.ts';
 import { expectThat } from '../../helpers/verdict/expect-that.ts';
-import { type StreamsProcess, setStage } from './stage.ts';
+import type * as Kata from '../../katas/custom-streams/custom-streams.ts';
+import { type Kept, setStage } from './stage.ts';
 
 /** The most that `save` may be given at once. */
 const batchLimit = 100;
@@ -500,24 +501,11 @@ interface Saved {
   readonly how: Ending;
 }
 
-let known: StreamsProcess | undefined;
-
-/** The module in a process with the judge's stage in it, which lives from promise to promise for as long as it keeps them. */
-async function stage(): Promise<StreamsProcess> {
-  if (known?.alive) {
-    showPrinted(known);
-    return known;
-  }
-  known = await startSubject('custom-streams');
-  await known.evaluate(setStreamStage);
-  await known.evaluate(setStage);
-  return known;
-}
-
-afterEach(async ({ task }) => {
-  if (task.result?.state === 'fail') await known?.[Symbol.asyncDispose]();
+/** The module in a process with the judge's stage in it. */
+const { running: stage } = useSubject<typeof Kata, Kept>('custom-streams', async (subject) => {
+  await subject.evaluate(setStreamStage);
+  await subject.evaluate(setStage);
 });
-afterAll(() => known?.[Symbol.asyncDispose]());
 
 /** What a doubler gives for each of these lists of chunks, and how it ends. */
 async function askDoubler(documents: readonly (readonly string[])[]): Promise<Seen[]> {

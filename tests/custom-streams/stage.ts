@@ -1,5 +1,4 @@
 import type { StreamStage } from '../../helpers/stream-stage/stream-stage.ts';
-import type { Subject } from '../../helpers/subject/subject.ts';
 import type * as Kata from '../../katas/custom-streams/custom-streams.ts';
 
 /** What the judge has in the module's process, beside what serves all streams. */
@@ -33,12 +32,10 @@ interface HeldSave {
   release(error?: Error): void;
 }
 
-interface Kept {
+export interface Kept {
   streams: StreamStage;
   stage: Stage;
 }
-
-export type StreamsProcess = Subject<typeof Kata, Kept>;
 
 /** For `evaluate`, after `setStreamStage`: puts the rest of the stage into the module's process. */
 export function setStage(_kata: typeof Kata, _args: undefined, kept: Kept): void {

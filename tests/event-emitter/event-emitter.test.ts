@@ -1,9 +1,8 @@
 import { EventEmitter, on } from 'node:events';
 import fc from 'fast-check';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { expectForDrawn } from '../../helpers/drawn/drawn.ts';
-import { showPrinted, startSubject } from '../../helpers/subject/start-subject.ts';
-import type { Subject } from '../../helpers/subject/subject.ts';
+import { useSubject } from '../../helpers/subject/use-subject.ts';
 import { contrast } from '../../helpers/verdict/contrast.ts';
 import { expectThat } from '../../helpers/verdict/expect-that.ts';
 import type * as Kata from '../../katas/event-emitter/event-emitter.ts';
@@ -435,15 +434,8 @@ const drawLoop: fc.Arbitrary<LoopHistory> = fc
   )
   .map(([before, end, after]) => [...before, ...end, after]);
 
-let known: Subject<typeof Kata> | undefined;
-
-/** The module's process; it lives from promise to promise for as long as it is alive. */
-async function kataProcess(): Promise<Subject<typeof Kata>> {
-  if (!known?.alive) known = await startSubject<typeof Kata>('event-emitter');
-  showPrinted(known);
-  return known;
-}
-afterAll(() => known?.[Symbol.asyncDispose]());
+/** The module's process. */
+const { running: kataProcess } = useSubject<typeof Kata>('event-emitter');
 
 async function expectAsNode(histories: readonly History[]): Promise<void> {
   const differences = await otherwiseThanNode(histories);

@@ -1,10 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type fc from 'fast-check';
-import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { noStuckDisk, stickDisk } from '../../helpers/disk/stuck-disk.ts';
 import { expectForDrawn } from '../../helpers/drawn/drawn.ts';
-import { showPrinted, startSubject } from '../../helpers/subject/start-subject.ts';
+import { useSubject } from '../../helpers/subject/use-subject.ts';
 import type { Subject } from '../../helpers/subject/subject.ts';
 import { contrast } from '../../helpers/verdict/contrast.ts';
 import { expectThat } from '../../helpers/verdict/expect-that.ts';
@@ -175,24 +175,8 @@ async function expectPredicted(examples: fc.Arbitrary<Program>): Promise<void> {
   });
 }
 
-type LoopProcess = Subject<typeof Kata, KeptRuns>;
-let known: LoopProcess | undefined;
-
-/** The module's process; it lives from promise to promise for as long as it is alive. */
-async function kataProcess(): Promise<LoopProcess> {
-  if (!known?.alive) known = await startSubject<typeof Kata, KeptRuns>('event-loop-order');
-  showPrinted(known);
-  return known;
-}
-
-/** The next promise gets a process in which nothing is left to do. */
-async function endProcess(): Promise<void> {
-  await known?.[Symbol.asyncDispose]();
-}
-afterEach(async ({ task }) => {
-  if (task.result?.state === 'fail') await endProcess();
-});
-afterAll(endProcess);
+/** The module's process. */
+const { running: kataProcess } = useSubject<typeof Kata, KeptRuns>('event-loop-order');
 
 /** One run, and how it was done, in words. */
 interface Observed extends RunSeen {

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { expectForEach } from '../../helpers/drawn/drawn.ts';
 import { fillDisk, noFullDisk } from '../../helpers/disk/full-disk.ts';
 import {
@@ -15,7 +15,7 @@ import {
   peakBytes,
 } from '../../helpers/gauges/gauges.ts';
 import { SparseFile } from '../../helpers/sparse-file/sparse-file.ts';
-import { prepareSubjects, showPrinted } from '../../helpers/subject/start-subject.ts';
+import { prepareSubjects } from '../../helpers/subject/start-subject.ts';
 import { expectAtMost, expectThat, inWords } from '../../helpers/verdict/expect-that.ts';
 import { until } from '../../helpers/wait/until.ts';
 import { useWorkspace } from '../../helpers/workspace/use-workspace.ts';
@@ -23,12 +23,13 @@ import type { ScryptCost } from '../../katas/file-encryption/file-encryption.ts'
 import { type Change, changes, pieceChanges, smallChanges } from './changes.ts';
 import {
   type Outcome,
+  aside,
   call,
   cheap,
   decrypt,
   encrypt,
   encryptionOf,
-  endSubject,
+  end,
   expectDone,
   expectFailed,
   largeLimitMs,
@@ -36,7 +37,6 @@ import {
   memoryLimit,
   newFolder,
   newProvider,
-  newSubject,
   password,
   running,
 } from './stage.ts';
@@ -53,14 +53,9 @@ const dearest: ScryptCost = { N: 2 ** 17, r: 8, p: 1 };
 const workspace = await useWorkspace();
 prepareSubjects('file-encryption');
 
-afterEach(async ({ task }) => {
-  if (task.result?.state === 'fail') await endSubject();
-});
-afterAll(endSubject);
-
 describe('core', () => {
   beforeAll(() => {
-    largeRoundTrip().catch(() => undefined);
+    largeRoundTrip.begin();
   });
 
   test('A file comes back byte for byte, from 0 bytes to 300 MB.', async () => {
@@ -72,7 +67,7 @@ describe('core', () => {
       for (const bytes of [pieceBytes - 1, pieceBytes, pieceBytes + 1, 2 * pieceBytes])
         await expectRoundTrip(folder, randomBytes(bytes));
 
-    const { encrypted, decrypted, differsAt } = await largeFile();
+    const { encrypted, decrypted, differsAt } = await largeRoundTrip.done();
     expectDone(encrypted, `encryption of ${large.words}`);
     expectDone(decrypted, `decryption of ${large.words}`);
     expect(differsAt, `${large.words}, encrypted and decrypted; the first byte that differs`).toBe(undefined);
@@ -102,7 +97,7 @@ describe('core', () => {
 
 describe('robust', () => {
   test('Memory stays flat on a file of 300 MB.', async () => {
-    const { encrypted, decrypted, encryptionBytes, decryptionBytes } = await largeFile();
+    const { encrypted, decrypted, encryptionBytes, decryptionBytes } = await largeRoundTrip.done();
 
     expectDone(encrypted, `encryption of ${large.words}`);
     expectAtMost(encryptionBytes, memoryLimit, `encryption of ${large.words}; at its peak the process held`);
@@ -271,8 +266,8 @@ describe('stretch', () => {
   });
 
   test('A head that asks for too much is refused before it has cost anything.', async () => {
-    onTestFinished(endSubject);
-    await endSubject();
+    onTestFinished(end);
+    await end();
     const encrypted = await encryptionOf(randomBytes(1000));
     const provider = await newProvider(dearestMs());
     await provider.expectOpened(encrypted);
@@ -391,37 +386,27 @@ function failures(outputBytes: number): Failure[] {
   ];
 }
 
-let largeSubject: { readonly printed: string } | undefined;
-
-/** The large file, which two promises are about: there and back once, in a process of its own, beside the others. */
-const largeRoundTrip = once(async () => {
-  await using subject = await newSubject({ limitMs: largeLimitMs });
-  largeSubject = subject;
-  const [input, output, back] = [join(workspace, 'large'), join(workspace, 'large.enc'), join(workspace, 'large.back')];
-  const file = await SparseFile.create(input, large.bytes);
-  const before = await peakBytes(subject);
-  const encrypted = await call(subject, 'encryptFile', input, output, { patienceMs: largeLimitMs });
-  const encryptionBytes = (await peakBytes(subject)) - before;
-  const decrypted = await call(subject, 'decryptFile', output, back, { patienceMs: largeLimitMs });
-  const decryptionBytes = (await peakBytes(subject)) - before;
-  await rm(output, { force: true });
-  const differsAt = decrypted.how === 'done' ? await firstDifference(back, file) : undefined;
-  await rm(back, { force: true });
-  return { encrypted, encryptionBytes, decrypted, decryptionBytes, differsAt };
-});
-
-async function largeFile(): ReturnType<typeof largeRoundTrip> {
-  try {
-    return await largeRoundTrip();
-  } finally {
-    if (largeSubject) showPrinted(largeSubject);
-  }
-}
-
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () => (made ??= make());
-}
+/** The large file, which two promises are about: there and back. */
+const largeRoundTrip = aside(
+  async (subject) => {
+    const [input, output, back] = [
+      join(workspace, 'large'),
+      join(workspace, 'large.enc'),
+      join(workspace, 'large.back'),
+    ];
+    const file = await SparseFile.create(input, large.bytes);
+    const before = await peakBytes(subject);
+    const encrypted = await call(subject, 'encryptFile', input, output, { patienceMs: largeLimitMs });
+    const encryptionBytes = (await peakBytes(subject)) - before;
+    const decrypted = await call(subject, 'decryptFile', output, back, { patienceMs: largeLimitMs });
+    const decryptionBytes = (await peakBytes(subject)) - before;
+    await rm(output, { force: true });
+    const differsAt = decrypted.how === 'done' ? await firstDifference(back, file) : undefined;
+    await rm(back, { force: true });
+    return { encrypted, encryptionBytes, decrypted, decryptionBytes, differsAt };
+  },
+  { limitMs: largeLimitMs },
+);
 
 async function firstDifference(path: string, file: SparseFile): Promise<number | undefined> {
   let offset = 0;

@@ -2,8 +2,8 @@ import { readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promis
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
 import { cpuMs, peakBytes } from '../../helpers/gauges/gauges.ts';
-import { showPrinted, startSubject } from '../../helpers/subject/start-subject.ts';
 import type { Subject } from '../../helpers/subject/subject.ts';
+import { useSubject } from '../../helpers/subject/use-subject.ts';
 import { expectAtMost, expectThat } from '../../helpers/verdict/expect-that.ts';
 import { until } from '../../helpers/wait/until.ts';
 import { makeFolder } from '../../helpers/workspace/use-workspace.ts';
@@ -50,24 +50,7 @@ interface Call {
   readonly args: [input: string, output: string, password: string, cost?: Kata.ScryptCost];
 }
 
-/** A process of its own, of which one call may take so long. */
-export async function newSubject(options: { limitMs?: number } = {}): Promise<EncryptionSubject> {
-  return await startSubject<typeof Kata, Kept>('file-encryption', options);
-}
-
-let known: EncryptionSubject | undefined;
-
-/** A process that lives from promise to promise for as long as it keeps them. */
-export async function running(): Promise<EncryptionSubject> {
-  if (!known?.alive) known = await newSubject();
-  showPrinted(known);
-  return known;
-}
-
-/** The next call is for a new process. */
-export async function endSubject(): Promise<void> {
-  await known?.[Symbol.asyncDispose]();
-}
+export const { running, end, aside } = useSubject<typeof Kata, Kept>('file-encryption');
 
 let folders = 0;
 

@@ -2,10 +2,11 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { constants, deflateRawSync, gzipSync } from 'node:zlib';
 import type fc from 'fast-check';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { expectForEach } from '../../helpers/drawn/drawn.ts';
 import { atRest, bytesRead, noBytesRead, openDescriptors, peakBytes } from '../../helpers/gauges/gauges.ts';
-import { prepareSubjects, showPrinted, startSubject } from '../../helpers/subject/start-subject.ts';
+import { prepareSubjects } from '../../helpers/subject/start-subject.ts';
+import { useSubject } from '../../helpers/subject/use-subject.ts';
 import type { Subject } from '../../helpers/subject/subject.ts';
 import { expectAtMost, expectThat, inWords } from '../../helpers/verdict/expect-that.ts';
 import { until } from '../../helpers/wait/until.ts';
@@ -43,10 +44,12 @@ const largeLimitMs = 90_000;
 
 const workspace = await useWorkspace();
 prepareSubjects('large-dataset');
+const { running, aside } = useSubject<typeof Kata, Kept>('large-dataset');
 
 describe('core', () => {
   beforeAll(() => {
-    largeDigests().catch(() => undefined);
+    largeLog.begin();
+    largeGzip.begin();
   });
 
   test('Entries, bytes, hours and paths are counted right, wherever a chunk ends.', async () => {
@@ -63,8 +66,8 @@ describe('core', () => {
     expect(report, `a log of ${inWords(log.content.length)} in which most characters have two to four bytes`).toEqual(
       reportOf(lines),
     );
-    const [plain] = await largeOutcomes();
-    expectReport(plain!.outcome, largeReport(largeBlocks), plain!.words);
+    const { outcome, words } = await largeLog.done();
+    expectReport(outcome, largeReport(largeBlocks), words);
   });
 
   test('The ten paths that come most often are told in their order, whatever they are called.', async () => {
@@ -145,8 +148,8 @@ describe('robust', () => {
       const outcome = await digest(bytes, name);
       expectReport(outcome, reportOf(expected), words);
     }
-    const [, compressed] = await largeOutcomes();
-    expectReport(compressed!.outcome, largeReport(largeBlocks), compressed!.words);
+    const { outcome, words } = await largeGzip.done();
+    expectReport(outcome, largeReport(largeBlocks), words);
   });
 
   test('A log that cannot be read to its end is refused by its name, and left closed.', async () => {
@@ -256,26 +259,7 @@ interface Call {
 
 type DigestSubject = Subject<typeof Kata, Kept>;
 
-let known: DigestSubject | undefined;
-
-/** A process that lives from promise to promise for as long as it keeps them. */
-async function running(): Promise<DigestSubject> {
-  if (!known?.alive) known = await startSubject<typeof Kata, Kept>('large-dataset');
-  showPrinted(known);
-  return known;
-}
-
-async function endSubject(): Promise<void> {
-  await known?.[Symbol.asyncDispose]();
-}
-
-afterEach(async ({ task }) => {
-  if (task.result?.state === 'fail') await endSubject();
-});
-afterAll(async () => {
-  await endSubject();
-  await rm(largePath, { force: true });
-});
+afterAll(() => rm(largePath, { force: true }));
 
 /** Digests these bytes, in a file of this name. */
 async function digest(content: Buffer, name = 'access.log'): Promise<Outcome> {
@@ -332,24 +316,26 @@ interface LargeOutcome {
   readonly busiestBytes: number;
 }
 
-let largeSubject: DigestSubject | undefined;
+/** The large logs, which four promises are about. */
+const largeLog = aside((subject) => digestLarge(subject, largePath, largeWords, writeLarge), { limitMs: largeLimitMs });
+const largeGzip = aside(
+  async (subject) => {
+    // One after the other: a third process at work would only slow down the two.
+    await largeLog.done().catch(() => undefined);
+    return await digestLarge(subject, join(workspace, 'large.gz'), `a gzip of ${largeWords}`, writeLargeGzip);
+  },
+  { limitMs: largeLimitMs },
+);
 
-/** The large logs, which four promises are about: each digested once, in a process of its own, beside the others. */
-const largeDigests = once(async () => {
-  await writeLarge(largePath, largeBlocks);
-  const gzipPath = join(workspace, 'large.gz');
-  await writeLargeGzip(gzipPath, largeBlocks);
-  const outcomes: LargeOutcome[] = [];
-  for (const [words, path] of [
-    [largeWords, largePath],
-    [`a gzip of ${largeWords}`, gzipPath],
-  ] as const) {
-    await using subject = await startSubject<typeof Kata, Kept>('large-dataset', { limitMs: largeLimitMs });
-    largeSubject = subject;
-    outcomes.push({ words, ...(await observeDigest(subject, path)) });
-  }
-  return outcomes;
-});
+async function digestLarge(
+  subject: DigestSubject,
+  path: string,
+  words: string,
+  write: (path: string, blocks: number) => Promise<void>,
+): Promise<LargeOutcome> {
+  await write(path, largeBlocks);
+  return { words, ...(await observeDigest(subject, path)) };
+}
 
 async function observeDigest(subject: DigestSubject, path: string): Promise<Omit<LargeOutcome, 'words'>> {
   const before = parsingMs(turnLimit);
@@ -365,16 +351,7 @@ async function observeDigest(subject: DigestSubject, path: string): Promise<Omit
 }
 
 async function largeOutcomes(): Promise<LargeOutcome[]> {
-  try {
-    return await largeDigests();
-  } finally {
-    if (largeSubject) showPrinted(largeSubject);
-  }
-}
-
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () => (made ??= make());
+  return [await largeLog.done(), await largeGzip.done()];
 }
 
 /** CPU time of this thread for decoding, splitting and parsing so much of a large log, reckoned from a quarter of it. */
@@ -410,7 +387,8 @@ async function expectForAll(logs: fc.Arbitrary<Log>, part: (report: Kata.Report)
   let isSpent = false;
   const expectLog = async ({ content, lines }: Log) => {
     const what = `the log ${JSON.stringify(content.toString())}`;
-    const outcome = await digest(content).finally(() => (isSpent = !known?.alive));
+    const subject = await running();
+    const outcome = await digest(content).finally(() => (isSpent = !subject.alive));
     isSpent ||= outcome.how === 'never settled';
     expectDone(outcome, what);
     expect(part(outcome.report!), what).toEqual(part(reportOf(lines)));

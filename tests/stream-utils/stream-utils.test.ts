@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { expectForDrawn } from '../../helpers/drawn/drawn.ts';
 import {
   type Ending,
@@ -8,8 +8,7 @@ import {
   inPast,
   setStreamStage,
 } from '../../helpers/stream-stage/stream-stage.ts';
-import type { Subject } from '../../helpers/subject/subject.ts';
-import { showPrinted, startSubject } from '../../helpers/subject/start-subject.ts';
+import { useSubject } from '../../helpers/subject/use-subject.ts';
 import { expectThat } from '../../helpers/verdict/expect-that.ts';
 import type * as Kata from '../../katas/stream-utils/stream-utils.ts';
 
@@ -497,25 +496,11 @@ interface Batches {
   readonly how: Ending;
 }
 
-type UtilsProcess = Subject<typeof Kata, { streams: StreamStage }>;
-
-let known: UtilsProcess | undefined;
-
-/** The module in a process with the judge's stage in it, which lives from promise to promise for as long as it keeps them. */
-async function stage(): Promise<UtilsProcess> {
-  if (known?.alive) {
-    showPrinted(known);
-    return known;
-  }
-  known = await startSubject('stream-utils');
-  await known.evaluate(setStreamStage);
-  return known;
-}
-
-afterEach(async ({ task }) => {
-  if (task.result?.state === 'fail') await known?.[Symbol.asyncDispose]();
-});
-afterAll(() => known?.[Symbol.asyncDispose]());
+/** The module in a process with the judge's stage in it. */
+const { running: stage } = useSubject<typeof Kata, { streams: StreamStage }>(
+  'stream-utils',
+  async (subject) => await subject.evaluate(setStreamStage),
+);
 
 function documents(characters: readonly string[], delimiters: readonly string[]): fc.Arbitrary<Document> {
   return fc.constantFrom(...delimiters).chain((delimiter) =>
