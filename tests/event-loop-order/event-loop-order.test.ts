@@ -5,7 +5,6 @@ import { describe, expect, test } from 'vitest';
 import { noStuckDisk, stickDisk } from '../../helpers/disk/stuck-disk.ts';
 import { expectForDrawn } from '../../helpers/drawn/drawn.ts';
 import { useSubject } from '../../helpers/subject/use-subject.ts';
-import type { Subject } from '../../helpers/subject/subject.ts';
 import { contrast } from '../../helpers/verdict/contrast.ts';
 import { expectThat } from '../../helpers/verdict/expect-that.ts';
 import { useWorkspace } from '../../helpers/workspace/use-workspace.ts';
