@@ -163,8 +163,40 @@ export interface Provider {
   expectOpened(file: Buffer): Promise<number>;
   /** Hands back a changed file: it is refused, at no great cost, and leaves no output. */
   expectRefused(file: Buffer, change: Change, isByName?: boolean): Promise<void>;
+  /**
+   * A quicker look at many changes: whether it is sure that each would be refused so. All files of a batch together cost and leave no
+   * more than one may. Each has to be handed back by itself when it is not sure.
+   */
+  refusesAll(file: Buffer, list: readonly Change[], isByName?: boolean): Promise<boolean>;
   /** The process has ended or has grown too large, and what it does after that says nothing. */
   readonly isSpent: boolean;
+}
+
+/** How many files are handed back at once, and how much time they have; all that takes longer is looked at one by one. */
+const [batchSize, batchLimitMs] = [40, 2000];
+
+/** In the subject: decrypts one file after the other, as many as there is time for, and says how each call went. */
+async function decryptEach(
+  kata: typeof Kata,
+  { inputs, password: word, limitMs: withinMs }: { inputs: string[]; password: string; limitMs: number },
+): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  let isLate = false;
+  const late = new Promise<void>((resolve) => setTimeout(() => resolve(void (isLate = true)), withinMs));
+  const work = async () => {
+    for (const input of inputs) {
+      if (isLate) return;
+      try {
+        await kata.decryptFile(input, `${input}.out`, word);
+        outcomes.push({ how: 'done', message: '' });
+      } catch (error) {
+        if (!(error instanceof Error)) throw error;
+        outcomes.push({ how: 'failed', message: String(error.message).slice(0, 2000) });
+      }
+    }
+  };
+  await Promise.race([work().catch(() => undefined), late]);
+  return outcomes.slice();
 }
 
 /** @param referenceMs the CPU time that no file may cost */
@@ -205,15 +237,39 @@ export async function newProvider(referenceMs: number): Promise<Provider> {
         `${what} failed with "${outcome.message}", which does not name the file`,
       );
   };
+  const clear = async () => {
+    for (const name of await readdir(folder)) await rm(join(folder, name), { force: true, recursive: true });
+  };
+  const refusesBatch = async (file: Buffer, list: readonly Change[], isByName: boolean) => {
+    const inputs = list.map((_, index) => join(folder, `${index}.enc`));
+    for (const [index, change] of list.entries()) await writeFile(inputs[index]!, apply(file, change));
+    const startMs = await cpuMs(subject);
+    const outcomes = await subject.evaluate(decryptEach, { inputs, password, limitMs: batchLimitMs });
+    const usedMs = (await cpuMs(subject)) - startMs;
+    const left = await readdir(folder);
+    await clear();
+    return (
+      usedMs <= referenceMs &&
+      (await peakBytes(subject)) - before <= memoryLimit &&
+      left.length === inputs.length &&
+      outcomes.length === inputs.length &&
+      outcomes.every(({ how, message }, index) => how === 'failed' && (!isByName || message.includes(inputs[index]!)))
+    );
+  };
   return {
     expectOpened,
+    refusesAll: async (file, list, isByName = true) => {
+      for (let from = 0; from < list.length; from += batchSize)
+        if (!(await refusesBatch(file, list.slice(from, from + batchSize), isByName))) return false;
+      return true;
+    },
     expectRefused: async (file, change, isByName = true) => {
       try {
         await judge(file, change, isByName);
       } finally {
         isSpent ||= !subject.alive;
         // What is left belongs to this file, and not to the next.
-        for (const name of await readdir(folder)) await rm(join(folder, name), { force: true, recursive: true });
+        await clear();
       }
     },
     get isSpent() {
