@@ -15,7 +15,7 @@ export type Duty =
   /** Run the statements, each by itself, on a server that outlives this process. */
   | { readonly sql: readonly string[]; readonly server: string };
 
-const keeperFile = fileURLToPath(new URL('keeper.ts', import.meta.url));
+const keeperFile = fileURLToPath(new URL('keeper.js', import.meta.url));
 
 let keeper: ChildProcess | undefined;
 let lastId = 0;

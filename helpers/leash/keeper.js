@@ -1,13 +1,17 @@
-// Runs detached, started by leash.ts; reads duties as JSON lines and does those left when its standard input ends.
+// Runs detached, started by leash.ts; reads duties as JSON lines and does those left when its standard input ends. Plain
+// JavaScript, so that it starts without a transform: there is one for each thread of each run.
 import { rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
-import type { Duty } from './leash.ts';
 
-const duties = new Map<number, Duty>();
+/** @typedef {import('./leash.ts').Duty} Duty */
+
+/** @type {Map<number, Duty>} */
+const duties = new Map();
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const { id, duty } = JSON.parse(line) as { id: number; duty?: Duty };
+  /** @type {{ id: number, duty?: Duty }} */
+  const { id, duty } = JSON.parse(line);
   if (duty) duties.set(id, duty);
   else duties.delete(id);
 }
@@ -20,7 +24,8 @@ for (const duty of [...duties.values()].reverse()) {
   }
 }
 
-async function undertake(duty: Duty): Promise<void> {
+/** @param {Duty} duty */
+async function undertake(duty) {
   if ('kill' in duty) {
     killGroup(duty.kill);
   } else if ('folder' in duty) {
@@ -48,7 +53,8 @@ async function undertake(duty: Duty): Promise<void> {
   }
 }
 
-function killGroup(pid: number): void {
+/** @param {number} pid */
+function killGroup(pid) {
   try {
     process.kill(-pid, 'SIGKILL');
   } catch {
