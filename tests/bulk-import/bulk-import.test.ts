@@ -34,8 +34,11 @@ import {
 
 const seed = chosenSeed();
 const heldLimit = 64 * 1024 * 1024;
-/** LOAD DATA, and the import, of so many rows; the best of so many times counts. */
-const [raceRows, raceLimit, raceTimes] = [100_000, 5, 6];
+/**
+ * LOAD DATA, and the import, of so many rows, by turns; the best of so many imports counts. Five times as long is promised, and right
+ * answers take from 1.3 to 5.5 times; one statement for each row takes from 13 on.
+ */
+const [raceRows, raceLimit, raceTimes] = [100_000, 8, 4];
 
 const workspace = await useWorkspace();
 prepareSubjects('bulk-import');
@@ -225,28 +228,27 @@ describe('stretch', () => {
     onTestFinished(() => rm(path, { force: true }));
     await writeFile(path, document.csv);
 
-    let isFast = false;
-    const loadedInMs: number[] = [];
-    for (let time = 1; time <= raceTimes && !isFast; time++) {
+    // One that was held up says nothing, so it is the middle one that counts.
+    const loadsMs: number[] = [];
+    const limitMs = () => raceLimit * loadsMs.toSorted((one, other) => one - other)[(loadsMs.length - 1) >> 1]!;
+    const load = async () => {
       await empty();
-      const loadMs = await timeOf(() => loadData(path));
-      loadedInMs.push(Math.round(loadMs));
+      loadsMs.push(await timeOf(() => loadData(path)));
       await empty();
-      await using party = await open({ isDirect: true });
-      await party.imports(documentOf([]));
-      const before = await rowsWritten();
-      const outcome = await party.importsWithin(path, raceLimit * loadMs);
-      // Who has not even done an eighth by now is not slow by chance.
-      if (outcome === undefined && (await rowsWritten()) - before < raceRows / 8) break;
-      if (outcome === undefined) continue;
-      expect(outcome, 'a file of 100,000 rows; the import').toEqual({ rows: raceRows, skipped: 0 });
-      expect(await counts(), 'a file of 100,000 rows; of these in the table, and others').toEqual([raceRows, 0]);
-      isFast = true;
+    };
+    await load();
+    let importMs = Infinity;
+    for (let time = 1; time <= raceTimes && importMs > limitMs(); time++) {
+      const soFar = await importFast(path, limitMs());
+      importMs = Math.min(importMs, soFar.importMs);
+      // Who has not even done half by now is not slow by chance.
+      if (soFar.share < 1 / 2) break;
+      await load();
     }
 
     expectThat(
-      isFast,
-      `a file of 100,000 rows; LOAD DATA took ${loadedInMs.join(', ')} ms; the import, begun right after that, was not done after ${raceLimit} times as long`,
+      importMs <= limitMs(),
+      `a file of 100,000 rows; LOAD DATA took ${loadsMs.map(Math.round).join(', ')} ms; the import was not done after ${Math.round(limitMs())} ms, which is ${raceLimit} times as long`,
     );
   });
 });
@@ -553,6 +555,19 @@ async function loadData(path: string): Promise<void> {
 async function rowsWritten(): Promise<number> {
   const [[count]] = await admin.query<RowDataPacket[]>("SHOW GLOBAL STATUS LIKE 'Handler_write'");
   return Number(count!.Value);
+}
+
+/** Imports the 100,000 rows into an empty table; how long that took, and how much of it was done within the limit. */
+async function importFast(path: string, limitMs: number): Promise<{ importMs: number; share: number }> {
+  await using party = await open({ isDirect: true });
+  await party.imports(documentOf([]));
+  const before = await rowsWritten();
+  let outcome: Outcome | undefined;
+  const importMs = await timeOf(async () => void (outcome = await party.importsWithin(path, limitMs)));
+  if (outcome === undefined) return { importMs: Infinity, share: ((await rowsWritten()) - before) / raceRows };
+  expect(outcome, 'a file of 100,000 rows; the import').toEqual({ rows: raceRows, skipped: 0 });
+  expect(await counts(), 'a file of 100,000 rows; of these in the table, and others').toEqual([raceRows, 0]);
+  return { importMs, share: 1 };
 }
 
 async function timeOf(work: () => Promise<unknown>): Promise<number> {
