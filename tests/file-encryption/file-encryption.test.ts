@@ -60,6 +60,7 @@ prepareSubjects('file-encryption');
 describe('core', () => {
   beforeAll(() => {
     largeRoundTrip.begin();
+    guesses.begin();
   });
 
   test('A file comes back byte for byte, from 0 bytes to 300 MB.', async () => {
@@ -242,8 +243,7 @@ describe('stretch', () => {
 
   test('A guess at the password costs what the head of the file says.', async () => {
     const folder = await newFolder();
-    await expectRoundTrip(folder, Buffer.from('x'), 'by default');
-    const byDefault = await readFile(join(folder, 'in.enc'));
+    const { byDefault, share } = await guesses.done();
     const { N, r, p } = headOf(byDefault);
     expect(byDefault.toString('latin1', 0, 4), 'the first four letters of an encrypted file').toBe('KENC');
     expectThat(
@@ -264,10 +264,6 @@ describe('stretch', () => {
       expect(headOf(encrypted), 'encrypted with a cost of one’s own; what the head says').toEqual(cost);
       await expectRoundTrip(folder, Buffer.from('x'), cost);
     }
-
-    // A module that takes no notice of the head spends the same on both.
-    const dear = isDeepStrictEqual({ N, r, p }, dearest) ? byDefault : await encryptionOf(Buffer.from('x'), dearest);
-    const share = ((await guessMs(dear)) - (await guessMs(await encryptionOf(Buffer.from('x'))))) / dearestMs();
 
     expectThat(
       share >= 1 / 3,
@@ -429,11 +425,7 @@ async function firstDifference(path: string, file: SparseFile): Promise<number |
   return offset === file.bytes ? undefined : offset;
 }
 
-async function expectRoundTrip(
-  folder: string,
-  content: Buffer,
-  cost: ScryptCost | 'by default' = cheap,
-): Promise<void> {
+async function expectRoundTrip(folder: string, content: Buffer, cost: ScryptCost = cheap): Promise<void> {
   const [input, output, back] = [join(folder, 'in'), join(folder, 'in.enc'), join(folder, 'back')];
   await writeFile(input, content);
   expectDone(await encrypt(input, output, password, cost), `encryption of ${content.length} bytes`);
@@ -480,15 +472,31 @@ function lazily<T>(make: () => T): () => T {
   return () => (made ??= { value: make() }).value;
 }
 
-/** The CPU time of trying a wrong password on a file. */
-async function guessMs(encrypted: Buffer): Promise<number> {
-  const folder = await newFolder();
-  const [input, output] = [join(folder, 'in.enc'), join(folder, 'out')];
-  await writeFile(input, encrypted);
-  const before = await cpuMs(await running());
-  await decrypt(input, output, 'wrong');
-  return (await cpuMs(await running())) - before;
-}
+/** A file that was encrypted without a cost, and the CPU time of a guess at a dear one, in that of the scrypt that its head says. */
+const guesses = aside(async (subject) => {
+  const [input, output, back] = [join(workspace, 'guess'), join(workspace, 'guess.enc'), join(workspace, 'guess.back')];
+  const encryptedAt = async (cost: ScryptCost | 'by default') => {
+    expectDone(await call(subject, 'encryptFile', input, output, { cost }), 'encryption of 1 byte');
+    return await readFile(output);
+  };
+  const guessMs = async (encrypted: Buffer) => {
+    await writeFile(output, encrypted);
+    const before = await cpuMs(subject);
+    await call(subject, 'decryptFile', output, back, { word: 'wrong' });
+    return (await cpuMs(subject)) - before;
+  };
+
+  await writeFile(input, 'x');
+  const byDefault = await encryptedAt('by default');
+  const what = '1 byte was encrypted without a cost; decryption';
+  expectDone(await call(subject, 'decryptFile', output, back), what);
+  expectThat((await readFile(back, 'latin1')) === 'x', `${what} gave another one`);
+  const dear = isDeepStrictEqual(headOf(byDefault), dearest) ? byDefault : await encryptedAt(dearest);
+  const dearMs = await guessMs(dear);
+  // A module that takes no notice of the head spends the same on both.
+  const cheapMs = await guessMs(await encryptedAt(cheap));
+  return { byDefault, share: (dearMs - cheapMs) / dearestMs() };
+});
 
 async function changeByte(path: string, at: number): Promise<void> {
   await using file = await open(path, 'r+');

@@ -5,7 +5,6 @@ import { cpuMs, peakBytes } from '../../helpers/gauges/gauges.ts';
 import type { Subject } from '../../helpers/subject/subject.ts';
 import { useSubject } from '../../helpers/subject/use-subject.ts';
 import { expectAtMost, expectThat } from '../../helpers/verdict/expect-that.ts';
-import { until } from '../../helpers/wait/until.ts';
 import { makeFolder } from '../../helpers/workspace/use-workspace.ts';
 import type * as Kata from '../../katas/file-encryption/file-encryption.ts';
 import { type Change, type Layout, apply, inPlainWords } from './changes.ts';
@@ -13,8 +12,8 @@ import { type Change, type Layout, apply, inPlainWords } from './changes.ts';
 const megabyte = 1024 * 1024;
 /** What a process may hold at its peak beyond what it held before. */
 export const memoryLimit = 200 * megabyte;
-/** For what never comes. */
-const limitMs = 20_000;
+/** For what never comes, and how long one look for it lasts. */
+const [limitMs, lookMs] = [20_000, 1000];
 export const largeLimitMs = 90_000;
 
 export const password = 'correct horse battery staple';
@@ -40,7 +39,7 @@ interface Terms {
 }
 
 interface Kept {
-  outcome?: Outcome | undefined;
+  call?: Promise<Outcome>;
 }
 
 type EncryptionSubject = Subject<typeof Kata, Kept>;
@@ -80,27 +79,29 @@ export async function call(
 ): Promise<Outcome> {
   const isCostly = name === 'encryptFile' && cost !== 'by default';
   const order: Call = { name, args: isCostly ? [input, output, word, cost] : [input, output, word] };
-  let outcome = await subject.evaluate(begin, order);
-  await until(async () => {
-    outcome ??= await subject.evaluate((_kata, _args, kept) => kept.outcome);
-    return outcome !== undefined || (await isTooLong());
-  }, patienceMs);
+  // A look lasts a second, or as long as the call does: each answer is written too, and one of the promises counts what is written.
+  let outcome = await subject.evaluate(lookAt, { order, lookMs });
+  for (let look = 1; look < patienceMs / lookMs && !outcome && !(await isTooLong()); look++)
+    outcome = await subject.evaluate(lookAt, { lookMs });
   return outcome ?? { how: 'never settled', message: '' };
 }
 
-/** In the subject: begins, and tells at once what is done soon. */
-function begin(kata: typeof Kata, { name, args }: Call, kept: Kept): Promise<Outcome | undefined> {
-  const work = async () => await kata[name](...args);
-  kept.outcome = undefined;
-  const settled = work().then(
-    (): Outcome => ({ how: 'done', message: '' }),
-    (error: unknown): Outcome =>
-      error instanceof Error
-        ? { how: 'failed', message: String(error.message).slice(0, 2000) }
-        : { how: 'failed, with what is no Error', message: '' },
-  );
-  void settled.then((outcome) => (kept.outcome = outcome));
-  return Promise.race([settled, new Promise<undefined>((resolve) => void setTimeout(resolve, 1000, undefined))]);
+/** In the subject: begins a call, if there is one to begin, and says how it went when that is known within `lookMs`. */
+function lookAt(
+  kata: typeof Kata,
+  { order, lookMs: withinMs }: { order?: Call; lookMs: number },
+  kept: Kept,
+): Promise<Outcome | undefined> {
+  const run = async ({ name, args }: Call) => await kata[name](...args);
+  if (order)
+    kept.call = run(order).then(
+      (): Outcome => ({ how: 'done', message: '' }),
+      (error: unknown): Outcome =>
+        error instanceof Error
+          ? { how: 'failed', message: String(error.message).slice(0, 2000) }
+          : { how: 'failed, with what is no Error', message: '' },
+    );
+  return Promise.race([kept.call!, new Promise<undefined>((resolve) => void setTimeout(resolve, withinMs, undefined))]);
 }
 
 export function expectDone({ how, message }: Outcome, what: string): void {
@@ -241,6 +242,7 @@ export async function newProvider(referenceMs: number): Promise<Provider> {
     for (const name of await readdir(folder)) await rm(join(folder, name), { force: true, recursive: true });
   };
   const refusesBatch = async (file: Buffer, list: readonly Change[], isByName: boolean) => {
+    await clear();
     const inputs = list.map((_, index) => join(folder, `${index}.enc`));
     for (const [index, change] of list.entries()) await writeFile(inputs[index]!, apply(file, change));
     const startMs = await cpuMs(subject);
