@@ -1,5 +1,19 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** A minute or more each: whoever begins them last waits for them alone, and Vitest would, for they are short to read. */
+const longest = ['score/sandbox', 'verify/main', 'score/tampering', 'score/main'];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const found = longest.findIndex((name) => moduleId.endsWith(`helpers/${name}.test.ts`));
+      return found === -1 ? longest.length : found;
+    };
+    return (await super.sort(files)).toSorted((one, other) => rank(one) - rank(other));
+  }
+}
 
 // The helpers' own tests: `npm run verify helpers`.
 export default defineConfig({
@@ -9,6 +23,7 @@ export default defineConfig({
     globalSetup: ['helpers/mysql/global-setup.ts'],
     pool: 'threads',
     // Much of their time is spent waiting for processes, so that two cores serve more than Vitest's one worker.
+    sequence: { sequencer: LongestFirst },
     maxWorkers: Math.max(2, availableParallelism() - 1),
     testTimeout: 120_000,
     hookTimeout: 120_000,
