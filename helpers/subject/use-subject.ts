@@ -16,7 +16,7 @@ export interface SubjectsInUse<Kata, Kept extends object> {
 }
 
 /** Work that is done aside, once. */
-export interface Aside<Result> {
+interface Aside<Result> {
   /** Begins it, unless it has begun. */
   begin(): void;
   /** What came of it; the tests that ask for it show what its process has printed. */
