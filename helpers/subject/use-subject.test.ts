@@ -22,6 +22,7 @@ describe('one process for all promises', () => {
     expect(pids[1]).toBe(pids[0]);
     expect(await (await running()).evaluate((_kata, _args, { furnishings }) => furnishings)).toBe(1);
   });
+  // It fails on purpose, and has to: the next test is about what comes after a promise that is broken.
   test.fails('a promise that is broken', () => {
     expect(pids, 'broken on purpose').toBe('broken');
   });
