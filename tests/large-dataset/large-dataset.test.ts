@@ -193,34 +193,34 @@ describe('stretch', () => {
     if (noBytesRead !== undefined) skip(noBytesRead);
     await largeOutcomes();
 
-    for (const [afterTurns, words] of [
-      [20, `digestion of ${largeWords} was aborted soon after its begin`],
-      [1, `digestion of ${largeWords} was aborted while the file was being opened`],
-      [0, `digestion of ${largeWords} was begun with a signal that had been aborted`],
-    ] as const) {
+    const abort = async (afterTurns: Call['afterTurns']) => {
       const subject = await running();
       const before = await bytesRead(subject);
       const outcome = await digestFile(subject, largePath, { afterTurns });
       await atRest(subject);
-      const read = (await bytesRead(subject)) - before;
-
-      expect({ how: outcome.how, name: outcome.name }, words).toEqual({ how: 'failed', name: 'AbortError' });
-      expectAtMost(read, afterTurns === 0 ? megabyte : readLimit, `${words}; the process read`);
+      return { ...outcome, read: (await bytesRead(subject)) - before };
+    };
+    const expectAborted = async (
+      { how, name, read }: Awaited<ReturnType<typeof abort>>,
+      limit: number,
+      words: string,
+    ) => {
+      expect({ how, name }, words).toEqual({ how: 'failed', name: 'AbortError' });
+      expectAtMost(read, limit, `${words}; the process read`);
       await expectClosed(largePath, words);
-    }
+    };
+
+    const what = `digestion of ${largeWords} was`;
+    await expectAborted(await abort(20), readLimit, `${what} aborted soon after its begin`);
+    await expectAborted(await abort(1), readLimit, `${what} aborted while the file was being opened`);
+    await expectAborted(await abort(0), megabyte, `${what} begun with a signal that had been aborted`);
     // How many turns pass while a file is opened is a matter of luck. By the first progress it is being read for certain.
-    const subject = await running();
-    const before = await bytesRead(subject);
-    const outcome = await digestFile(subject, largePath, { afterTurns: 'progress' });
-    await atRest(subject);
-    const read = (await bytesRead(subject)) - before;
+    const onItsWay = await abort('progress');
+    const share = onItsWay.shares.find((told) => told > 0 && told < 1);
     // A module that tells nothing on its way breaks promise 9.
-    const share = outcome.shares.find((told) => told > 0 && told < 1);
     if (share === undefined) return;
-    const words = `digestion of ${largeWords} was aborted in the turn after it told that ${(share * 100).toFixed(1)} % was done`;
-    expect({ how: outcome.how, name: outcome.name }, words).toEqual({ how: 'failed', name: 'AbortError' });
-    expectAtMost(read, share * largeBytes(largeBlocks) + readLimit, `${words}; the process read`);
-    await expectClosed(largePath, words);
+    const words = `${what} aborted in the turn after it told that ${(share * 100).toFixed(1)} % was done`;
+    await expectAborted(onItsWay, share * largeBytes(largeBlocks) + readLimit, words);
   });
 
   test('Progress never goes back, and ends at 1.', async () => {
