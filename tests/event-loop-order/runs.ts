@@ -23,7 +23,7 @@ export interface Said {
 
 /** What stays in the process while runs are observed. */
 export interface KeptRuns {
-  /** Comes back when none of the module's timers and immediates is to come any more. */
+  /** Comes back when all calls are made, and none of the module's timers and immediates is to come any more. */
   timersDone?: () => Promise<void>;
   observing?: Promise<RunSeen[]>;
 }
@@ -59,6 +59,7 @@ export async function observeRuns(
   let isOurs = true;
   let place = 'none';
   let callback = 0;
+  let callsToCome = runs.length;
   const hook = createHook({
     init(id, type) {
       const kind = kindOf(type);
@@ -80,7 +81,7 @@ export async function observeRuns(
   kept.timersDone = async () => {
     const isTimer = (id: number) => types.get(id) !== 'I/O';
     do await ours(() => new Promise((resolve) => setImmediate(resolve)));
-    while ([...underWay].some(isTimer));
+    while (callsToCome > 0 || [...underWay].some(isTimer));
   };
 
   if (way !== 'in the background') return await observeAll();
@@ -127,6 +128,7 @@ export async function observeRuns(
       const call = () => {
         queueMicrotask(() => say('(a microtask that was waiting)'));
         isOurs = false;
+        callsToCome--;
         try {
           kata.run(log, file).then(
             () => {

@@ -37,19 +37,22 @@ export function run(log: (step: string) => void, file: string): Promise<void> {
   return promise;
 }
 
-/** One callback a task, each of which schedules the next. */
+/** An interval, and at most ten tasks each time. */
 export function drain(tasks: readonly (() => void)[]): Promise<void> {
+  const left = [...tasks];
   return new Promise((resolve, reject) => {
-    const next = (index: number) => {
-      if (index === tasks.length) return resolve();
-      try {
-        tasks[index]!();
-      } catch (error) {
-        return reject(error);
-      }
-      return setImmediate(next, index + 1);
+    const stop = (settle: () => void) => {
+      clearInterval(interval);
+      settle();
     };
-    setImmediate(next, 0);
+    const interval = setInterval(() => {
+      try {
+        for (const task of left.splice(0, 10)) task();
+      } catch (error) {
+        return stop(() => reject(error));
+      }
+      return left.length === 0 && stop(resolve);
+    });
   });
 }
 
