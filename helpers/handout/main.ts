@@ -23,9 +23,9 @@ await runCommand(async () => {
   // npm changes into the clone's folder; a path is meant as the user's own shell would take it.
   const out = resolve(process.env.INIT_CWD ?? '.', options.out);
   const { catalogue, katas: slugs } = await makeHandout({ katas, out, candidate: nameOf(options.candidate) });
-  process.stdout.write(
-    `${out}\n${slugs.join(', ')} of version ${catalogue.version}, commit ${catalogue.commit.slice(0, 12)}; one commit, no answers in it.\n`,
-  );
+  const made = `${slugs.join(', ')} of version ${catalogue.version}, commit ${catalogue.commit.slice(0, 12)}`;
+  process.stdout.write(`${out}\n${made}; one commit, no answers in it.\n`);
+  process.stdout.write(`What comes back is scored by: npm run score -- <what came back> --katas ${slugs.join(',')}\n`);
   return 0;
 });
 
