@@ -1,8 +1,8 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { chooseKatas, readKata } from './catalogue.ts';
+import { testFolder } from '../leash/test-folder.ts';
 
 const frontMatter = ['title: A kata', 'track: Tracks', 'level: mid', 'minutes: 30', 'needs: []', 'starterBreaks: [1]'];
 const promises =
@@ -70,8 +70,7 @@ function readme(fields: readonly string[], body: string): string {
 }
 
 async function repositoryWith(text: string): Promise<string> {
-  const root = await mkdtemp(join(tmpdir(), 'kata-catalogue-'));
-  onTestFinished(() => rm(root, { recursive: true, force: true }));
+  const root = await testFolder(onTestFinished);
   await mkdir(join(root, 'katas/one'), { recursive: true });
   await writeFile(join(root, 'katas/one/README.md'), text);
   return root;

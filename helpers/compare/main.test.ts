@@ -1,19 +1,18 @@
-import { copyFile, mkdir, mkdtemp, readFile, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile, mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runHouseCommand } from '../command/run-house-command.ts';
 import { UserError } from '../command/user-error.ts';
 import { repositoryRoot } from '../subject/target.ts';
 import { readVersions } from './read-versions.ts';
+import { testFolder } from '../leash/test-folder.ts';
 
 // `npm run compare` with a candidate whose module is the reference but for one line, which tries to be more than text.
 
 const slug = 'race-condition';
 const own = `katas/${slug}/${slug}.ts`;
-const place = await realpath(await mkdtemp(join(tmpdir(), 'kata-compare-')));
+const place = await testFolder(afterAll);
 const candidate = join(place, 'candidate');
-afterAll(() => rm(place, { recursive: true, force: true }));
 
 beforeAll(async () => {
   await mkdir(join(candidate, 'katas', slug), { recursive: true });

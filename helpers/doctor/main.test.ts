@@ -2,11 +2,11 @@
 // Invariant: exit code 0 only if every kata can run, and whatever is in the way has its reason.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFile, cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { appendFile, cp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, inject, onTestFinished, test } from 'vitest';
 import { repositoryRoot } from '../subject/target.ts';
+import { testFolder } from '../leash/test-folder.ts';
 
 interface Ended {
   readonly code: number;
@@ -33,8 +33,7 @@ async function doctor(args: readonly string[], env: NodeJS.ProcessEnv = {}, root
 
 /** The repository once more, to break something in it. */
 async function copyOfRepository(): Promise<string> {
-  const root = await mkdtemp(join(tmpdir(), 'backend-katas-test-'));
-  onTestFinished(() => rm(root, { recursive: true }));
+  const root = await testFolder(onTestFinished);
   for (const name of ['katas', 'tests', 'helpers', 'package.json', 'tsconfig.json'])
     await cp(join(repositoryRoot, name), join(root, name), { recursive: true });
   await symlink(join(repositoryRoot, 'node_modules'), join(root, 'node_modules'), 'junction');
@@ -131,8 +130,7 @@ test('a kata without its judge cannot run', async () => {
 });
 
 test('the cache is measured where it is', async () => {
-  const cache = await mkdtemp(join(tmpdir(), 'backend-katas-test-'));
-  onTestFinished(() => rm(cache, { recursive: true }));
+  const cache = await testFolder(onTestFinished);
   await appendFile(join(cache, 'something'), Buffer.alloc(3 * 1024 ** 2, 'x'));
 
   const { stdout } = await doctor([], { KATA_CACHE: cache });

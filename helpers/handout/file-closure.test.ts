@@ -1,8 +1,8 @@
-import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { fileClosure } from './file-closure.ts';
+import { testFolder } from '../leash/test-folder.ts';
 
 test.for<[how: string, line: string]>([
   ['an import', "import { b } from './parts/b.ts';"],
@@ -41,8 +41,7 @@ test('tells the packages that are named, by their own name', async () => {
 });
 
 async function folderWith(files: Readonly<Record<string, string>>): Promise<string> {
-  const root = await realpath(await mkdtemp(join(tmpdir(), 'kata-closure-')));
-  onTestFinished(() => rm(root, { recursive: true, force: true }));
+  const root = await testFolder(onTestFinished);
   for (const [file, text] of Object.entries(files)) {
     await mkdir(dirname(join(root, file)), { recursive: true });
     await writeFile(join(root, file), text);

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { copyFile, cp, mkdir, mkdtemp, readFile, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises';
-import { devNull, tmpdir } from 'node:os';
+import { copyFile, cp, mkdir, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { devNull } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { testFolder } from '../leash/test-folder.ts';
 import { kataSlugs } from '../catalogue/catalogue.ts';
 import { type CommandRun, runHouseCommand, runProgram } from '../command/run-house-command.ts';
 import { UserError } from '../command/user-error.ts';
@@ -20,12 +21,11 @@ import { type HandoutOptions, type Manifest, makeHandout } from './make-handout.
 // full of settings. `npm run handout:prove` installs one and runs it.
 
 const slug = 'race-condition';
-const place = await realpath(await mkdtemp(join(tmpdir(), 'kata-handouts-')));
+const place = await testFolder(afterAll);
 const clone = join(place, 'clone');
 const handout = join(place, 'to', 'ada');
 const home = join(place, 'home');
 let made: CommandRun;
-afterAll(() => rm(place, { recursive: true, force: true }));
 
 beforeAll(async () => {
   await cloneAsItIs();

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, realpath, rm, writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -7,11 +7,11 @@ import { startBusyLoops } from '../verify/busy-loops.ts';
 import { medianGrowth } from './churn.ts';
 import { collect, collectUntil } from './heap-figures.ts';
 import { holdersAfter, holdersText } from './holders.ts';
+import { testFolder } from '../leash/test-folder.ts';
 
 // Each planted leak has a control beside it that does the same and lets go.
 
-const folder = await realpath(await mkdtemp(join(tmpdir(), 'kata-heap-test-')));
-afterAll(() => rm(folder, { recursive: true, force: true }));
+const folder = await testFolder(afterAll);
 
 const source = `
 export class Hub {

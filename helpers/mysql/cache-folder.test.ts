@@ -1,14 +1,13 @@
 // Path: cache-folder.ts. Window: a folder that is cut off, made twice at once, or cannot be written.
 // Invariant: what is found in the cache is whole, and what could not be made leaves nothing behind.
-import { mkdtemp, readFile, readdir, rm, truncate, utimes, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, readdir, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { cacheFolder, cacheSizeBytes, cached, findCached } from './cache-folder.ts';
+import { testFolder } from '../leash/test-folder.ts';
 
 async function emptyCache(): Promise<NodeJS.ProcessEnv & { KATA_CACHE: string }> {
-  const folder = await mkdtemp(join(tmpdir(), 'backend-katas-test-'));
-  onTestFinished(() => rm(folder, { recursive: true }));
+  const folder = await testFolder(onTestFinished);
   return { KATA_CACHE: folder };
 }
 

@@ -4,7 +4,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, readdir, rm, stat, symlink, truncate } from 'node:fs/promises';
+import { readFile, readdir, stat, symlink, truncate } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -17,6 +17,7 @@ import { startPrivateServer } from './private-server.ts';
 import type { ServerProgram } from './server-program.ts';
 import type { MysqlServer } from './source.ts';
 import { chooseSource, startServer } from './start-server.ts';
+import { testFolder } from '../leash/test-folder.ts';
 
 const limitMs = 30_000;
 const names = ['local', 'debian-mysql', 'debian-mariadb'] as const;
@@ -72,8 +73,7 @@ async function isRunning(pid: number): Promise<boolean> {
 
 /** A cache of its own that borrows the unpacked packages of the normal one, so that nothing is fetched twice. */
 async function cacheWithoutTemplates(env: NodeJS.ProcessEnv): Promise<NodeJS.ProcessEnv & { KATA_CACHE: string }> {
-  const KATA_CACHE = await mkdtemp(join(tmpdir(), 'backend-katas-test-'));
-  onTestFinished(() => rm(KATA_CACHE, { recursive: true }));
+  const KATA_CACHE = await testFolder(onTestFinished);
   await (await startServer({ env }))[Symbol.asyncDispose]();
   for (const entry of await readdir(cacheFolder(env))) {
     if (entry.startsWith('debian-')) await symlink(join(cacheFolder(env), entry), join(KATA_CACHE, entry));

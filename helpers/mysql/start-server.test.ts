@@ -1,17 +1,16 @@
 // Path: start-server.ts. Window: a choice that is unknown, that fails, or that nobody made.
 // Invariant: what was chosen is never silently replaced; what was not chosen is tried in order, and told when all fail.
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { sourceNames } from './source.ts';
 import { chooseSource, probeAll, startServer } from './start-server.ts';
+import { testFolder } from '../leash/test-folder.ts';
 
 const noDocker = { DOCKER_HOST: 'unix:///nowhere/docker.sock' };
 
 async function emptyFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'backend-katas-test-'));
-  onTestFinished(() => rm(folder, { recursive: true }));
+  const folder = await testFolder(onTestFinished);
   return folder;
 }
 

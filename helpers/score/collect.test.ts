@@ -1,36 +1,26 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, symlink, truncate, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip, gzipSync } from 'node:zlib';
 import { createWriteStream } from 'node:fs';
 import { Header } from 'tar';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { leash } from '../leash/leash.ts';
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { testFolder } from '../leash/test-folder.ts';
 import { type CollectLimits, collect, collectLimits } from './collect.ts';
 
 const wanted = ['one', 'two'];
 const right = 'export const add = (a: number, b: number) => a + b;\n';
 const isPosix = process.platform !== 'win32';
 
-let root: string;
-let release: () => void;
+const root = await testFolder(afterAll);
 let candidate: string;
 let count = 0;
 
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'kata-collect-'));
-  release = leash({ folder: root });
-});
-afterAll(async () => {
-  await rm(root, { recursive: true, force: true });
-  release();
-});
 beforeEach(async () => {
   candidate = join(root, `candidate-${++count}`);
   await mkdir(candidate);

@@ -1,11 +1,10 @@
 import { spawn } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readFile, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { testFolder } from '../leash/test-folder.ts';
 import { runHouseCommand } from '../command/run-house-command.ts';
-import { leash } from '../leash/leash.ts';
 import { repositoryRoot } from '../subject/target.ts';
 import { until } from '../wait/until.ts';
 import { faultOfScore } from './read-score.ts';
@@ -63,17 +62,13 @@ const joined =
   '/*\nbreaks: [1, 2]\nwhy: It joins the digits: 2 and 3 are 23.\nask: What is 2 and 3?\n*/\nexport const count = (a: number, b: number) => Number(`${a}${b}`);\n';
 const hangs = 'export const count = (): Promise<number> => new Promise(() => setInterval(() => {}, 1000));\n';
 
-let root: string;
-let release: () => void;
-let house: string;
+const root = await testFolder(afterAll);
+const house = join(root, 'house');
 let jane: string;
 let temporary: string;
 let count = 0;
 
 beforeAll(async () => {
-  root = await realpath(await mkdtemp(join(tmpdir(), 'kata-score-test-')));
-  release = leash({ folder: root });
-  house = join(root, 'house');
   await mkdir(house);
   for (const name of ['helpers', 'package.json', 'package-lock.json', 'tsconfig.json'])
     await cp(join(repositoryRoot, name), join(house, name), { recursive: true });
@@ -88,10 +83,6 @@ beforeAll(async () => {
     await put(house, `tests/${slug}/${slug}.test.ts`, judge(slug, result));
     await put(house, `tests/${slug}/submissions/rejected/joins.ts`, joined);
   }
-});
-afterAll(async () => {
-  await rm(root, { recursive: true, force: true });
-  release();
 });
 beforeEach(async () => {
   jane = join(root, `jane-${++count}`);

@@ -1,8 +1,7 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { leash } from '../leash/leash.ts';
+import { afterAll, describe, expect, test } from 'vitest';
+import { testFolder } from '../leash/test-folder.ts';
 import { diffOf } from './diff.ts';
 import { mergeScores } from './merge.ts';
 import { faultOfScore, readScore } from './read-score.ts';
@@ -16,16 +15,7 @@ import type { KataScore, Score } from './score.ts';
 const hostile =
   '``` </pre><script>alert(1)</script> ]]> <img src=x onerror="y"> \\::notice::x & | # @everyone https://x.y';
 
-let folder: string;
-let release: () => void;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'kata-reports-'));
-  release = leash({ folder });
-});
-afterAll(async () => {
-  await rm(folder, { recursive: true, force: true });
-  release();
-});
+const folder = await testFolder(afterAll);
 
 describe('the schema', () => {
   test('takes a score', () => {

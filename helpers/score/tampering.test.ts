@@ -1,8 +1,7 @@
-import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { leash } from '../leash/leash.ts';
+import { testFolder } from '../leash/test-folder.ts';
 import { type MysqlServer } from '../mysql/source.ts';
 import { startServer } from '../mysql/start-server.ts';
 import { repositoryRoot } from '../subject/target.ts';
@@ -31,19 +30,17 @@ const around = {
 };
 
 const names = (await readdir(corpus)).map((file) => file.replace(/\.ts$/, '')).sort();
-const folder = await mkdtemp(join(tmpdir(), 'kata-tampering-'));
-const release = leash({ folder });
+const folder = await testFolder((dispose) =>
+  afterAll(async () => {
+    await lanes;
+    await dispose();
+  }),
+);
 const scores = new Map(names.map((name) => [name, Promise.withResolvers<Score>()]));
 for (const { promise } of scores.values()) promise.catch(() => undefined);
 /** Where the servers came from. */
 const sources = new Set<string>();
 const lanes = startLanes();
-
-afterAll(async () => {
-  await lanes;
-  await rm(folder, { recursive: true, force: true });
-  release();
-});
 
 test('there are at least fifteen', () => {
   expect(names.length).toBeGreaterThanOrEqual(15);

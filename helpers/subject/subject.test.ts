@@ -1,18 +1,17 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import { until } from '../wait/until.ts';
 import { type Subject, type SubjectOptions, startModule } from './subject.ts';
 import { repositoryRoot } from './target.ts';
+import { testFolder } from '../leash/test-folder.ts';
 
 // A module is written for each test, and run as a candidate's would be. The limit is short where a test waits for it.
 
-const folder = await realpath(await mkdtemp(join(tmpdir(), 'kata-subject-')));
-afterAll(() => rm(folder, { recursive: true, force: true }));
+const folder = await testFolder(afterAll);
 let written = 0;
 
 type Exports = Record<string, (...args: unknown[]) => unknown>;

@@ -1,14 +1,13 @@
-import { cp, mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { runHouseCommand } from '../command/run-house-command.ts';
+import { testFolder } from '../leash/test-folder.ts';
 import { repositoryRoot } from '../subject/target.ts';
 
 // `npm run verify` in a house of one small kata, "addition", in which one thing at a time is made wrong.
 
-const house = await realpath(await mkdtemp(join(tmpdir(), 'kata-verify-')));
-afterAll(() => rm(house, { recursive: true, force: true }));
+const house = await testFolder(afterAll);
 
 const readme = `---
 title: Addition

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, readdir, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, readdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
@@ -10,6 +9,7 @@ import { UserError } from '../command/user-error.ts';
 import { git } from '../git/git.ts';
 import { repositoryRoot } from '../subject/target.ts';
 import { publish } from './publish.ts';
+import { testFolder } from '../leash/test-folder.ts';
 
 // The scripts of `score.yml`, run here as a runner would: with bash, in the order of the jobs, with what their `env` says.
 
@@ -170,7 +170,6 @@ async function reportOf({ commit, sentence }: { commit: string; sentence: string
 }
 
 async function folder(): Promise<string> {
-  const path = await realpath(await mkdtemp(join(tmpdir(), 'kata-workflow-')));
-  onTestFinished(() => rm(path, { recursive: true, force: true }));
+  const path = await testFolder(onTestFinished);
   return path;
 }

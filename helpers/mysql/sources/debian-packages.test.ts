@@ -1,17 +1,15 @@
 // Path: sources/debian-packages.ts. Window: the first run, without a network.
 // Invariant: a probe fetches nothing; a fetch that fails is one sentence, and leaves the cache empty.
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readdir } from 'node:fs/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { debianMariadbSource } from './debian-mariadb.ts';
 import { debianMysqlSource } from './debian-mysql.ts';
+import { testFolder } from '../../leash/test-folder.ts';
 
 const deadProxy = 'http://127.0.0.1:9';
 
 async function firstRunOffline(): Promise<NodeJS.ProcessEnv & { KATA_CACHE: string }> {
-  const KATA_CACHE = await mkdtemp(join(tmpdir(), 'backend-katas-test-'));
-  onTestFinished(() => rm(KATA_CACHE, { recursive: true }));
+  const KATA_CACHE = await testFolder(onTestFinished);
   return { ...process.env, KATA_CACHE, http_proxy: deadProxy, https_proxy: deadProxy };
 }
 

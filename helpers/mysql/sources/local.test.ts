@@ -1,17 +1,16 @@
 // Path: sources/local.ts. Window: what stands on the PATH under the name of a server.
 // Invariant: MySQL before MariaDB, nothing too old, nothing that does not run; the reason names the file.
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { createConnection } from 'mysql2/promise';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { chooseSource, startServer } from '../start-server.ts';
 import { localSource } from './local.ts';
+import { testFolder } from '../../leash/test-folder.ts';
 
 /** A folder with an executable that prints `line`. */
 async function folderWith(name: string, line: string): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'backend-katas-test-'));
-  onTestFinished(() => rm(folder, { recursive: true }));
+  const folder = await testFolder(onTestFinished);
   await writeFile(join(folder, name), `#!/bin/sh\n${line}\n`);
   await chmod(join(folder, name), 0o755);
   return folder;
