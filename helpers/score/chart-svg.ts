@@ -27,9 +27,9 @@ function fewSteps(values: readonly number[]): number {
   return values.every(Number.isInteger) ? Math.min(5, Math.max(...values)) : 5;
 }
 
-/** `1,500`, but `2M`. */
+/** `1,500` and never `1.5e+3`, but `2M`. */
 function formatOf(values: readonly number[]): string {
-  return Math.max(...values) < 1e6 ? ',' : '~s';
+  return Math.max(...values) < 1e6 ? ',~r' : '~s';
 }
 
 function specOf({ unit, xLabel, series, limit }: Chart): Spec {
