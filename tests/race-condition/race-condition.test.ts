@@ -179,6 +179,7 @@ describe('stretch', () => {
   });
 
   test('A deadlock or a lock wait timeout is tried again and never surfaces.', async () => {
+    // Not while the deadlock is made: with each new wait InnoDB puts off its look for those that are over, by half a second.
     expect(
       await waitedInVain.outcome,
       `another session held the row until this call's lock wait timeout, then let go; the call, from ${start}`,
