@@ -22,9 +22,9 @@ export default defineConfig({
     include: ['helpers/**/*.test.ts'],
     globalSetup: ['helpers/mysql/global-setup.ts'],
     pool: 'threads',
-    // Much of their time is spent waiting for processes, so that two cores serve more than Vitest's one worker.
     sequence: { sequencer: LongestFirst },
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    // Much of their time is spent waiting for processes, so that cores serve more workers than they are.
+    maxWorkers: availableParallelism() + 1,
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },
