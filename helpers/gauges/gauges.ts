@@ -22,7 +22,8 @@ export async function bytesRead(subject: Gauged): Promise<number> {
 export const noBytesWritten = hasProc ? undefined : 'only Linux tells how many bytes a process has written.';
 
 /**
- * How many bytes the process has written so far, to wherever. Compare two figures of one subject.
+ * How many bytes the process has written so far, to wherever; a write of 8 bytes or less, as of a thread that wakes another
+ * one, counts for nothing. Compare two figures of one subject.
  * @throws Error where `noBytesWritten` says why
  */
 export async function bytesWritten(subject: Gauged): Promise<number> {

@@ -13,10 +13,16 @@ async function bytesRead(pid: number): Promise<number> {
   return Number(/^rchar: (\d+)$/m.exec(text)?.[1]);
 }
 
-/** How many bytes the process has written so far, to files, sockets and pipes. */
+/** With so many bytes a thread wakes another one, by eventfd(2): each finished file operation, each step of a garbage collection. */
+const wakeUpBytes = 8;
+
+/** How many bytes the process has written so far, to files, sockets and pipes: each write counts by what it has beyond a wake-up. */
 async function bytesWritten(pid: number): Promise<number> {
   const text = await readFile(`/proc/${pid}/io`, 'utf8');
-  return Number(/^wchar: (\d+)$/m.exec(text)?.[1]);
+  const [bytes, writes] = ['wchar', 'syscw'].map((name) =>
+    Number(new RegExp(`^${name}: (\\d+)$`, 'm').exec(text)?.[1]),
+  );
+  return bytes! - wakeUpBytes * writes!;
 }
 
 /** The most memory that the process has held at any time since it was started, in bytes. */
