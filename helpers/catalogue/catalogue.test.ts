@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { chooseKatas, readKata } from './catalogue.ts';
 import { testFolder } from '../leash/test-folder.ts';
+import { chooseKatas, readKata } from './catalogue.ts';
 
 const frontMatter = ['title: A kata', 'track: Tracks', 'level: mid', 'minutes: 30', 'needs: []', 'starterBreaks: [1]'];
 const promises =

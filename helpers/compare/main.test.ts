@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runHouseCommand } from '../command/run-house-command.ts';
 import { UserError } from '../command/user-error.ts';
+import { testFolder } from '../leash/test-folder.ts';
 import { repositoryRoot } from '../subject/target.ts';
 import { readVersions } from './read-versions.ts';
-import { testFolder } from '../leash/test-folder.ts';
 
 // `npm run compare` with a candidate whose module is the reference but for one line, which tries to be more than text.
 

@@ -5,8 +5,8 @@ import { once } from 'node:events';
 import { appendFile, cp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, inject, onTestFinished, test } from 'vitest';
-import { repositoryRoot } from '../subject/target.ts';
 import { testFolder } from '../leash/test-folder.ts';
+import { repositoryRoot } from '../subject/target.ts';
 
 interface Ended {
   readonly code: number;

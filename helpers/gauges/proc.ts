@@ -9,8 +9,7 @@ export const hasProc = process.platform === 'linux' && process.env.KATA_PROC !==
 
 /** How many bytes the process has read so far, from files, sockets and pipes, also what came out of a cache. */
 async function bytesRead(pid: number): Promise<number> {
-  const text = await readFile(`/proc/${pid}/io`, 'utf8');
-  return Number(/^rchar: (\d+)$/m.exec(text)?.[1]);
+  return (await ioOf(pid)).rchar!;
 }
 
 /** With so many bytes a thread wakes another one, by eventfd(2): each finished file operation, each step of a garbage collection. */
@@ -18,11 +17,14 @@ const wakeUpBytes = 8;
 
 /** How many bytes the process has written so far, to files, sockets and pipes: each write counts by what it has beyond a wake-up. */
 async function bytesWritten(pid: number): Promise<number> {
+  const { wchar, syscw } = await ioOf(pid);
+  return wchar! - wakeUpBytes * syscw!;
+}
+
+/** What proc_pid_io(5) tells, by its names. */
+async function ioOf(pid: number): Promise<Record<string, number>> {
   const text = await readFile(`/proc/${pid}/io`, 'utf8');
-  const [bytes, writes] = ['wchar', 'syscw'].map((name) =>
-    Number(new RegExp(`^${name}: (\\d+)$`, 'm').exec(text)?.[1]),
-  );
-  return bytes! - wakeUpBytes * writes!;
+  return Object.fromEntries([...text.matchAll(/^(\w+): (\d+)$/gm)].map(([, name, figure]) => [name, Number(figure)]));
 }
 
 /** The most memory that the process has held at any time since it was started, in bytes. */

@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { fileClosure } from './file-closure.ts';
 import { testFolder } from '../leash/test-folder.ts';
+import { fileClosure } from './file-closure.ts';
 
 test.for<[how: string, line: string]>([
   ['an import', "import { b } from './parts/b.ts';"],

@@ -5,11 +5,11 @@ import { copyFile, cp, mkdir, readFile, readdir, rm, symlink, writeFile } from '
 import { devNull } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { testFolder } from '../leash/test-folder.ts';
 import { kataSlugs } from '../catalogue/catalogue.ts';
 import { type CommandRun, runHouseCommand, runProgram } from '../command/run-house-command.ts';
 import { UserError } from '../command/user-error.ts';
 import { git } from '../git/git.ts';
+import { testFolder } from '../leash/test-folder.ts';
 import { repositoryRoot } from '../subject/target.ts';
 import { until } from '../wait/until.ts';
 import { checkOutCatalogue } from './check-out-catalogue.ts';

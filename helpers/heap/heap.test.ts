@@ -2,12 +2,12 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
+import { testFolder } from '../leash/test-folder.ts';
 import { type Subject, startModule } from '../subject/subject.ts';
 import { startBusyLoops } from '../verify/busy-loops.ts';
 import { medianGrowth } from './churn.ts';
 import { collect, collectUntil } from './heap-figures.ts';
 import { holdersAfter, holdersText } from './holders.ts';
-import { testFolder } from '../leash/test-folder.ts';
 
 // Each planted leak has a control beside it that does the same and lets go.
 

@@ -3,12 +3,11 @@
 import { readFile, readdir, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { cacheFolder, cacheSizeBytes, cached, findCached } from './cache-folder.ts';
 import { testFolder } from '../leash/test-folder.ts';
+import { cacheFolder, cacheSizeBytes, cached, findCached } from './cache-folder.ts';
 
 async function emptyCache(): Promise<NodeJS.ProcessEnv & { KATA_CACHE: string }> {
-  const folder = await testFolder(onTestFinished);
-  return { KATA_CACHE: folder };
+  return { KATA_CACHE: await testFolder(onTestFinished) };
 }
 
 async function makeOne(folder: string): Promise<string> {

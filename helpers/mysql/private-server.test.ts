@@ -12,12 +12,12 @@ import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
 import { type Connection, createConnection } from 'mysql2/promise';
 import { type TestContext, describe, expect, onTestFinished, test } from 'vitest';
+import { testFolder } from '../leash/test-folder.ts';
 import { cacheFolder } from './cache-folder.ts';
 import { startPrivateServer } from './private-server.ts';
 import type { ServerProgram } from './server-program.ts';
 import type { MysqlServer } from './source.ts';
 import { chooseSource, startServer } from './start-server.ts';
-import { testFolder } from '../leash/test-folder.ts';
 
 const limitMs = 30_000;
 const names = ['local', 'debian-mysql', 'debian-mariadb'] as const;

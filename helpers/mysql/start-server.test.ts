@@ -3,20 +3,15 @@
 import { chmod, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { testFolder } from '../leash/test-folder.ts';
 import { sourceNames } from './source.ts';
 import { chooseSource, probeAll, startServer } from './start-server.ts';
-import { testFolder } from '../leash/test-folder.ts';
 
 const noDocker = { DOCKER_HOST: 'unix:///nowhere/docker.sock' };
 
-async function emptyFolder(): Promise<string> {
-  const folder = await testFolder(onTestFinished);
-  return folder;
-}
-
 /** A mysqld that says its version and cannot do anything else. */
 async function brokenMysqld(): Promise<string> {
-  const folder = await emptyFolder();
+  const folder = await testFolder(onTestFinished);
   const lines = ['#!/bin/sh', 'case "$*" in *--version*) echo "mysqld  Ver 99.1.2 for Linux";;'];
   lines.push('*) echo "[ERROR] the moon is full" >&2; exit 3;; esac');
   await writeFile(join(folder, 'mysqld'), lines.join('\n'));
@@ -43,7 +38,7 @@ test('a chosen source that does not serve is not replaced', async () => {
 });
 
 test('when all that may be tried fail, the message has each with its reason and its remedy', async () => {
-  const env = { KATA_MYSQL: 'packages', PATH: '/nowhere', KATA_CACHE: await emptyFolder() };
+  const env = { KATA_MYSQL: 'packages', PATH: '/nowhere', KATA_CACHE: await testFolder(onTestFinished) };
 
   await expect(startServer({ env })).rejects.toMatchObject({
     name: 'MysqlUnavailable',
@@ -64,7 +59,12 @@ test('every source is probed, in order', async () => {
 test.skipIf(process.platform === 'win32')(
   'a chosen source that fails to start is told with the words of its server',
   async () => {
-    const env = { ...process.env, PATH: await brokenMysqld(), KATA_MYSQL: 'local', KATA_CACHE: await emptyFolder() };
+    const env = {
+      ...process.env,
+      PATH: await brokenMysqld(),
+      KATA_MYSQL: 'local',
+      KATA_CACHE: await testFolder(onTestFinished),
+    };
 
     await expect(startServer({ env })).rejects.toThrow(
       /^KATA_MYSQL=local does not serve\. .*mysqld could not initialise a data directory: it ended with exit code 3: \[ERROR\] the moon is full/,

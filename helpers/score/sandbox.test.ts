@@ -26,6 +26,7 @@ describe.skipIf(missing)(`scored in a container${missing && ` (not judged here: 
     const { code, stderr } = await runHouseCommand('score', [candidate, '--sandbox', 'docker', '--out', out]);
     if (code !== 0) throw new Error(`score ended with ${code}: ${stderr}`);
     score = readScore(join(out, 'score.json'));
+    // Ten katas, and the limit that score itself has for a whole run.
   }, 900_000);
 
   test.for(kataSlugs())('the solution of %s keeps every promise', (slug) => {

@@ -4,10 +4,10 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
+import { testFolder } from '../leash/test-folder.ts';
 import { until } from '../wait/until.ts';
 import { type Subject, type SubjectOptions, startModule } from './subject.ts';
 import { repositoryRoot } from './target.ts';
-import { testFolder } from '../leash/test-folder.ts';
 
 // A module is written for each test, and run as a candidate's would be. The limit is short where a test waits for it.
 

@@ -7,9 +7,9 @@ import { kataSlugs } from '../catalogue/catalogue.ts';
 import { type CommandRun, runHouseCommand, runProgram } from '../command/run-house-command.ts';
 import { UserError } from '../command/user-error.ts';
 import { git } from '../git/git.ts';
+import { testFolder } from '../leash/test-folder.ts';
 import { repositoryRoot } from '../subject/target.ts';
 import { publish } from './publish.ts';
-import { testFolder } from '../leash/test-folder.ts';
 
 // The scripts of `score.yml`, run here as a runner would: with bash, in the order of the jobs, with what their `env` says.
 
@@ -28,7 +28,7 @@ const hasNoBash = process.platform === 'win32';
 
 describe.skipIf(hasNoBash)('the step that plans', () => {
   test('sets its outputs, each on a line of JSON', async () => {
-    const place = await folder();
+    const place = await testFolder(onTestFinished);
 
     const outputs = await plan(place, { REPOSITORY: 'ada/katas', SHA: sha, KATAS: kata });
 
@@ -40,7 +40,7 @@ describe.skipIf(hasNoBash)('the step that plans', () => {
   });
 
   test('refuses a commit that is not a full SHA, and sets nothing', async () => {
-    const place = await folder();
+    const place = await testFolder(onTestFinished);
 
     const { code, stderr } = await run(jobs.plan, 'workflow', place, { REPOSITORY: 'ada/katas', SHA: 'main' });
 
@@ -75,7 +75,7 @@ describe('the step that publishes', () => {
   });
 
   test('has nothing to say without a merged score', async () => {
-    const place = await folder();
+    const place = await testFolder(onTestFinished);
 
     await expect(publish(place, { name: 'ada', sha, katas: [kata] })).rejects.toThrow(
       new UserError(`There is no score.json and score.md in ${place}: merge the parts of the score into it first.`),
@@ -90,7 +90,7 @@ describe('the step that publishes', () => {
 });
 
 test.skipIf(hasNoBash)('from a pushed commit to the summary, script by script', async () => {
-  const place = await folder();
+  const place = await testFolder(onTestFinished);
   const commit = await pushedCommit(place);
   const { shards, katas } = await plan(place, { REPOSITORY: 'ada/katas', SHA: commit });
 
@@ -161,15 +161,10 @@ async function pushedCommit(place: string): Promise<string> {
 }
 
 async function reportOf({ commit, sentence }: { commit: string; sentence: string }): Promise<string> {
-  const place = await folder();
+  const place = await testFolder(onTestFinished);
   const katas = [{ slug: kata, score: 62.5, diagnosis: { sentence } }];
   await mkdir(join(place, 'report'));
   await writeFile(join(place, 'report/score.json'), JSON.stringify({ total: 62.5, candidate: { commit }, katas }));
   await writeFile(join(place, 'report/score.md'), '# the score');
   return place;
-}
-
-async function folder(): Promise<string> {
-  const path = await testFolder(onTestFinished);
-  return path;
 }

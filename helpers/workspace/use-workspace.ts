@@ -1,8 +1,7 @@
-import { chmod, mkdir, realpath } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
-import { leashedFolder } from '../leash/leashed-folder.ts';
+import { testFolder } from '../leash/test-folder.ts';
 
 let made: string | undefined;
 
@@ -12,10 +11,7 @@ let made: string | undefined;
  */
 export async function useWorkspace(): Promise<string> {
   if (made !== undefined) return made;
-  const folder = await leashedFolder(await realpath(tmpdir()), 'kata-workspace-');
-  afterAll(() => folder[Symbol.asyncDispose]());
-  made = folder.path;
-  return made;
+  return (made = await testFolder(afterAll));
 }
 
 /** Makes an empty folder in the workspace, in which a subject may write also where it is another user, as in a container. */

@@ -2,9 +2,9 @@
 // Invariant: a probe fetches nothing; a fetch that fails is one sentence, and leaves the cache empty.
 import { readdir } from 'node:fs/promises';
 import { expect, onTestFinished, test } from 'vitest';
+import { testFolder } from '../../leash/test-folder.ts';
 import { debianMariadbSource } from './debian-mariadb.ts';
 import { debianMysqlSource } from './debian-mysql.ts';
-import { testFolder } from '../../leash/test-folder.ts';
 
 const deadProxy = 'http://127.0.0.1:9';
 

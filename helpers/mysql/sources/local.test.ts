@@ -4,9 +4,9 @@ import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { createConnection } from 'mysql2/promise';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { testFolder } from '../../leash/test-folder.ts';
 import { chooseSource, startServer } from '../start-server.ts';
 import { localSource } from './local.ts';
-import { testFolder } from '../../leash/test-folder.ts';
 
 /** A folder with an executable that prints `line`. */
 async function folderWith(name: string, line: string): Promise<string> {
