@@ -46,20 +46,27 @@ const spareCount = process.env.KATA_SPARES === undefined ? 2 : Number(process.en
 
 /** A judge that has asked for spares gets a new one for each that it takes. */
 let refills = false;
+/** Whether one of them is on its way. */
+let starting = false;
 
 /**
- * For a judge that starts many processes: starts them ahead of the tests that will need them. A test file judges one
- * module, so they are of one kind.
+ * For a judge that starts many processes: starts them ahead of the tests that will need them, one after the other, since
+ * what the judge does meanwhile needs the cores as well. A test file judges one module, so they are of one kind.
  */
 export function prepareSubjects(slug: string): void {
   refills = true;
-  const needs = needsOf(slug);
-  while (spares.length < spareCount) {
-    const spare = newSubject<unknown, Record<string, unknown>>(slug);
-    spare.unref();
-    if (needs.includes('mysql')) spare.warm(['mysql2/promise']).catch(() => undefined);
-    spares.push(spare);
-  }
+  if (starting || spares.length >= spareCount) return;
+  starting = true;
+  const spare = newSubject<unknown, Record<string, unknown>>(slug);
+  spare.unref();
+  spares.push(spare);
+  const ready = spare.warm(needsOf(slug).includes('mysql') ? ['mysql2/promise'] : []);
+  void ready
+    .catch(() => undefined)
+    .then(() => {
+      starting = false;
+      prepareSubjects(slug);
+    });
 }
 
 function takeSpare<Kata, Kept extends object>(slug: string): Subject<Kata, Kept> {
