@@ -169,6 +169,7 @@ async function evaluate(source, args) {
 async function measure({ id, question }) {
   if (!probe) throw new Error('its README does not say "heap" among its needs, so there is no probe');
   if (question === 'collect') return await probe.collect();
+  if (question === 'collect once') return await probe.collectOnce();
   if (question === 'measure') return probe.measure();
   await probe.snapshot((chunk) => send({ event: 'chunk', chunk, of: id }));
   return undefined;

@@ -203,7 +203,10 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
    * Asks the heap probe, in a process whose kata's README says `heap`. `onChunk` takes the parts of a long answer.
    * What comes back is measured in the module's own process: check it before you rely on it.
    */
-  async probe(question: 'collect' | 'measure' | 'snapshot', onChunk?: (chunk: Uint8Array) => void): Promise<unknown> {
+  async probe(
+    question: 'collect' | 'collect once' | 'measure' | 'snapshot',
+    onChunk?: (chunk: Uint8Array) => void,
+  ): Promise<unknown> {
     return await this.#order('measuring its heap', { kind: 'probe', question }, onChunk);
   }
 

@@ -7,6 +7,7 @@ import { expectForDrawn } from '../../helpers/drawn/drawn.ts';
 import { useSubject } from '../../helpers/subject/use-subject.ts';
 import { contrast } from '../../helpers/verdict/contrast.ts';
 import { expectThat } from '../../helpers/verdict/expect-that.ts';
+import { once } from '../../helpers/wait/once.ts';
 import { useWorkspace } from '../../helpers/workspace/use-workspace.ts';
 import type * as Kata from '../../katas/event-loop-order/event-loop-order.ts';
 import { observeDrain } from './drains.ts';
@@ -215,11 +216,6 @@ function withWords(runs: readonly Run[], seen: readonly RunSeen[], way: string):
       how: `called from ${from}, ${runs.length > 1 ? `${runs.length} runs ` : ''}${way}${held}`,
     };
   });
-}
-
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () => (made ??= make());
 }
 
 function wholeAccount(): string[] {

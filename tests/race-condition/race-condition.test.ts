@@ -7,6 +7,7 @@ import { useTestDatabase } from '../../helpers/mysql/use-test-database.ts';
 import { chart } from '../../helpers/samples/chart.ts';
 import { prepareSubjects, showPrinted, startSubject } from '../../helpers/subject/start-subject.ts';
 import type { Subject } from '../../helpers/subject/subject.ts';
+import { once } from '../../helpers/wait/once.ts';
 import { settles, until } from '../../helpers/wait/until.ts';
 import type * as Kata from '../../katas/race-condition/race-condition.ts';
 
@@ -271,11 +272,6 @@ function beginLockWaitTimeout(): { begun: Promise<void>; outcome: Promise<Outcom
 }
 
 const services = new Map<string, Party>();
-
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () => (made ??= make());
-}
 
 async function newDatabase(): Promise<TestDatabase> {
   const made = await useTestDatabase('race-condition');
