@@ -43,8 +43,6 @@ describe('core', () => {
   });
 
   test('After clients have left, no timer of theirs is alive.', async () => {
-    const server = await service();
-
     const { timers } = await leftByVisits();
 
     const what = `${visitors} clients came and went; timers that they left`;
