@@ -11,6 +11,8 @@ export type Judged = Pick<Submission, 'slug' | 'name' | 'target'>;
 export interface JudgeOptions<Module> {
   /** How long one test may take; by default what a judge is given everywhere, 120,000. */
   readonly promiseLimitMs?: number;
+  /** How many judges run side by side; by default one for each server or, without servers, one more than cores. */
+  readonly workers?: number;
   /** Hears of each promise as soon as it is judged. */
   readonly onPromise?: (judged: Module, promise: PromiseVerdict) => void;
 }
@@ -23,7 +25,11 @@ export async function judge<Module extends Judged>(
   submissions: readonly Module[],
   mysqlServers: ServerAddress[],
   onVerdict: (submission: Module, verdict: Verdict) => void,
-  { promiseLimitMs = 120_000, onPromise }: JudgeOptions<Module> = {},
+  {
+    promiseLimitMs = 120_000,
+    workers = mysqlServers.length || availableParallelism() + 1,
+    onPromise,
+  }: JudgeOptions<Module> = {},
 ): Promise<void> {
   const byName = new Map(submissions.map((submission) => [projectName(submission), submission]));
   const vitest = await createVitest(
@@ -32,7 +38,7 @@ export async function judge<Module extends Judged>(
       config: false,
       root: repositoryRoot,
       watch: false,
-      maxWorkers: mysqlServers.length || availableParallelism() + 1,
+      maxWorkers: workers,
       reporters: [
         {
           onTestCaseResult(test) {

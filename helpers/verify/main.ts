@@ -99,12 +99,13 @@ async function judgeAll(submissions: readonly Submission[], { repeat, load }: Op
   const servers: MysqlServer[] = [];
   using stack = new DisposableStack();
   if (load) stack.use(startBusyLoops(2 * availableParallelism()));
+  // One more than cores, for a judge also waits; and twice as many where each of them gets half as much.
+  const needsMysql = submissions.some(({ slug }) => readKata(slug).needs.includes('mysql'));
+  const workers = Math.min(needsMysql ? 4 : Infinity, availableParallelism() + 1) * (load ? 2 : 1);
   try {
-    if (submissions.some(({ slug }) => readKata(slug).needs.includes('mysql'))) {
+    if (needsMysql) {
       // One after the other: the first may have to fill the cache that the others start from.
-      // One more than cores, for a judge also waits.
-      const lanes = Math.min(4, availableParallelism() + 1);
-      for (let lane = 0; lane < lanes; lane++)
+      for (let lane = 0; lane < workers; lane++)
         servers.push(await startServer({ onProgress: (line) => process.stderr.write(`${line}\n`) }));
       const [first] = servers;
       say(`MySQL from ${first!.source}: ${first!.flavour} ${first!.version}, ${servers.length} servers side by side`);
@@ -121,6 +122,7 @@ async function judgeAll(submissions: readonly Submission[], { repeat, load }: Op
           if (!isAsClaimed(row)) process.stderr.write(`${explain(row)}\n`);
           progress(++done, submissions.length * repeat, submission);
         },
+        { workers },
       );
     }
     return submissions.map((submission) => rowOf(submission, verdicts.get(submission)!));
