@@ -1,5 +1,5 @@
 import type { Subject } from '../subject/subject.ts';
-import { collectOnce } from './heap-figures.ts';
+import { collect } from './heap-figures.ts';
 
 export interface ChurnOptions {
   readonly subject: Pick<Subject<never>, 'probe'>;
@@ -32,7 +32,7 @@ export async function medianGrowth({
   const heap: number[] = [];
   for (let round = 0; round <= cycles; round++) {
     if (round > 0) await cycle();
-    const { heapUsed } = await collectOnce(subject);
+    const { heapUsed } = await collect(subject);
     heap.push(heapUsed);
     onHeap?.(round, heapUsed);
   }

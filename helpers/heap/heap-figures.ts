@@ -22,10 +22,10 @@ export async function collect(subject: AnySubject): Promise<HeapFigures> {
 }
 
 /**
- * The figures after one full garbage collection: what finalisers have let go after it is still there. For figures of a
- * series, in which each has the same of it, or that are asked for again until they satisfy; it costs half.
+ * The figures after one full garbage collection: what finalisers have let go after it is still there. It costs half, and
+ * does where one asks again until the figures satisfy.
  */
-export async function collectOnce(subject: AnySubject): Promise<HeapFigures> {
+async function collectOnce(subject: AnySubject): Promise<HeapFigures> {
   return readFigures(await subject.probe('collect once'));
 }
 
