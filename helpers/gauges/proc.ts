@@ -44,6 +44,19 @@ async function cpuMs(pid: number): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) * tickMs;
 }
 
+/**
+ * How long the process's threads have wanted a processor so far and had none, in ms, each thread by itself; 0 on a kernel
+ * that does not tell (proc_pid_schedstat in its documentation).
+ */
+async function waitedForCpuMs(pid: number): Promise<number> {
+  let waitedNs = 0;
+  for (const thread of await readdir(`/proc/${pid}/task`)) {
+    const text = await readFile(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').catch(() => '');
+    waitedNs += Number(text.split(' ')[1] ?? 0);
+  }
+  return waitedNs / 1e6;
+}
+
 /** The numbers of the process's open files that are this one, whatever its name is by now. */
 async function descriptors(pid: number, file: { dev: number; ino: number }): Promise<number[]> {
   const found: number[] = [];
@@ -72,4 +85,13 @@ async function limitFiles(pid: number, limit: string): Promise<void> {
 }
 
 /** What can be read of a process or done to it by its id, on Linux. */
-export const fromOutside = { bytesRead, bytesWritten, cpuMs, descriptors, limitFiles, peakBytes, switchesAsleep };
+export const fromOutside = {
+  bytesRead,
+  bytesWritten,
+  cpuMs,
+  descriptors,
+  limitFiles,
+  peakBytes,
+  switchesAsleep,
+  waitedForCpuMs,
+};

@@ -1,4 +1,5 @@
 import type { Subject } from '../subject/subject.ts';
+import { median } from '../samples/median.ts';
 import { collect } from './heap-figures.ts';
 
 export interface ChurnOptions {
@@ -38,10 +39,4 @@ export async function medianGrowth({
   }
   const growth = heap.slice(1).map((bytes, at) => bytes - heap[at]!);
   return median(growth) / perCycle;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((one, other) => one - other);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }

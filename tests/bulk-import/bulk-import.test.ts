@@ -1,19 +1,23 @@
 import { createReadStream } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { RowDataPacket } from 'mysql2/promise';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import { chosenSeed } from '../../helpers/drawn/seed.ts';
 import { noStuckDisk, stickDisk } from '../../helpers/disk/stuck-disk.ts';
 import { atRest, openDescriptors } from '../../helpers/gauges/gauges.ts';
+import { beginWork } from '../../helpers/gauges/work-clock.ts';
 import { waitingThreads } from '../../helpers/mysql/lock-waits.ts';
 import type { MysqlProxy } from '../../helpers/mysql/proxy.ts';
+import { serverPid } from '../../helpers/mysql/server-process.ts';
 import { useTestDatabase } from '../../helpers/mysql/use-test-database.ts';
+import { median } from '../../helpers/samples/median.ts';
 import { prepareSubjects } from '../../helpers/subject/start-subject.ts';
 import type { Subject } from '../../helpers/subject/subject.ts';
 import { useSubject } from '../../helpers/subject/use-subject.ts';
 import { expectAtMost, expectThat, inWords } from '../../helpers/verdict/expect-that.ts';
-import { settles, until } from '../../helpers/wait/until.ts';
+import { until } from '../../helpers/wait/until.ts';
 import { useWorkspace } from '../../helpers/workspace/use-workspace.ts';
 import type * as Kata from '../../katas/bulk-import/bulk-import.ts';
 import {
@@ -35,10 +39,15 @@ import {
 const seed = chosenSeed();
 const heldLimit = 64 * 1024 * 1024;
 /**
- * LOAD DATA, and the import, of so many rows, by turns; the best of so many imports counts. Five times as long is promised, and right
- * answers take from 1.3 to 5.5 times; one statement for each row takes from 13 on.
+ * LOAD DATA, and the import, of so many rows. Five times as long is promised; right answers were measured at 2.1 to 6.1 times
+ * on a very busy machine, where waiting for a processor is left out, and at 1.3 to 5.5 by the clock; one statement for each row takes from 13 on.
  */
-const [raceRows, raceLimit, raceTimes] = [100_000, 8, 4];
+const [raceRows, raceLimit] = [100_000, 8];
+/**
+ * The best of so many imports counts: a processor may be half as fast in one second as in the next, and by the clock alone,
+ * where the server's process cannot be read, a busy machine blurs more.
+ */
+const [raceTimes, raceTimesByClock] = [2, 4];
 
 const workspace = await useWorkspace();
 prepareSubjects('bulk-import');
@@ -228,18 +237,21 @@ describe('stretch', () => {
     onTestFinished(() => rm(path, { force: true }));
     await writeFile(path, document.csv);
 
-    // One that was held up says nothing, so it is the middle one that counts.
+    const server = await serverPid(admin);
     const loadsMs: number[] = [];
-    const limitMs = () => raceLimit * loadsMs.toSorted((one, other) => one - other)[(loadsMs.length - 1) >> 1]!;
+    const limitMs = () => raceLimit * median(loadsMs);
     const load = async () => {
       await empty();
-      loadsMs.push(await timeOf(() => loadData(path)));
+      const spentMs = await beginWork(server === undefined ? [] : [server]);
+      await loadData(path);
+      loadsMs.push(await spentMs());
       await empty();
     };
     await load();
     let importMs = Infinity;
-    for (let time = 1; time <= raceTimes && importMs > limitMs(); time++) {
-      importMs = Math.min(importMs, await timedImport(path, limitMs()));
+    const times = server === undefined ? raceTimesByClock : raceTimes;
+    for (let time = 1; time <= times && importMs > limitMs(); time++) {
+      importMs = Math.min(importMs, await timedImport(path, server, limitMs()));
       await load();
     }
 
@@ -271,8 +283,6 @@ interface Party extends AsyncDisposable {
   outcome(): Promise<Outcome>;
   /** How it went, if it is over by now. */
   state(): Promise<Outcome | undefined>;
-  /** How the import of this file went, if it is over after that time. */
-  importsWithin(path: string, limitMs: number): Promise<Outcome | undefined>;
 }
 
 /** A connection that was dropped in the middle of an import, and what was seen then. */
@@ -476,13 +486,6 @@ async function open({ isDirect = false } = {}): Promise<Party> {
         const turn = new Promise<undefined>((resolve) => setImmediate(() => resolve(undefined)));
         return Promise.race([call, turn]);
       }),
-    async importsWithin(path, limitMs) {
-      const beganAt = performance.now();
-      await party.start(path);
-      const outcome = party.outcome();
-      outcome.catch(() => undefined);
-      return (await settles(outcome, limitMs - (performance.now() - beganAt))) ? await outcome : undefined;
-    },
     async [Symbol.asyncDispose]() {
       if (!(await isIdle(party).catch(() => false))) await importer.end();
       await proxy[Symbol.asyncDispose]();
@@ -549,21 +552,20 @@ async function loadData(path: string): Promise<void> {
 }
 
 /** Imports the 100,000 rows into an empty table, and says how long that took; Infinity when it was not done within the limit. */
-async function timedImport(path: string, limitMs: number): Promise<number> {
+async function timedImport(path: string, server: number | undefined, limitMs: number): Promise<number> {
   await using party = await open({ isDirect: true });
   await party.imports(documentOf([]));
+  const spentMs = await beginWork(server === undefined ? [] : [party.subject, server]);
+  await party.start(path);
   let outcome: Outcome | undefined;
-  const importMs = await timeOf(async () => void (outcome = await party.importsWithin(path, limitMs)));
+  const over = party.outcome().then((its) => (outcome = its));
+  over.catch(() => undefined);
+  while (outcome === undefined && (await spentMs()) <= limitMs) await Promise.race([over, delay(20)]);
+  const importMs = await spentMs();
   if (outcome === undefined) return Infinity;
   expect(outcome, 'a file of 100,000 rows; the import').toEqual({ rows: raceRows, skipped: 0 });
   expect(await counts(), 'a file of 100,000 rows; of these in the table, and others').toEqual([raceRows, 0]);
   return importMs;
-}
-
-async function timeOf(work: () => Promise<unknown>): Promise<number> {
-  const before = performance.now();
-  await work();
-  return performance.now() - before;
 }
 
 /** Whether the table holds the products of the document; if not, with the shortest of those that differ. */

@@ -1,0 +1,30 @@
+import { fromOutside } from './proc.ts';
+import type { Gauged } from './gauges.ts';
+
+/** One of the processes that do the work: a subject, or the id of a process on this machine. */
+export type Worker = Pick<Gauged, 'fromOutside'> | number;
+
+/**
+ * Begins to measure how long a piece of work takes that these processes do between them: by the clock, without the time in
+ * which their threads wanted a processor and had none. Of threads that wait at the same moment each counts, so it is not less
+ * than the CPU time that they used, unless several cores made the work quicker than that. A busy machine makes it no longer, and
+ * who sleeps gains nothing. Without workers it is the time by the clock.
+ * @returns what has been spent so far, in ms, to steps of 10 ms
+ * @throws Error where there is no /proc, when there are workers
+ */
+export async function beginWork(workers: readonly Worker[]): Promise<() => Promise<number>> {
+  const read = async (figure: 'cpuMs' | 'waitedForCpuMs') => {
+    const figures = workers.map((worker) =>
+      typeof worker === 'number' ? fromOutside[figure](worker) : worker.fromOutside(figure),
+    );
+    return (await Promise.all(figures)).reduce((sum, ms) => sum + ms, 0);
+  };
+  const [cpuBefore, waitedBefore] = [await read('cpuMs'), await read('waitedForCpuMs')];
+  const beganAt = performance.now();
+  return async () => {
+    const clockMs = performance.now() - beganAt;
+    if (workers.length === 0) return clockMs;
+    const [cpuMs, waitedMs] = [(await read('cpuMs')) - cpuBefore, (await read('waitedForCpuMs')) - waitedBefore];
+    return Math.min(clockMs, Math.max(cpuMs, clockMs - waitedMs));
+  };
+}
