@@ -40,7 +40,7 @@ const seed = chosenSeed();
 const heldLimit = 64 * 1024 * 1024;
 /**
  * LOAD DATA, and the import, of so many rows. Five times as long is promised. With waits for a processor left out, right answers were
- * measured on a very busy machine at 2.1 to 5.2 times with MySQL and to 7.0 with MariaDB, whose LOAD DATA is the quicker one; a
+ * measured on a very busy machine at 2.1 to 6.1 times with MySQL and to 7.0 with MariaDB, whose LOAD DATA is the quicker one; a
  * statement for each row at 29 times.
  */
 const [raceRows, raceLimit] = [100_000, 10];
