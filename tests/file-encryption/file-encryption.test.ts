@@ -51,9 +51,6 @@ const large = { bytes: 300 * megabyte + 7, words: '300 MB' };
 /** The dearest that has to be taken. */
 const dearest: ScryptCost = { N: 2 ** 17, r: 8, p: 1 };
 
-/** A module that spends more than the head asks for would keep everybody waiting for minutes: it is asked less. */
-const slowMs = 40;
-
 const workspace = await useWorkspace();
 prepareSubjects('file-encryption');
 
@@ -119,7 +116,7 @@ describe('robust', () => {
     const provider = await newProvider(dearestMs());
     const openedMs: number[] = [];
     for (const original of [tiny, small, long, another, whole]) openedMs.push(await provider.expectOpened(original));
-    const every = Math.min(...openedMs) > slowMs ? 10 : 1;
+    const every = oneOf(Math.min(...openedMs));
     const some = (list: Change[]) => list.filter((_, index) => index % every === 0);
 
     for (const [original, list] of [
@@ -276,7 +273,7 @@ describe('stretch', () => {
     await end();
     const encrypted = await encryptionOf(randomBytes(1000));
     const provider = await newProvider(dearestMs());
-    const every = (await provider.expectOpened(encrypted)) > slowMs ? 10 : 1;
+    const every = oneOf(await provider.expectOpened(encrypted));
 
     for (const [N, r, p] of greedyHeads) await provider.expectRefused(encrypted, { kind: 'head', N, r, p }, false);
     const number = fc.constantFrom(
@@ -466,6 +463,11 @@ const dearestMs = lazily(() => {
   const { user, system } = process.threadCpuUsage(before);
   return (4 * (user + system)) / 1000;
 });
+
+/** Of how many files one is handed back: a module that spends more than a cheap head asks for would keep everybody waiting for minutes. */
+function oneOf(openedMs: number): number {
+  return openedMs > dearestMs() / 8 ? 10 : 1;
+}
 
 function lazily<T>(make: () => T): () => T {
   let made: { readonly value: T } | undefined;
