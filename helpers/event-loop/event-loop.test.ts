@@ -5,6 +5,8 @@ import { expect, test } from 'vitest';
 import { type Subject, startModule } from '../subject/subject.ts';
 import { startBusyLoops } from '../verify/busy-loops.ts';
 import { useWorkspace } from '../workspace/use-workspace.ts';
+import { type Answer, ask } from '../readers/ask.ts';
+import { holdLoop } from './hold-loop.ts';
 import { Pinger } from './pinger.ts';
 
 const workspace = await useWorkspace();
@@ -20,8 +22,15 @@ const source = `import { createHash } from 'node:crypto';
       else await undefined;
     }
   }
+  let turn = 0;
   export const serve = (status: number) => new Promise<number>((resolve) => {
-    const server = createServer((req, res) => req.url === '/ping' && res.writeHead(status).end()).listen(0, '127.0.0.1', () => resolve(server.address().port));
+    setImmediate(function count() {
+      turn++;
+      setImmediate(count);
+    });
+    const server = createServer((req, res) => {
+      if (req.url === '/ping') res.writeHead(status, { 'x-turn': turn }).end();
+    }).listen(0, '127.0.0.1', () => resolve(server.address().port));
   });`;
 interface Kata {
   hash(megabytes: number, atOnce: number): Promise<void>;
@@ -61,12 +70,46 @@ test('pings are counted until one is not answered with 200', async () => {
   expect(await well.answered(20)).toBe(0);
 });
 
+test.skipIf(process.platform === 'win32')('what comes while the loop is held is found at once', async () => {
+  await using subject = await start();
+  const port = await subject.evaluate((kata) => kata.serve(200));
+  const turnsBetween = (all: readonly Answer[]) => {
+    const turns = all.map(({ headers }) => Number(headers['x-turn']));
+    return Math.max(...turns) - Math.min(...turns);
+  };
+  let answers = 0;
+  const asked: Promise<Answer>[] = [];
+  await using loop = await holdLoop(subject, workspace);
+  for (let count = 0; count < 5; count++) {
+    await new Promise<void>((onSent) => asked.push(ask(port, '/ping', { onSent })));
+    void asked.at(-1)!.then(() => answers++);
+  }
+  expect(answers, 'answers while the loop was held').toBe(0);
+  await loop.release();
+  const together = await Promise.all(asked);
+  const inARow: Answer[] = [];
+  for (let count = 0; count < 5; count++) inARow.push(await ask(port, '/ping'));
+
+  expect(turnsBetween(together), 'turns from the first to the last of five, on five new connections').toBeLessThan(5);
+  expect(turnsBetween(inARow), 'the same for five that were asked one after the other').toBeGreaterThan(4);
+});
+
+test.skipIf(process.platform === 'win32')(
+  'a process that ends while its loop is held says so at the release',
+  async () => {
+    const subject = await start();
+    const loop = await holdLoop(subject, workspace);
+    await subject[Symbol.asyncDispose]();
+    await expect(loop.release()).rejects.toThrow('had its process ended');
+  },
+);
+
 let modules = 0;
 
 async function start(): Promise<Subject<Kata>> {
   const module = join(workspace, `module-${++modules}.ts`);
   await writeFile(module, source);
-  return await startModule<Kata>(module, { needs: ['net'] });
+  return await startModule<Kata>(module, { needs: ['net', 'read-files'], workspace });
 }
 
 function hashingMs(megabytes: number): number {

@@ -18,11 +18,13 @@ export interface Question {
   readonly agent?: Agent;
   /** Default 10,000, for what never comes. */
   readonly limitMs?: number;
+  /** Called when the question is on its way, or when no answer will come. */
+  readonly onSent?: () => void;
 }
 
 /** Asks an HTTP server on this machine for something small. Never throws. */
 export async function ask(port: number, path: string, question: Question = {}): Promise<Answer> {
-  const { method = 'GET', headers, agent = false, limitMs = 10_000 } = question;
+  const { method = 'GET', headers, agent = false, limitMs = 10_000, onSent } = question;
   const { promise, resolve } = Promise.withResolvers<void>();
   let answer: Answer = { status: 0, headers: {}, body: Buffer.alloc(0), isComplete: false };
   const asked = request({ host: '127.0.0.1', port, path, method, headers, agent }, (response) => {
@@ -39,6 +41,7 @@ export async function ask(port: number, path: string, question: Question = {}): 
       resolve();
     });
   });
+  if (onSent) asked.on('finish', onSent).on('close', onSent);
   asked.on('error', () => resolve());
   asked.end();
   if (!(await settles(promise, limitMs))) asked.destroy();

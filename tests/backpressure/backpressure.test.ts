@@ -8,6 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { breakDescriptors, mendDescriptors } from '../../helpers/disk/broken-disk.ts';
 import { noStuckDisk, stickDisk } from '../../helpers/disk/stuck-disk.ts';
+import { holdLoop } from '../../helpers/event-loop/hold-loop.ts';
 import { Pinger } from '../../helpers/event-loop/pinger.ts';
 import { atRest, bytesRead, noBytesRead, openDescriptors } from '../../helpers/gauges/gauges.ts';
 import { type Answer, ask } from '../../helpers/readers/ask.ts';
@@ -297,10 +298,14 @@ describe('stretch', () => {
     const { subject, port, pinger } = await service(changing.path);
     const taken = await intake(subject);
     await using disk = await stickDisk(subject, workspace);
+    // Five at once: who reads past the disk would otherwise be done with the first of them before the last has come.
+    await using loop = await holdLoop(subject, workspace);
     using leaving = new Reader(port, '/summary');
     await leaving.sent;
-    await pinger.answered(1);
-    const asked = Array.from({ length: 4 }, () => ask(port, '/summary', { limitMs: summaryLimitMs }));
+    const asked: Promise<Answer>[] = [];
+    for (let other = 0; other < 4; other++)
+      await new Promise<void>((onSent) => asked.push(ask(port, '/summary', { limitMs: summaryLimitMs, onSent })));
+    await loop.release();
     await pinger.answered(3);
     const connections = await openConnections(subject);
     leaving.leave();
