@@ -38,7 +38,7 @@ describe('core', () => {
     await server.visit(visitors);
     const { sessions } = await ask<Kata.MemoryStats>(stays!, 'get_memory_stats');
 
-    const what = `one client stayed, ${visitors} came and went; sessions in get_memory_stats`;
+    const what = `one client stayed, ${server.departed} came and went; sessions in get_memory_stats`;
     expect(sessions, await story(what, sessions === 1, visits(come), { prefer: /session/i })).toBe(1);
   });
 

@@ -25,6 +25,8 @@ export type Act = (client: Socket) => unknown;
 /** A real Socket.IO server with a gateway, and the clients that we have there. */
 export class Stage {
   readonly subject: GatewayProcess;
+  /** How many clients have come and gone. */
+  departed = 0;
   readonly #name: string;
   readonly #port: number;
   readonly #clients = new Set<Socket>();
@@ -62,6 +64,7 @@ export class Stage {
       client.disconnect();
       this.#clients.delete(client);
     }
+    this.departed += clients.length;
     const here = this.#clients.size;
     let open = { clients: here, connections: 0 };
     const gone = async () => {
