@@ -1,5 +1,4 @@
-import { writeFile } from 'node:fs/promises';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, open, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openDescriptors } from '../gauges/gauges.ts';
@@ -54,6 +53,27 @@ describe('a stuck disk', () => {
     await disk.release();
 
     expect(await reading).toBe('its text');
+  });
+
+  test('holds up a read while somebody still has the pipes of an earlier time open', async ({ skip }) => {
+    if (noStuckDisk !== undefined) skip(noStuckDisk);
+    await using subject = await start('async (file) => String(await fs.promises.readFile(file))');
+    const earlier = await stickDisk(subject, workspace);
+    await earlier.step();
+    await earlier.release();
+    await using writers = new AsyncDisposableStack();
+    for (const name of await readdir(workspace))
+      if ((await stat(join(workspace, name))).isFIFO()) writers.use(await open(join(workspace, name), 'r+'));
+    await using disk = await stickDisk(subject, workspace);
+
+    let text: string | undefined;
+    const reading = subject.evaluate((kata, path) => kata.read(path), file).then((answer) => (text = answer));
+    await subject.turns(1000);
+    const seen = text;
+    await disk.release();
+    await reading;
+
+    expect(seen, 'what had been read while the disk was stuck').toBe(undefined);
   });
 
   test('lets one read after the other go, step by step', async ({ skip }) => {

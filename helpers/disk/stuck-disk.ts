@@ -17,27 +17,17 @@ export interface StuckDisk extends AsyncDisposable {
 export const noStuckDisk =
   process.platform === 'win32' ? 'Windows has no named pipe that holds up an open.' : undefined;
 
-/** The named pipes of a process, made once: making them starts a process. */
-const gates = new WeakMap<Gauged, Promise<Gates>>();
+const gatesAtOnce = 32;
 let count = 0;
 
-interface Gates {
-  /** Of the thread that steps: it waits at the one, and then at the other. */
-  readonly turnstiles: readonly [string, string];
-  /** Of all other threads. */
-  readonly wall: string;
-}
-
-function gatesOf(subject: Gauged, folder: string): Promise<Gates> {
-  const known = gates.get(subject) ?? makeGates(join(folder, `gate-${++count}`));
-  gates.set(subject, known);
-  return known;
-}
-
-async function makeGates(prefix: string): Promise<Gates> {
-  const [one, other, wall] = ['one', 'other', 'wall'].map((name) => `${prefix}-${name}`) as [string, string, string];
-  await promisify(execFile)('mkfifo', [one, other, wall]);
-  return { turnstiles: [one, other], wall };
+/**
+ * Named pipes in `folder`, to be used once each: when a process is started anywhere in ours, it holds what we have open until it
+ * has become its own program, and a pipe with such a writer would hold nobody up. Made many at once, for that starts a process, too.
+ */
+async function makeGates(folder: string): Promise<string[]> {
+  const gates = Array.from({ length: gatesAtOnce }, () => join(folder, `gate-${++count}`));
+  await promisify(execFile)('mkfifo', gates);
+  return gates;
 }
 
 /** What a process keeps of its threads that wait at a pipe, by the pipe's path. */
@@ -62,25 +52,30 @@ function block(_kata: unknown, { path, threads }: { path: string; threads: numbe
  * disk hangs. Its event loop and its sockets go on. Synchronous calls go past it, so whatever has read a file
  * meanwhile has stopped the loop for it.
  *
- * How: every thread of libuv's pool opens a named pipe in `folder` for reading, and nobody writes to it. The pipes stay
- * there, for the next time. libuv's queue is first in, first out, so a step puts one more such open behind what waits, and
+ * How: every thread of libuv's pool opens a named pipe in `folder` for reading, and nobody writes to it. libuv's queue is first in, first out, so a step puts one more such open behind what waits, and
  * lets a single thread go as far as that.
  */
 export async function stickDisk(subject: Gauged, folder: string): Promise<StuckDisk> {
-  const { turnstiles, wall } = await gatesOf(subject, folder);
+  const gates = await makeGates(folder);
+  const nextGate = async () => {
+    if (gates.length === 0) gates.push(...(await makeGates(folder)));
+    return gates.pop()!;
+  };
+  const wall = await nextGate();
+  let turnstile = await nextGate();
   // A module may have asked for more threads than the four that there are.
   const threads = await subject.evaluate(() => Math.max(4, Number(process.env.UV_THREADPOOL_SIZE) || 0));
   await subject.evaluate(block, { path: wall, threads: threads - 1 });
-  await subject.evaluate(block, { path: turnstiles[0], threads: 1 });
+  await subject.evaluate(block, { path: turnstile, threads: 1 });
 
-  let steps = 0;
   const step = async () => {
-    const [here, next] = [turnstiles[steps % 2]!, turnstiles[++steps % 2]!];
-    await subject.evaluate(block, { path: next, threads: 1 });
+    const here = turnstile;
+    turnstile = await nextGate();
+    await subject.evaluate(block, { path: turnstile, threads: 1 });
     await letPass(subject, [here]);
   };
   let released: Promise<void> | undefined;
-  const release = () => (released ??= letPass(subject, [wall, turnstiles[steps % 2]!]));
+  const release = () => (released ??= letPass(subject, [wall, turnstile]));
   return { release, step, [Symbol.asyncDispose]: () => release().catch(() => undefined) };
 }
 

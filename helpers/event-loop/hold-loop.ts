@@ -19,8 +19,8 @@ let count = 0;
  * the process finds all of it at once, though it accepts one new connection a turn: so requests are surely there together,
  * however slowly their sender gets on. It holds no other thread of the process.
  *
- * How: the process waits in a read of a named pipe in `folder`, which ends when the pipe's writer closes it, or has gone
- * for whatever reason.
+ * How: the process waits in a read of a named pipe in `folder`, which ends when something is written to it, or its writer
+ * has gone for whatever reason.
  */
 export async function holdLoop(subject: Gauged, folder: string): Promise<HeldLoop> {
   const path = join(folder, `hold-${++count}`);
@@ -42,6 +42,8 @@ export async function holdLoop(subject: Gauged, folder: string): Promise<HeldLoo
   });
   let released: Promise<void> | undefined;
   const letGo = async () => {
+    // Not by closing it alone: a process that is being started holds the writer, too, until it has become its own program.
+    await writer?.write('x').catch(() => undefined);
     await writer?.close();
     await over;
   };

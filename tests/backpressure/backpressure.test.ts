@@ -430,6 +430,8 @@ async function service(file: string): Promise<Service> {
 async function serve(subject: Service['subject'], file: string): Promise<number> {
   const port = await subject.evaluate(async (kata, path, kept) => {
     const server = kata.createFileServer(path);
+    // By default 5 s: on a busy machine that lies between two questions on one connection, and the second is lost.
+    server.keepAliveTimeout = 3_600_000;
     (kept.servers ??= []).push(server);
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
     return (server.address() as AddressInfo).port;
