@@ -466,7 +466,7 @@ const dearestMs = lazily(() => {
 
 /** Of how many files one is handed back: a module that spends more than a cheap head asks for would keep everybody waiting for minutes. */
 function oneOf(openedMs: number): number {
-  return openedMs > dearestMs() / 8 ? 10 : 1;
+  return openedMs > dearestMs() / 16 ? 10 : 1;
 }
 
 function lazily<T>(make: () => T): () => T {
