@@ -52,8 +52,8 @@ function block(_kata: unknown, { path, threads }: { path: string; threads: numbe
  * disk hangs. Its event loop and its sockets go on. Synchronous calls go past it, so whatever has read a file
  * meanwhile has stopped the loop for it.
  *
- * How: every thread of libuv's pool opens a named pipe in `folder` for reading, and nobody writes to it. libuv's queue is first in, first out, so a step puts one more such open behind what waits, and
- * lets a single thread go as far as that.
+ * How: every thread of libuv's pool opens a named pipe in `folder` for reading, and nobody writes to it. libuv's queue is
+ * first in, first out, so a step puts one more such open behind what waits, and lets a single thread go as far as that.
  */
 export async function stickDisk(subject: Gauged, folder: string): Promise<StuckDisk> {
   const gates = await makeGates(folder);
