@@ -25,14 +25,7 @@ describe('a stuck disk', () => {
   test.for(reads)('%s', async ([, source, isHeld], { skip }) => {
     if (noStuckDisk !== undefined) skip(noStuckDisk);
     await using subject = await start(source);
-    await using disk = await stickDisk(subject, workspace);
-
-    let text: string | undefined;
-    const reading = subject.evaluate((kata, path) => kata.read(path), file).then((answer) => (text = answer));
-    await subject.turns(1000);
-    const seen = text;
-    await disk.release();
-    await reading;
+    const { seen, text } = await readWhileStuck(subject);
 
     expect(seen, 'what had been read while the disk was stuck').toBe(isHeld ? undefined : 'its text');
     expect(text, 'and after its release').toBe('its text');
@@ -64,14 +57,7 @@ describe('a stuck disk', () => {
     await using writers = new AsyncDisposableStack();
     for (const name of await readdir(workspace))
       if ((await stat(join(workspace, name))).isFIFO()) writers.use(await open(join(workspace, name), 'r+'));
-    await using disk = await stickDisk(subject, workspace);
-
-    let text: string | undefined;
-    const reading = subject.evaluate((kata, path) => kata.read(path), file).then((answer) => (text = answer));
-    await subject.turns(1000);
-    const seen = text;
-    await disk.release();
-    await reading;
+    const { seen } = await readWhileStuck(subject);
 
     expect(seen, 'what had been read while the disk was stuck').toBe(undefined);
   });
@@ -175,6 +161,18 @@ describe('a broken disk', () => {
     expect(await subject.evaluate((kata, path) => kata.read(path), file)).toBe('EBADF,EISDIR,EISDIR');
   });
 });
+
+/** What the module had read of the file while the disk was stuck, and after its release. */
+async function readWhileStuck(subject: Subject<{ read(path: string): Promise<string> }>) {
+  await using disk = await stickDisk(subject, workspace);
+  let text: string | undefined;
+  const reading = subject.evaluate((kata, path) => kata.read(path), file).then((answer) => (text = answer));
+  await subject.turns(1000);
+  const seen = text;
+  await disk.release();
+  await reading;
+  return { seen, text };
+}
 
 let modules = 0;
 

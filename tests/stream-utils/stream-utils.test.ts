@@ -22,8 +22,8 @@ const longLineBytes = 50 * megabyte;
 /** Four times the input costs four times as much where cost is linear, and sixteen times as much where it is quadratic. */
 const costLimit = 5;
 /**
- * What garbage collection may add, in costs of joining and decoding the input once. Beside busy loops right answers came to 2.1
- * more than their share, those whose cost is quadratic to 18 and more.
+ * What garbage collection may add, in costs of joining and decoding the input once. Beside busy loops modules whose cost is
+ * linear came to 2.1 at most, those whose cost is quadratic to 18 and more.
  */
 const plainLimit = 6;
 
