@@ -81,7 +81,7 @@ async function switchesAsleep(pid: number): Promise<number | undefined> {
 
 /** Sets the soft limit of the length of the files that the process writes, in bytes or `unlimited`. */
 async function limitFiles(pid: number, limit: string): Promise<void> {
-  await promisify(execFile)('prlimit', ['--pid', String(pid), `--fsize=${limit}:`]);
+  await promisify(execFile)('prlimit', ['--pid', String(pid), `--fsize=${limit}:`], { timeout: 60_000 });
 }
 
 /** What can be read of a process or done to it by its id, on Linux. */

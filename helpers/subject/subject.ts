@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Need } from '../catalogue/front-matter.ts';
 import { CapturedOutput } from './captured-output.ts';
-import { after } from '../wait/until.ts';
+import { after, settles } from '../wait/until.ts';
 import { compile } from './compile.ts';
 import { startInContainer } from './container.ts';
 import { type Address, type HeldProcess, startProcess } from './held-process.ts';
@@ -77,6 +77,8 @@ const hostFiles = [
   ),
 ];
 const heapLimitMiB = 1024;
+/** How long the system may take to start or to end a process, before whoever waits for it goes on without. */
+const processLimitMs = 60_000;
 /**
  * Objects have the same size at each run only while nothing is optimised, and no bytecode is thrown away and made again. With
  * them a leak of 200 B a connection can be told; without them it cannot.
@@ -244,7 +246,10 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   async load(): Promise<void> {
     try {
       const { url, source } = await compile(this.file, this.#name);
-      await this.#ready;
+      if (!(await settles(this.#ready, processLimitMs)))
+        throw new SubjectError(
+          `The process for ${shortPath(this.#name)} was not ready after ${processLimitMs / 1000} s.`,
+        );
       await this.#order('loading', { kind: 'load', url, source });
     } catch (error) {
       await this[Symbol.asyncDispose]();
@@ -255,7 +260,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   /** Ends the process at once, with all that it started. Never throws. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#process.kill();
-    await this.#closed;
+    await settles(this.#closed, processLimitMs);
   }
 
   #order(doing: string, order: Record<string, unknown>, onChunk?: (chunk: Uint8Array) => void): Promise<unknown> {

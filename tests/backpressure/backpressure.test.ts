@@ -1,7 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { Agent } from 'node:http';
-import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -143,7 +142,7 @@ describe('robust', () => {
     await reader.take(firstBytes);
     await atRest(subject);
     const taken = await intake(subject);
-    reader.leave();
+    await leave(subject, reader);
     await atRest(subject);
 
     const what = `a reader left after ${inWords(reader.bytes)}`;
@@ -295,9 +294,10 @@ describe('stretch', () => {
   test('Concurrent summaries read the file once.', async ({ skip }) => {
     if (noBytesRead !== undefined) skip(noBytesRead);
     const changing = await SparseFile.create(join(workspace, 'changing.bin'), medium.bytes);
-    const { subject, port, pinger } = await service(changing.path);
+    const { subject, port } = await service(changing.path);
     const taken = await intake(subject);
     await using disk = await stickDisk(subject, workspace);
+    const { came } = await trafficOf(subject);
     // Five at once: who reads past the disk would otherwise be done with the first of them before the last has come.
     await using loop = await holdLoop(subject, workspace);
     using leaving = new Reader(port, '/summary');
@@ -306,10 +306,8 @@ describe('stretch', () => {
     for (let other = 0; other < 4; other++)
       await new Promise<void>((onSent) => asked.push(ask(port, '/summary', { limitMs: summaryLimitMs, onSent })));
     await loop.release();
-    await pinger.answered(3);
-    const connections = await openConnections(subject);
-    leaving.leave();
-    await until(async () => (await openConnections(subject)) < connections);
+    await untilCame(subject, came + 5);
+    await leave(subject, leaving, 4);
 
     await disk.release();
     const answers = await Promise.all(asked);
@@ -333,16 +331,14 @@ describe('stretch', () => {
 
   test('A reader that leaves while the file is being opened leaves it closed.', async ({ skip }) => {
     if (noStuckDisk !== undefined) skip(noStuckDisk);
-    const { subject, port, pinger } = await service(large.path);
+    const { subject, port } = await service(large.path);
     const before = await descriptorsAfterOneReader(subject, port, large.path);
     await using disk = await stickDisk(subject, workspace);
 
+    const { came } = await trafficOf(subject);
     using reader = new Reader(port, '/file');
-    await reader.sent;
-    await pinger.answered(3);
-    const connections = await openConnections(subject);
-    reader.leave();
-    await until(async () => (await openConnections(subject)) < connections);
+    await untilCame(subject, came + 1);
+    await leave(subject, reader);
     const taken = await intake(subject);
     await disk.release();
     await atRest(subject);
@@ -360,7 +356,15 @@ interface Service {
 }
 
 interface Kept {
-  servers?: Server[];
+  traffic?: Traffic;
+}
+
+/** What the servers of a process have been asked. */
+interface Traffic {
+  /** Requests that have come. */
+  came: number;
+  /** Of their responses, those that have neither been sent nor lost their reader. */
+  underWay: number;
 }
 
 interface Summary {
@@ -432,20 +436,31 @@ async function serve(subject: Service['subject'], file: string): Promise<number>
     const server = kata.createFileServer(path);
     // By default 5 s: on a busy machine that lies between two questions on one connection, and the second is lost.
     server.keepAliveTimeout = 3_600_000;
-    (kept.servers ??= []).push(server);
+    const traffic = (kept.traffic ??= { came: 0, underWay: 0 });
+    server.prependListener('request', (_request, response) => {
+      traffic.came++;
+      traffic.underWay++;
+      response.once('close', () => traffic.underWay--);
+    });
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
     return (server.address() as AddressInfo).port;
   }, file);
   return await subject.portOutside(port);
 }
 
-async function openConnections(subject: Service['subject']): Promise<number> {
-  return await subject.evaluate(async (_kata, _args, { servers = [] }) => {
-    const counts = servers.map(
-      (server) => new Promise<number>((resolve) => server.getConnections((error, count) => resolve(error ? 0 : count))),
-    );
-    return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
-  });
+async function trafficOf(subject: Service['subject']): Promise<Traffic> {
+  return await subject.evaluate((_kata, _args, { traffic = { came: 0, underWay: 0 } }) => traffic);
+}
+
+/** Waits until the module has been given so many requests. */
+async function untilCame(subject: Service['subject'], count: number): Promise<void> {
+  await until(async () => (await trafficOf(subject)).came >= count);
+}
+
+/** Lets the reader leave, and waits until the server has seen it: until no more than `others` are still being served. */
+async function leave(subject: Service['subject'], reader: Reader, others = 0): Promise<void> {
+  reader.leave();
+  await until(async () => (await trafficOf(subject)).underWay <= others);
 }
 
 /** A connection that has been used, for a request that has to be there before others. */
@@ -500,7 +515,7 @@ async function descriptorsAfterOneReader(subject: Service['subject'], port: numb
   using reader = new Reader(port, '/file');
   await reader.take(firstBytes);
   await atRest(subject);
-  reader.leave();
+  await leave(subject, reader);
   await atRest(subject);
   return await openDescriptors(subject, file);
 }
@@ -543,9 +558,7 @@ async function expectSummaryAfterError(): Promise<void> {
 /** Whoever asked first may leave while the file is being read: the others get their summary. */
 async function expectSummariesWithoutTheFirst(): Promise<void> {
   const { subject, first, asked, disk } = await summaryUnderWay();
-  const connections = await openConnections(subject);
-  first.leave();
-  await until(async () => (await openConnections(subject)) < connections);
+  await leave(subject, first, 4);
   await disk.release();
   const what = 'five asked for a summary, and the first left while the file was being read';
   for (const answer of await Promise.all(asked))
@@ -575,12 +588,12 @@ async function summaryUnderWay(): Promise<SummaryUnderWay> {
   const taken = await intake(subject);
   const disk = await stickDisk(subject, workspace);
   onTestFinished(() => disk[Symbol.asyncDispose]());
+  const { came } = await trafficOf(subject);
   const first = new Reader(port, '/summary');
   onTestFinished(() => first.leave());
-  await first.sent;
-  await pinger.answered(1);
+  await untilCame(subject, came + 1);
   const asked = Array.from({ length: 4 }, () => ask(port, '/summary', { limitMs: summaryLimitMs }));
-  await pinger.answered(3);
+  await untilCame(subject, came + 5);
   let answers = 0;
   for (const answer of asked) void answer.then(() => answers++);
   for (let step = 0; step < mostSteps && answers === 0 && (await taken()) < middleBytes; step++) {
