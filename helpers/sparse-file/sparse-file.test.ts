@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { useWorkspace } from '../workspace/use-workspace.ts';
@@ -59,4 +59,21 @@ test('bytes that are lost, doubled, changed or out of order show, with the first
     file.differsAt(Buffer.concat([part(file.bytes - 2, file.bytes), Buffer.alloc(1)]), file.bytes - 2),
     'one too many',
   ).toBe(file.bytes);
+});
+
+test('another file is told from it by its first byte that differs, or by its end', async () => {
+  const bytes = 3 * mebibyte + 7;
+  const file = await SparseFile.create(join(workspace, 'one.bin'), bytes);
+  const content = file.slice(0, bytes);
+  const path = join(workspace, 'other.bin');
+  const differsFrom = async (other: Uint8Array) => {
+    await writeFile(path, other);
+    return await file.differsFrom(path);
+  };
+
+  expect(await differsFrom(content)).toBeUndefined();
+  for (const at of [0, 4095, 4096, mebibyte - 1, mebibyte, 2 * mebibyte + 5000, bytes - 1])
+    expect(await differsFrom(content.with(at, content[at]! ^ 1)), `byte ${at} changed`).toBe(at);
+  for (const length of [0, mebibyte, bytes - 1]) expect(await differsFrom(content.subarray(0, length))).toBe(length);
+  expect(await differsFrom(Buffer.concat([content, Buffer.alloc(1)])), 'one too many').toBe(bytes);
 });

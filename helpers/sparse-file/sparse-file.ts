@@ -59,6 +59,24 @@ export class SparseFile {
     return offset + (index === -1 ? expected.length : index);
   }
 
+  /** Where the file at `path` first differs from this one, be it by its end; undefined where it does not. */
+  async differsFrom(path: string): Promise<number | undefined> {
+    await using other = await open(path);
+    const buffer = Buffer.alloc(mebibyte);
+    for (let offset = 0; ;) {
+      const { bytesRead } = await other.read(buffer, 0, mebibyte, offset);
+      if (bytesRead === 0) return offset === this.bytes ? undefined : offset;
+      // The block by itself, so that what is after it is compared with zeros that are there already.
+      const [block, rest] = [
+        buffer.subarray(0, Math.min(blockBytes, bytesRead)),
+        buffer.subarray(blockBytes, bytesRead),
+      ];
+      const differsAt = this.differsAt(block, offset) ?? this.differsAt(rest, offset + block.length);
+      if (differsAt !== undefined) return differsAt;
+      offset += bytesRead;
+    }
+  }
+
   /** Reads the file and gives back its SHA-256 in hexadecimal. */
   async sha256(): Promise<string> {
     const hash = createHash('sha256');
