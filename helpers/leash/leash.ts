@@ -34,6 +34,12 @@ export function leash(duty: Duty): () => void {
   return () => tell({ id });
 }
 
+/** Lets the keeper of this thread end: it does what has not been taken back. What is promised after that gets another one. */
+export function endKeeper(): void {
+  keeper?.stdin?.end();
+  keeper = undefined;
+}
+
 function startKeeper(): ChildProcess {
   // A session of its own, so that Ctrl-C in the terminal does not reach it.
   const child = spawn(process.execPath, [keeperFile], {

@@ -65,8 +65,14 @@ export function prepareSubjects(slug: string): void {
     .catch(() => undefined)
     .then(() => {
       starting = false;
-      prepareSubjects(slug);
+      if (refills) prepareSubjects(slug);
     });
+}
+
+/** Ends those that nobody has taken; there will be no more. */
+export async function endSpares(): Promise<void> {
+  refills = false;
+  await Promise.all(spares.splice(0).map((spare) => spare[Symbol.asyncDispose]()));
 }
 
 function takeSpare<Kata, Kept extends object>(slug: string): Subject<Kata, Kept> {
