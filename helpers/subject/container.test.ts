@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { leashedFolder } from '../leash/leashed-folder.ts';
 import { until } from '../wait/until.ts';
-import { startInContainer } from './container.ts';
+import { owner, startInContainer } from './container.ts';
 import type { HeldProcess } from './held-process.ts';
 import { noContainers, prepareContainers } from './prepare-containers.ts';
 import { startModule } from './subject.ts';
@@ -265,11 +265,12 @@ async function listening(onConnection?: (socket: import('node:net').Socket) => v
 }
 
 /** The containers of subjects and their folders that are there now. */
+/** Of this test file: others have theirs at the same time. */
 async function containers(): Promise<string[]> {
   const { getContainerRuntimeClient } = await import('testcontainers');
   const { container } = await getContainerRuntimeClient();
   const all = await container.dockerode.listContainers({ all: true });
-  const names = all.flatMap(({ Names }) => Names).filter((name) => name.startsWith('/backend-katas-subject-'));
-  const folders = (await readdir(tmpdir())).filter((name) => /^kata-container-[^-]+$/.test(name));
+  const names = all.flatMap(({ Names }) => Names).filter((name) => name.startsWith(`/backend-katas-subject-${owner}-`));
+  const folders = (await readdir(tmpdir())).filter((name) => name.startsWith(`kata-container-${owner}-`));
   return [...names, ...folders].sort();
 }

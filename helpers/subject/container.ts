@@ -6,6 +6,7 @@ import { join as joinPath } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
+import { threadId } from 'node:worker_threads';
 import { leash } from '../leash/leash.ts';
 import { leashedFolder } from '../leash/leashed-folder.ts';
 import type { Address, HeldProcess, Outside, ProcessEvents, ProcessOrder } from './held-process.ts';
@@ -60,6 +61,9 @@ export function nodeImage(env: NodeJS.ProcessEnv = process.env): string {
   return env['NODE_IMAGE'] || 'node:26-bookworm-slim';
 }
 
+/** In the names of all that a thread of ours makes, so that it can be told whose they are. */
+export const owner = `${process.pid}-${threadId}`;
+
 /**
  * A process in a container of its own: no network, a disk that cannot be written, an ordinary user without capabilities,
  * limits on memory, processes and processors. Everything between it and us goes through sockets in a folder that both see.
@@ -73,7 +77,7 @@ class ContainedProcess implements HeldProcess {
   readonly stdout = new PassThrough();
   readonly stderr = new PassThrough();
   readonly #events: ProcessEvents;
-  readonly #name = `backend-katas-subject-${randomBytes(6).toString('hex')}`;
+  readonly #name = `backend-katas-subject-${owner}-${randomBytes(6).toString('hex')}`;
   readonly #servers: Server[] = [];
   readonly #waiting = new Map<number, { resolve(value: never): void; reject(error: Error): void }>();
   readonly #unsent: ToAgent[] = [];
@@ -127,7 +131,7 @@ class ContainedProcess implements HeldProcess {
 
   async #start(order: ContainerOrder): Promise<void> {
     const user = process.getuid!() === 0 ? ordinaryUser : { uid: process.getuid!(), gid: process.getgid!() };
-    this.#folder = await leashedFolder(tmpdir(), 'kata-container-');
+    this.#folder = await leashedFolder(tmpdir(), `kata-container-${owner}-`);
     await chown(this.#folder.path, user.uid, user.gid);
     if (order.workspace) await chown(order.workspace.folder, user.uid, user.gid);
     const here = Promise.withResolvers<void>();
