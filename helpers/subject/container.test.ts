@@ -264,8 +264,7 @@ async function listening(onConnection?: (socket: import('node:net').Socket) => v
   return server;
 }
 
-/** The containers of subjects and their folders that are there now. */
-/** Of this test file: others have theirs at the same time. */
+/** The containers of subjects and their folders that are there now, of this test file: others have theirs at the same time. */
 async function containers(): Promise<string[]> {
   const { getContainerRuntimeClient } = await import('testcontainers');
   const { container } = await getContainerRuntimeClient();

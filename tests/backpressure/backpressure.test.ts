@@ -449,7 +449,7 @@ async function serve(subject: Service['subject'], file: string): Promise<number>
 }
 
 async function trafficOf(subject: Service['subject']): Promise<Traffic> {
-  return await subject.evaluate((_kata, _args, { traffic = { came: 0, underWay: 0 } }) => traffic);
+  return await subject.evaluate((_kata, _args, { traffic }) => traffic!);
 }
 
 /** Waits until the module has been given so many requests. */
