@@ -1,6 +1,7 @@
-import { execFile } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile, readdir, stat } from 'node:fs/promises';
-import { promisify } from 'node:util';
+import { createInterface } from 'node:readline';
+import { settles } from '../wait/until.ts';
 
 // What the house does with a process from outside, where the module has no say. Most of it is read from Linux's /proc.
 
@@ -79,9 +80,46 @@ async function switchesAsleep(pid: number): Promise<number | undefined> {
   return switches;
 }
 
+/** For a prlimit that never ends. */
+const limitingMs = 60_000;
+
+/** Waits for orders, one a line, and says of each how it went. */
+const limitingScript =
+  'while read -r pid limit; do said=$(prlimit --pid "$pid" --fsize="$limit:" 2>&1); echo ${said:-done}; done';
+
+/** One shell for all limits of this thread: it starts a program in a millisecond, a runner of 500 MB takes 18. */
+let limiter: { readonly shell: ChildProcess; readonly asking: ((said: string) => void)[] } | undefined;
+
 /** Sets the soft limit of the length of the files that the process writes, in bytes or `unlimited`. */
 async function limitFiles(pid: number, limit: string): Promise<void> {
-  await promisify(execFile)('prlimit', ['--pid', String(pid), `--fsize=${limit}:`], { timeout: 60_000 });
+  const { shell, asking } = (limiter ??= startLimiter());
+  const { promise, resolve } = Promise.withResolvers<string>();
+  asking.push(resolve);
+  shell.stdin!.write(`${pid} ${limit}\n`);
+  const said = (await settles(promise, limitingMs)) ? await promise : `nothing in ${limitingMs / 1000} s`;
+  if (said !== 'done') throw new Error(`The files of process ${pid} could not be limited, prlimit said: ${said}.`);
+}
+
+function startLimiter(): NonNullable<typeof limiter> {
+  const shell = spawn('/bin/sh', ['-c', limitingScript], { stdio: ['pipe', 'pipe', 'ignore'] });
+  const asking: ((said: string) => void)[] = [];
+  shell.on('error', () => undefined);
+  shell.stdin.on('error', () => undefined);
+  createInterface({ input: shell.stdout })
+    .on('line', (said) => asking.shift()?.(said))
+    .on('close', () => {
+      if (limiter?.shell === shell) limiter = undefined;
+      for (const told of asking.splice(0)) told('its shell has ended');
+    });
+  shell.unref();
+  for (const stream of [shell.stdin, shell.stdout]) (stream as unknown as { unref(): void }).unref();
+  return { shell, asking };
+}
+
+/** Lets the shell of this thread end. Who limits after that gets another one. */
+export function endLimiter(): void {
+  limiter?.shell.stdin!.end();
+  limiter = undefined;
 }
 
 /** What can be read of a process or done to it by its id, on Linux. */

@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { channel } from 'node:diagnostics_channel';
 import { stop as stopEsbuild } from 'esbuild';
 import { afterAll } from 'vitest';
+import { endLimiter } from '../gauges/proc.ts';
 import { endSpares } from '../subject/start-subject.ts';
 import { until } from '../wait/until.ts';
 import { endKeeper } from './leash.ts';
@@ -16,6 +17,7 @@ channel('child_process').subscribe((message) => void started.push((message as { 
 afterAll(async () => {
   await Promise.all([endSpares(), stopEsbuild()]);
   endKeeper();
+  endLimiter();
   await until(() =>
     started.every(({ pid, exitCode, signalCode }) => pid === undefined || (exitCode ?? signalCode) !== null),
   );

@@ -45,7 +45,7 @@ export interface ContainerOrder extends ProcessOrder {
 }
 
 const agentFile = fileURLToPath(new URL('container-agent.ts', import.meta.url));
-const ownFiles = ['subject/container-agent.ts', 'subject/wire.ts', 'gauges/proc.ts'];
+const ownFiles = ['subject/container-agent.ts', 'subject/wire.ts', 'gauges/proc.ts', 'wait/until.ts'];
 const mebibyte = 1024 * 1024;
 /** The heap's limit is 1 GiB; buffers come on top of it. */
 const memoryLimit = 2048 * mebibyte;

@@ -256,7 +256,8 @@ describe('stretch', () => {
     let importMs = Infinity;
     for (let time = 1; time <= times && importMs > limitMs(); time++) {
       importMs = Math.min(importMs, await timedImport(path, server, limitMs()));
-      await load();
+      // However quick another LOAD DATA is, the mean of the two is half of the first one at least.
+      if (importMs > limitMs() / 2) await load();
     }
 
     expectThat(
