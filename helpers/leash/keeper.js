@@ -1,5 +1,5 @@
 // Runs detached, started by leash.ts; reads duties as JSON lines and does those left when its standard input ends. Plain
-// JavaScript, so that it starts without a transform: there is one for each thread of each run.
+// JavaScript, so that it starts without a transform.
 import { rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';

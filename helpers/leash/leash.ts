@@ -17,7 +17,14 @@ export type Duty =
 
 const keeperFile = fileURLToPath(new URL('keeper.js', import.meta.url));
 
+/**
+ * Reads what it is told to its end, and starts the keeper's program only when something is left to do: each thread of each run
+ * has a keeper, and a shell costs a millisecond, a Node fifty.
+ */
+const waitingScript = 'told=$(cat); case $told in *"{}") exit;; esac; printf "%s\\n" "$told" | "$@"';
+
 let keeper: ChildProcess | undefined;
+const held = new Set<number>();
 let lastId = 0;
 
 /**
@@ -30,19 +37,27 @@ let lastId = 0;
 export function leash(duty: Duty): () => void {
   keeper ??= startKeeper();
   const id = ++lastId;
+  held.add(id);
   tell({ id, duty });
-  return () => tell({ id });
+  return () => {
+    held.delete(id);
+    tell({ id });
+  };
 }
 
 /** Lets the keeper of this thread end: it does what has not been taken back. What is promised after that gets another one. */
 export function endKeeper(): void {
+  if (held.size === 0) tell({});
+  held.clear();
   keeper?.stdin?.end();
   keeper = undefined;
 }
 
 function startKeeper(): ChildProcess {
+  const program = [process.execPath, keeperFile] as const;
+  const [file, ...args] = process.platform === 'win32' ? program : ['/bin/sh', '-c', waitingScript, 'sh', ...program];
   // A session of its own, so that Ctrl-C in the terminal does not reach it.
-  const child = spawn(process.execPath, [keeperFile], {
+  const child = spawn(file!, args, {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
     windowsHide: true,
@@ -51,10 +66,11 @@ function startKeeper(): ChildProcess {
   child.stdin?.on('error', () => undefined);
   child.unref();
   (child.stdin as unknown as { unref(): void } | null)?.unref();
+  process.once('exit', endKeeper);
   return child;
 }
 
-function tell(line: { readonly id: number; readonly duty?: Duty }): void {
+function tell(line: { readonly id?: number; readonly duty?: Duty }): void {
   // A pipe takes a short line at once, so it is on its way even if the next thing is a SIGKILL.
   keeper?.stdin?.write(`${JSON.stringify(line)}\n`);
 }

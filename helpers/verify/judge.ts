@@ -1,4 +1,4 @@
-import { createVitest } from 'vitest/node';
+import { BaseSequencer, type TestSpecification, createVitest } from 'vitest/node';
 import { availableParallelism } from 'node:os';
 import type { ServerAddress } from '../mysql/test-database.ts';
 import { repositoryRoot } from '../subject/target.ts';
@@ -18,8 +18,8 @@ export interface JudgeOptions<Module> {
 }
 
 /**
- * Runs the judges on the submissions, side by side: one Vitest, a project for each submission, as many workers as
- * there are servers. A worker has a server to itself, since named locks and the server's counters are one for all.
+ * Runs the judges on the submissions in their order, side by side: one Vitest, a project for each submission, as many
+ * workers as there are servers. A worker has a server to itself, since named locks and the server's counters are one for all.
  */
 export async function judge<Module extends Judged>(
   submissions: readonly Module[],
@@ -32,6 +32,12 @@ export async function judge<Module extends Judged>(
   }: JudgeOptions<Module> = {},
 ): Promise<void> {
   const byName = new Map(submissions.map((submission) => [projectName(submission), submission]));
+  const names = [...byName.keys()];
+  class InTheirOrder extends BaseSequencer {
+    override async sort(files: TestSpecification[]) {
+      return files.toSorted((one, other) => names.indexOf(one.project.name) - names.indexOf(other.project.name));
+    }
+  }
   const vitest = await createVitest(
     'test',
     {
@@ -39,6 +45,7 @@ export async function judge<Module extends Judged>(
       root: repositoryRoot,
       watch: false,
       maxWorkers: workers,
+      sequence: { sequencer: InTheirOrder },
       reporters: [
         {
           onTestCaseResult(test) {
