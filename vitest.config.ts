@@ -6,7 +6,7 @@ export default defineConfig({
   test: {
     include: ['tests/*/*.test.ts'],
     globalSetup: ['helpers/mysql/global-setup.ts'],
-    setupFiles: ['helpers/leash/end-of-thread.ts'],
+    setupFiles: ['helpers/wait/wake-pool.js', 'helpers/leash/end-of-thread.ts'],
     reporters: ['./helpers/board/board-reporter.ts'],
     pool: 'threads',
     // A judge also waits, so that two cores serve more than Vitest's one worker. Judges that share a server take turns.

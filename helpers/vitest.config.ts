@@ -21,7 +21,7 @@ export default defineConfig({
     root: new URL('..', import.meta.url).pathname,
     include: ['helpers/**/*.test.ts'],
     globalSetup: ['helpers/mysql/global-setup.ts'],
-    setupFiles: ['helpers/leash/end-of-thread.ts'],
+    setupFiles: ['helpers/wait/wake-pool.js', 'helpers/leash/end-of-thread.ts'],
     pool: 'threads',
     sequence: { sequencer: LongestFirst },
     // Much of their time is spent waiting for processes, so that cores serve more workers than they are.

@@ -39,6 +39,8 @@ const turns = { watched: false, busiestMs: 0, beganMs: 0 };
 
 /** The heap probe, where the heap is measured. It is here before the module, and takes what it needs for itself. */
 const probe = process.argv.includes('heap') ? await import('../heap/heap-probe.js') : undefined;
+// Where each byte of the heap counts, no module uses the pool.
+if (!probe) await import('../wait/wake-pool.js');
 if (process.argv.includes('write-files')) await import('./file-calls.js');
 /** What an evaluated function can use of this process: Vitest rewrites its import(), so it has none of its own. */
 const tools = {

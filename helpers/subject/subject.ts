@@ -72,7 +72,7 @@ const hostFile = fileURLToPath(new URL('host.js', import.meta.url));
 /** All of ours that is loaded in a subject. */
 const hostFiles = [
   hostFile,
-  ...['plain.js', 'file-calls.js', '../heap/heap-probe.js'].map((name) =>
+  ...['plain.js', 'file-calls.js', '../heap/heap-probe.js', '../wait/wake-pool.js'].map((name) =>
     fileURLToPath(new URL(name, import.meta.url)),
   ),
 ];

@@ -65,7 +65,7 @@ export async function judge<Module extends Judged>(
           test: {
             name,
             include: [`tests/${slug}/${slug}.test.ts`],
-            setupFiles: ['helpers/leash/end-of-thread.ts'],
+            setupFiles: ['helpers/wait/wake-pool.js', 'helpers/leash/end-of-thread.ts'],
             env: { KATA_TARGET: target, ...(byName.size > 1 && { KATA_SPARES: '1', KATA_EXPLAIN: 'none' }) },
             provide: { mysqlServers },
             pool: 'threads' as const,
