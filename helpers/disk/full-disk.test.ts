@@ -1,6 +1,7 @@
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { fromOutside } from '../gauges/proc.ts';
 import { type Subject, startModule } from '../subject/subject.ts';
 import { useWorkspace } from '../workspace/use-workspace.ts';
 import { fillDisk, noFullDisk } from './full-disk.ts';
@@ -37,6 +38,17 @@ test.for(ways)('%s', async ([, source], { skip }) => {
   expect((await stat(small!)).size, 'a file for which there was room').toBe(room);
   expect((await stat(large!)).size, 'a file for which there was none').toBe(room);
   expect((await readFile(later!)).length, 'a file that was written when there was room again').toBe(2 * room);
+});
+
+test('where no limit can be set, it says why', async ({ skip }) => {
+  if (noFullDisk !== undefined) skip(noFullDisk);
+  // Above what Linux counts to.
+  const nobody = 2 ** 22 + 1;
+
+  const limits = [nobody, process.pid].map((pid) => fromOutside.limitFiles(pid, 'unlimited'));
+
+  await expect(limits[0]).rejects.toThrow(/^The files of process 4194305 could not be limited, prlimit said: .*\.$/);
+  await expect(limits[1], 'the next one').resolves.toBe(undefined);
 });
 
 async function write(subject: Subject<Kata>, path: string, bytes: number): Promise<void> {
