@@ -47,6 +47,7 @@ export function leash(duty: Duty): () => void {
 
 /** Lets the keeper of this thread end: it does what has not been taken back. What is promised after that gets another one. */
 export function endKeeper(): void {
+  // What the shell looks for at the end: nothing is left to do.
   if (held.size === 0) tell({});
   held.clear();
   keeper?.stdin?.end();
