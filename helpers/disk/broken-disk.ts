@@ -1,16 +1,22 @@
 import { type Gauged, openDescriptors } from '../gauges/gauges.ts';
 
 /**
- * From now on every read of these open files fails with EISDIR, by whatever function the module reads: the descriptors
- * stay open, and a folder stands behind them in the file's place. Do it while the process is at rest, so that nothing
- * else takes their numbers.
+ * From now on every read of these descriptors of `file` fails with EISDIR, by whatever function the module reads: they stay
+ * open, and a folder stands behind them in the file's place. Do it while the process is at rest, so that nothing else takes
+ * their numbers.
  */
-export async function breakDescriptors(subject: Gauged, descriptors: readonly number[], folder: string): Promise<void> {
-  await reopen(subject, descriptors, folder);
-  // Seen from outside, where that can be: the module lives in the process that has done it.
-  const broken = await openDescriptors(subject, folder);
-  if (!descriptors.every((descriptor) => broken.includes(descriptor)))
-    throw new Error('The descriptors could not be broken: the folder does not stand behind all of them.');
+export async function breakDescriptors(
+  subject: Gauged,
+  descriptors: readonly number[],
+  file: string,
+  folder: string,
+): Promise<void> {
+  await reopen(subject, descriptors, file, folder);
+  // Seen from outside, where that can be: the module lives in the process that has done it. It may have read by now, and have
+  // closed what it could not read: with a slow reader at the other end, the kernel can ask for more long after all was at rest.
+  const whole = await openDescriptors(subject, file);
+  if (descriptors.some((descriptor) => whole.includes(descriptor)))
+    throw new Error('The descriptors could not be broken: the file still stands behind one of them.');
 }
 
 /** Puts the file behind those of the descriptors that are still the folder's, for a module that keeps them for later. */
@@ -20,30 +26,33 @@ export async function mendDescriptors(
   file: string,
   folder: string,
 ): Promise<void> {
-  await reopen(subject, descriptors, file, folder);
+  await reopen(subject, descriptors, folder, file);
 }
 
-async function reopen(subject: Gauged, descriptors: readonly number[], path: string, only?: string): Promise<void> {
+/** Puts `to` behind those of the descriptors behind which `from` stands. */
+async function reopen(subject: Gauged, descriptors: readonly number[], from: string, to: string): Promise<void> {
   await subject.evaluate(
     (_kata, args) => {
       const { closeSync, fstatSync, openSync, statSync } = process.getBuiltinModule('node:fs');
-      const isOnly = (descriptor: number) => {
-        if (args.only === undefined) return true;
+      const { dev, ino } = statSync(args.from);
+      const isStill = (descriptor: number) => {
         try {
-          return fstatSync(descriptor).ino === statSync(args.only).ino;
+          const seen = fstatSync(descriptor);
+          return seen.dev === dev && seen.ino === ino;
         } catch {
+          // The module has closed it.
           return false;
         }
       };
-      for (const descriptor of args.descriptors.filter(isOnly)) {
+      for (const descriptor of args.descriptors.filter(isStill)) {
         closeSync(descriptor);
         // An open takes the lowest number that is free; lower ones are filled until this one is taken.
         const spare: number[] = [];
-        for (let taken = openSync(args.path, 'r'); taken !== descriptor; taken = openSync(args.path, 'r'))
+        for (let taken = openSync(args.to, 'r'); taken !== descriptor; taken = openSync(args.to, 'r'))
           spare.push(taken);
         for (const number of spare) closeSync(number);
       }
     },
-    { descriptors: [...descriptors], path, only },
+    { descriptors: [...descriptors], from, to },
   );
 }

@@ -134,7 +134,7 @@ describe('a broken disk', () => {
 
     const before = await read();
     const descriptors = await openDescriptors(subject, file);
-    await breakDescriptors(subject, descriptors, folder);
+    await breakDescriptors(subject, descriptors, file, folder);
     const broken = await read().catch((error: Error) => error.message);
     await mendDescriptors(subject, descriptors, file, folder);
     const after = await read();
@@ -145,6 +145,28 @@ describe('a broken disk', () => {
     expect(after).toBe('its text');
   });
 
+  test('is seen by a module that closes at once what it cannot read', async () => {
+    await using subject = await start(`(globalThis.seen = undefined, async (file) => {
+      const descriptor = fs.openSync(file);
+      const reading = setInterval(() => {
+        try {
+          fs.readSync(descriptor, Buffer.alloc(8), 0, 8, 0);
+        } catch (error) {
+          fs.closeSync(descriptor);
+          clearInterval(reading);
+          seen = error.code;
+        }
+      });
+    })`);
+    await subject.evaluate((kata, path) => kata.read(path), file);
+
+    await breakDescriptors(subject, await openDescriptors(subject, file), file, folder);
+
+    const seen = () => subject.evaluate(() => (globalThis as unknown as { seen?: string }).seen);
+    await until(async () => (await seen()) !== undefined);
+    expect(await seen()).toBe('EISDIR');
+  });
+
   test('leaves the other descriptors of the same file alone', async () => {
     await using subject = await start(`(globalThis.open = [], async (file) => {
       if (open.length === 0) open.push(fs.openSync(file), fs.openSync(file), fs.openSync(file));
@@ -153,10 +175,10 @@ describe('a broken disk', () => {
     await subject.evaluate((kata, path) => kata.read(path), file);
     const descriptors = await openDescriptors(subject, file);
 
-    await breakDescriptors(subject, [descriptors[1]!], folder);
+    await breakDescriptors(subject, [descriptors[1]!], file, folder);
     // A lower number is free while the third is broken.
     await subject.evaluate((_kata, one) => process.getBuiltinModule('node:fs').closeSync(one), descriptors[0]!);
-    await breakDescriptors(subject, [descriptors[2]!], folder);
+    await breakDescriptors(subject, [descriptors[2]!], file, folder);
 
     expect(await subject.evaluate((kata, path) => kata.read(path), file)).toBe('EBADF,EISDIR,EISDIR');
   });

@@ -166,7 +166,7 @@ describe('robust', () => {
 
     const isOwn = own.length > 0;
     const away = `${medium.path}.away`;
-    await breakDescriptors(subject, isOwn ? own : before, folder);
+    await breakDescriptors(subject, isOwn ? own : before, medium.path, folder);
     // A server that opens the file for every read has none open now: it misses the file itself.
     if (!isOwn) await rename(medium.path, away);
     const end = await struck.rest();
@@ -540,7 +540,7 @@ async function expectSummaryAfterError(): Promise<void> {
   await atRest(subject);
   // None, where the summary was too quick or the file is opened for each read: nothing fails then.
   const open = await openDescriptors(subject, medium.path);
-  await breakDescriptors(subject, open, folder);
+  await breakDescriptors(subject, open, medium.path, folder);
   await disk.release();
   const [answer] = await Promise.all(asked);
   const what = 'reading the file failed while a summary was being worked out';
