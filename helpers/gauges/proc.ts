@@ -1,36 +1,37 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFile, readdir, stat } from 'node:fs/promises';
+import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { settles } from '../wait/until.ts';
 
-// What the house does with a process from outside, where the module has no say. Most of it is read from Linux's /proc.
+// What the house does with a process from outside, where the module has no say. Most of it is read from Linux's /proc, and
+// synchronously: no disk is waited for there, and a thread of the pool for each file would cost ten times as much.
 
 /** Whether there is a /proc to read. `KATA_PROC=off` does as if there were none, as on macOS. */
 export const hasProc = process.platform === 'linux' && process.env.KATA_PROC !== 'off';
 
 /** How many bytes the process has read so far, from files, sockets and pipes, also what came out of a cache. */
-async function bytesRead(pid: number): Promise<number> {
-  return (await ioOf(pid)).rchar!;
+function bytesRead(pid: number): number {
+  return ioOf(pid).rchar!;
 }
 
 /** With so many bytes a thread wakes another one, by eventfd(2): each finished file operation, each step of a garbage collection. */
 const wakeUpBytes = 8;
 
 /** How many bytes the process has written so far, to files, sockets and pipes: each write counts by what it has beyond a wake-up. */
-async function bytesWritten(pid: number): Promise<number> {
-  const { wchar, syscw } = await ioOf(pid);
+function bytesWritten(pid: number): number {
+  const { wchar, syscw } = ioOf(pid);
   return wchar! - wakeUpBytes * syscw!;
 }
 
 /** What proc_pid_io(5) tells, by its names. */
-async function ioOf(pid: number): Promise<Record<string, number>> {
-  const text = await readFile(`/proc/${pid}/io`, 'utf8');
+function ioOf(pid: number): Record<string, number> {
+  const text = readFileSync(`/proc/${pid}/io`, 'utf8');
   return Object.fromEntries([...text.matchAll(/^(\w+): (\d+)$/gm)].map(([, name, figure]) => [name, Number(figure)]));
 }
 
 /** The most memory that the process has held at any time since it was started, in bytes. */
-async function peakBytes(pid: number): Promise<number> {
-  const text = await readFile(`/proc/${pid}/status`, 'utf8');
+function peakBytes(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/status`, 'utf8');
   return Number(/^VmHWM:\s+(\d+) kB$/m.exec(text)?.[1]) * 1024;
 }
 
@@ -38,8 +39,8 @@ async function peakBytes(pid: number): Promise<number> {
 const tickMs = 10;
 
 /** How much CPU time all threads of the process have used so far, in ms. */
-async function cpuMs(pid: number): Promise<number> {
-  const text = await readFile(`/proc/${pid}/stat`, 'utf8');
+function cpuMs(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
   // The name of the program comes second, in brackets, and may hold anything.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * tickMs;
@@ -49,35 +50,44 @@ async function cpuMs(pid: number): Promise<number> {
  * How long the process's threads have wanted a processor so far and had none, in ms, each thread by itself; 0 on a kernel
  * that does not tell (proc_pid_schedstat in its documentation).
  */
-async function waitedForCpuMs(pid: number): Promise<number> {
+function waitedForCpuMs(pid: number): number {
   let waitedNs = 0;
-  for (const thread of await readdir(`/proc/${pid}/task`)) {
-    const text = await readFile(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').catch(() => '');
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const text = unlessGone(() => readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8')) ?? '';
     waitedNs += Number(text.split(' ')[1] ?? 0);
   }
   return waitedNs / 1e6;
 }
 
 /** The numbers of the process's open files that are this one, whatever its name is by now. */
-async function descriptors(pid: number, file: { dev: number; ino: number }): Promise<number[]> {
+function descriptors(pid: number, file: { dev: number; ino: number }): number[] {
   const found: number[] = [];
-  for (const name of await readdir(`/proc/${pid}/fd`)) {
+  for (const name of readdirSync(`/proc/${pid}/fd`)) {
     // One that has been closed since is no longer open.
-    const seen = await stat(`/proc/${pid}/fd/${name}`).catch(() => undefined);
+    const seen = unlessGone(() => statSync(`/proc/${pid}/fd/${name}`));
     if (seen?.dev === file.dev && seen.ino === file.ino) found.push(Number(name));
   }
   return found;
 }
 
 /** How often the process's threads have been given or have left a processor, or undefined while one of them wants to run. */
-async function switchesAsleep(pid: number): Promise<number | undefined> {
+function switchesAsleep(pid: number): number | undefined {
   let switches = 0;
-  for (const thread of await readdir(`/proc/${pid}/task`)) {
-    const text = await readFile(`/proc/${pid}/task/${thread}/status`, 'utf8').catch(() => '');
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const text = unlessGone(() => readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8')) ?? '';
     if (!/^State:\s+S/m.test(text)) return undefined;
     for (const [, count] of text.matchAll(/^(?:non)?voluntary_ctxt_switches:\s+(\d+)$/gm)) switches += Number(count);
   }
   return switches;
+}
+
+/** Undefined when it is about a thread or a file that has gone since. */
+function unlessGone<Result>(read: () => Result): Result | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
 }
 
 /** For a prlimit that never ends. */

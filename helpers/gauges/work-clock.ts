@@ -14,10 +14,10 @@ export type Worker = Pick<Gauged, 'fromOutside'> | number;
  */
 export async function beginWork(workers: readonly Worker[]): Promise<() => Promise<number>> {
   const read = async (figure: 'cpuMs' | 'waitedForCpuMs') => {
-    const figures = workers.map((worker) =>
-      typeof worker === 'number' ? fromOutside[figure](worker) : worker.fromOutside(figure),
-    );
-    return (await Promise.all(figures)).reduce((sum, ms) => sum + ms, 0);
+    let sumMs = 0;
+    for (const worker of workers)
+      sumMs += typeof worker === 'number' ? fromOutside[figure](worker) : await worker.fromOutside(figure);
+    return sumMs;
   };
   const [cpuBefore, waitedBefore] = [await read('cpuMs'), await read('waitedForCpuMs')];
   const beganAt = performance.now();

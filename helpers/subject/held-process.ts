@@ -88,7 +88,8 @@ export function startProcess({ args, env }: ProcessOrder, events: ProcessEvents)
       for (const stream of [child.stdout, child.stderr]) (stream as unknown as { unref(): void }).unref();
     },
     // The names and their arguments belong together; TypeScript does not see it through the table.
-    fromOutside: (name, ...rest) => (fromOutside[name] as (...all: unknown[]) => Promise<never>)(child.pid, ...rest),
+    fromOutside: async (name, ...rest) =>
+      await (fromOutside[name] as (...all: unknown[]) => Promise<never>)(child.pid, ...rest),
     portOutside: (port) => Promise.resolve(port),
     addressInside: (address) => Promise.resolve(address),
   };
