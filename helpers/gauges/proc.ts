@@ -59,6 +59,14 @@ function waitedForCpuMs(pid: number): number {
   return waitedNs / 1e6;
 }
 
+/** How much CPU time the thread that asks has used so far, and how long it has wanted a processor and had none. */
+export function ofThisThread(): { cpuMs: number; waitedForCpuMs: number } {
+  // A kernel that does not tell has no such file.
+  const text = unlessGone(() => readFileSync('/proc/thread-self/schedstat', 'utf8')) ?? '0 0';
+  const [ranNs, waitedNs] = text.split(' ').map(Number);
+  return { cpuMs: ranNs! / 1e6, waitedForCpuMs: waitedNs! / 1e6 };
+}
+
 /** The numbers of the process's open files that are this one, whatever its name is by now. */
 function descriptors(pid: number, file: { dev: number; ino: number }): number[] {
   const found: number[] = [];
