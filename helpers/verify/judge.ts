@@ -66,7 +66,7 @@ export async function judge<Module extends Judged>(
             name,
             include: [`tests/${slug}/${slug}.test.ts`],
             setupFiles: ['helpers/wait/wake-pool.js', 'helpers/leash/end-of-thread.ts'],
-            env: { KATA_TARGET: target, ...(byName.size > 1 && { KATA_SPARES: '1', KATA_EXPLAIN: 'none' }) },
+            env: { KATA_TARGET: target, ...(byName.size > 1 && { KATA_SPARES: '0', KATA_EXPLAIN: 'none' }) },
             provide: { mysqlServers },
             pool: 'threads' as const,
             testTimeout: promiseLimitMs,
