@@ -83,6 +83,22 @@ test('drops all connections, and takes new ones', async () => {
   next.destroy();
 });
 
+test('hangs up: what the server has said still arrives, and the client has taken notice', async () => {
+  const { client, proxy } = await connected();
+  const hold = proxy.holdCommand(1);
+  const query = client.query('SELECT 1 AS one');
+  await hold.reached;
+  let isTold = false;
+  client.on('error', () => (isTold = true));
+
+  hold.release();
+  await proxy.hangUp();
+
+  expect(proxy.threadIds, 'connections of the proxy').toEqual([]);
+  expect(await until(() => isTold), 'whether the client knows').toBe(true);
+  expect((await query)[0]).toEqual([{ one: 1 }]);
+});
+
 async function connected(): Promise<{ client: Connection; proxy: MysqlProxy; database: TestDatabase }> {
   const database = await TestDatabase.create(inject('mysqlServers')[0]!, 'race-condition');
   const proxy = await database.proxy('A');

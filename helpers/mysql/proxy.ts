@@ -11,6 +11,7 @@ import {
   writePacket,
   writeQuery,
 } from './packets.ts';
+import { until } from '../wait/until.ts';
 import type { Timeline } from './timeline.ts';
 
 /** One command of a client, on its way through the proxy. */
@@ -200,6 +201,17 @@ export class MysqlProxy implements AsyncDisposable {
       client.destroy();
       server.destroy();
     }
+  }
+
+  /**
+   * Ends all connections as a server does that shuts down: their clients get what it has said so far, then the end. Who asks
+   * for more after that gets no answer.
+   * @returns when the clients have ended them too, and so have taken notice, or after 5 s
+   */
+  async hangUp(): Promise<void> {
+    const links = [...this.#links];
+    for (const { client } of links) client.end();
+    await until(() => links.every((link) => !this.#links.has(link)));
   }
 
   /** Ends all connections at once and stops listening. Never throws. */
