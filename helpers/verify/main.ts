@@ -104,13 +104,9 @@ async function judgeAll(submissions: readonly Submission[], { repeat, load }: Op
   const workers = Math.min(needsMysql ? 4 : Infinity, availableParallelism() + 1) * (load ? 2 : 1);
   try {
     if (needsMysql) {
-      const start = async () => {
+      // One after the other: the first may have to fill the cache that the others start from.
+      for (let lane = 0; lane < workers; lane++)
         servers.push(await startServer({ onProgress: (line) => process.stderr.write(`${line}\n`) }));
-      };
-      // The first one by itself: it may have to fill the cache that the others start from.
-      await start();
-      const others = await Promise.allSettled(Array.from({ length: workers - 1 }, start));
-      for (const other of others) if (other.status === 'rejected') throw other.reason;
       const [first] = servers;
       say(`MySQL from ${first!.source}: ${first!.flavour} ${first!.version}, ${servers.length} servers side by side`);
     }
