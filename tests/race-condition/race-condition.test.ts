@@ -48,7 +48,7 @@ describe('core', () => {
 describe('robust', () => {
   test('Nothing is lost and no value given twice between two processes, whatever statement the other one is at.', async () => {
     const { drawn } = chartOfIncrements();
-    const [a, b] = await Promise.all([service('A'), service('B')]);
+    const [a, b] = await services('A', 'B');
 
     const schedules = explore({
       first: { ...a, call: () => increment(a, 'a') },
@@ -76,7 +76,7 @@ describe('robust', () => {
 
   test('A statement that fails leaves no lock and no connection behind.', async () => {
     onTestFinished(allowWrites);
-    const [a, b] = await Promise.all([service('A'), service('B')]);
+    const [a, b] = await services('A', 'B');
 
     await refuseWrites('disk full');
     const failed = [];
@@ -96,7 +96,7 @@ describe('robust', () => {
   });
 
   test('An unknown id is refused with an error that names it, and no counter is made.', async () => {
-    const a = await service('A');
+    const [a] = await services('A');
 
     const refused = [];
     for (let call = 0; call <= connectionLimit; call++) refused.push(await increment(a, 'no-such-counter'));
@@ -128,7 +128,7 @@ describe('robust', () => {
 
 describe('stretch', () => {
   test('An increment never waits for one of another id.', async () => {
-    const [a, b] = await Promise.all([service('A'), service('B')]);
+    const [a, b] = await services('A', 'B');
 
     for (const other of [b, a]) {
       const schedules = explore({
@@ -190,6 +190,7 @@ describe('stretch', () => {
     await endServices();
     await prepareDeadlock();
     await using a = await open('A');
+    await reset();
     await using rival = await database.connect();
     // InnoDB ends the lighter of two transactions in a deadlock: the rival writes enough to be the heavier one.
     await rival.query('START TRANSACTION; INSERT INTO ballast SELECT n FROM gravel');
@@ -243,7 +244,7 @@ interface FiveCalls {
 
 /** Five calls at once in one process, under every schedule; both core promises are about them. */
 const fiveCallsAtOnce = once(async (): Promise<FiveCalls[]> => {
-  const a = await service('A');
+  const [a] = await services('A');
   const seen: FiveCalls[] = [];
   for await (const { step, first, others, timeline } of explore({
     first: { ...a, call: () => increment(a, 'a') },
@@ -271,7 +272,7 @@ function beginLockWaitTimeout(): { begun: Promise<void>; outcome: Promise<Outcom
   return { begun, outcome };
 }
 
-const services = new Map<string, Party>();
+const serving = new Map<string, Party>();
 
 async function newDatabase(): Promise<TestDatabase> {
   const made = await useTestDatabase('race-condition');
@@ -298,26 +299,33 @@ async function open(name: string, where = database, greeting?: string): Promise<
   };
   // Its first connection is open before anything is counted.
   await increment(party, 'b');
-  await reset(where);
   return party;
 }
 
 /**
- * A process that serves from promise to promise, as a service does, for as long as it keeps them. After a promise that
- * it breaks, the next test gets a new one, so that no promise pays for another.
+ * Processes that serve from promise to promise, as a service does, for as long as they keep them. After a promise that
+ * one breaks, the next test gets new ones, so that no promise pays for another.
+ *
+ * The rows are set back when all of them are open and none is at work: else MariaDB may meet a transaction that read a
+ * row and goes on to write it while the reset waits for it, and end the reset with a deadlock.
  */
-async function service(name: string): Promise<Party> {
-  const known = services.get(name);
-  const party = known?.subject.alive ? known : await open(name);
-  services.set(name, party);
-  showPrinted(party.subject);
+async function services<const Names extends readonly string[]>(...names: Names) {
+  const parties = await Promise.all(
+    names.map(async (name) => {
+      const known = serving.get(name);
+      const party = known?.subject.alive ? known : await open(name);
+      serving.set(name, party);
+      showPrinted(party.subject);
+      return party;
+    }),
+  );
   await reset();
-  return party;
+  return parties as { [Name in keyof Names]: Party };
 }
 
 async function endServices(): Promise<void> {
-  const ended = [...services.values()];
-  services.clear();
+  const ended = [...serving.values()];
+  serving.clear();
   await Promise.all(ended.map((party) => party[Symbol.asyncDispose]()));
 }
 
@@ -382,8 +390,8 @@ function refusals(calls: readonly Outcome[]): string {
   return errors.length === 0 ? '' : `; ${errors.length} failed: ${errors[0]}`;
 }
 
-async function reset(where = database): Promise<void> {
-  await where.admin.query('UPDATE counters SET value = ?', [start]);
+async function reset(): Promise<void> {
+  await admin.query('UPDATE counters SET value = ?', [start]);
 }
 
 async function valueOf(id: string): Promise<number | undefined> {
