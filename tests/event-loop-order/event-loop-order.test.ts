@@ -16,16 +16,8 @@ import { type KeptRuns, type Run, type RunSeen, type Said, observeRuns } from '.
 
 const callers = ['I/O', 'timer', 'immediate'] as const;
 const content = 'Grüße aus der Datei';
-const steps = [
-  'script',
-  'nextTick',
-  'microtask',
-  `file: ${content}`,
-  'file nextTick',
-  'file microtask',
-  'immediate',
-  'timer',
-];
+const fileStep = `file: ${content}`;
+const steps = ['script', 'nextTick', 'microtask', fileStep, 'file nextTick', 'file microtask', 'immediate', 'timer'];
 const [resolves, returns, waiting] = ['(the promise resolves)', '(the call returns)', '(a microtask that was waiting)'];
 const laterTimer = '(a timer that was set in the I/O callback)';
 const tasksATurn = 10;
@@ -60,11 +52,7 @@ describe('core', () => {
     for (const { how, account } of await calmRuns()) {
       const said = placed(account, (step) => step.startsWith('file'));
       expectSame(
-        [
-          `file: ${content} · an I/O callback`,
-          'file nextTick · the same callback',
-          'file microtask · the same callback',
-        ],
+        [`${fileStep} · an I/O callback`, 'file nextTick · the same callback', 'file microtask · the same callback'],
         said,
         `${how}; what was said, and where`,
       );
@@ -72,7 +60,8 @@ describe('core', () => {
   });
 
   test('Its immediate comes before any timer that is set in the I/O callback, and its timer is one.', async () => {
-    for (const { how, account } of await calmRuns()) {
+    // A timer that is not due yet can only lose: the thread is held until it is.
+    for (const { how, account } of await observe(fromEach(file, fileStep), 'one by one')) {
       const inOrder = placed(account, (step) => step === 'immediate' || step === laterTimer);
       const timer = placed(account, (step) => step === 'timer');
       expectSame(
@@ -86,7 +75,7 @@ describe('core', () => {
 
 describe('robust', () => {
   test('The order and the places are the same in 200 runs, whoever calls, however slow the disk and however busy the thread.', async () => {
-    const holds = [undefined, ...steps.keys()];
+    const holds = [undefined, ...steps];
     const runs = Array.from({ length: 100 }, (_, index): Run => {
       const holdAt = holds[Math.floor(index / callers.length) % holds.length];
       return { caller: callers[index % callers.length]!, file, ...(holdAt !== undefined && { holdAt }) };
@@ -99,11 +88,7 @@ describe('robust', () => {
     ];
 
     for (const { how, account } of observed)
-      expectSame(
-        wholeAccount(),
-        placed(account, (step) => step !== laterTimer),
-        `${how}; what was said, and where`,
-      );
+      expectSame(wholeAccount(), placed(withoutFreeTimer(account)), `${how}; what was said, and where`);
   });
 
   test('A file that cannot be read makes run reject with its error, after the first three steps and without the others.', async () => {
@@ -199,8 +184,8 @@ const slowRuns = once(async () => {
   return withWords(runs, seen, 'while the disk was slow');
 });
 
-function fromEach(path: string): Run[] {
-  return callers.map((caller) => ({ caller, file: path }));
+function fromEach(path: string, holdAt?: string): Run[] {
+  return callers.map((caller) => ({ caller, file: path, ...(holdAt !== undefined && { holdAt }) }));
 }
 
 async function observe(runs: readonly Run[], way: 'one by one' | 'side by side'): Promise<Observed[]> {
@@ -209,7 +194,7 @@ async function observe(runs: readonly Run[], way: 'one by one' | 'side by side')
 
 function withWords(runs: readonly Run[], seen: readonly RunSeen[], way: string): Observed[] {
   return runs.map(({ caller, holdAt }, index) => {
-    const held = holdAt === undefined ? '' : `, and the thread was busy for a while at "${steps[holdAt]}"`;
+    const held = holdAt === undefined ? '' : `, and the thread was busy for a while at "${holdAt}"`;
     const from = { 'I/O': 'an I/O callback', timer: 'a timer', immediate: 'an immediate' }[caller];
     return {
       ...seen[index]!,
@@ -229,8 +214,14 @@ function wholeAccount(): string[] {
   ];
 }
 
+/** Once the immediate has come, the later timer may come when it likes. */
+function withoutFreeTimer(account: readonly Said[]): Said[] {
+  const immediate = account.findIndex(({ step }) => step === 'immediate');
+  return account.filter(({ step }, index) => step !== laterTimer || index < immediate);
+}
+
 /** What was said, with the callback of the event loop in which it was said. */
-function placed(account: readonly Said[], isWanted: (step: string) => boolean): string[] {
+function placed(account: readonly Said[], isWanted: (step: string) => boolean = () => true): string[] {
   const ofCaller = account.find(({ step }) => step === returns)?.callback;
   const ofFile = account.find(({ step }) => step.startsWith('file: '));
   return account

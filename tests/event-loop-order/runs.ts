@@ -4,7 +4,7 @@ export interface Run {
   readonly caller: 'I/O' | 'timer' | 'immediate';
   readonly file: string;
   /** At this step the thread is held until the clock has moved by more than any short timer. */
-  readonly holdAt?: number;
+  readonly holdAt?: string;
 }
 
 /** What one call came to. Steps stand as they were said, the caller's own doings in brackets. */
@@ -102,7 +102,6 @@ export async function observeRuns(
   async function observe({ caller, file, holdAt }: Run): Promise<RunSeen> {
     const account: Said[] = [];
     let end = 'has not settled';
-    let steps = 0;
     let markers = 0;
     const say = (step: string) => {
       if (account.length < mostSteps) account.push({ step, place, callback });
@@ -110,7 +109,7 @@ export async function observeRuns(
     const log = (step: string) => {
       say(String(step).slice(0, 200));
       if (String(step).startsWith('file: ')) setMarker();
-      if (steps++ !== holdAt) return;
+      if (step !== holdAt) return;
       // Behind the step's own callback, so that whatever it still sets is set before the clock moves.
       ours(() => process.nextTick(hold));
     };

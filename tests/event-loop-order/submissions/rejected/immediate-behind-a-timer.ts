@@ -1,5 +1,5 @@
 /*
-breaks: [4]
+breaks: [4, 5]
 why: It waits for a timer before it sets the immediate, to be sure that the file is done with.
 ask: Which phase follows the one in which I/O callbacks are called?
 */
