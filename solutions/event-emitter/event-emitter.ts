@@ -31,7 +31,8 @@ export class EventEmitter implements Starter.Emitter {
   }
 
   off(event: EventName, listener: Listener): this {
-    const entry = this.#of(event).findLast((one) => one.listener === checked(listener));
+    checked(listener);
+    const entry = this.#of(event).findLast((one) => one.listener === listener);
     if (entry) this.#remove(event, entry);
     return this;
   }

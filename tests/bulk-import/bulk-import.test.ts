@@ -66,10 +66,12 @@ describe('core', () => {
   test('Every row arrives as it was written.', async () => {
     await using party = await open();
     const drawn = drawnProducts(2000, seed);
+    const few = documentOf(plainProducts(3));
     const documents: [what: string, document: Document][] = [
       ['an ordinary file of 20 rows', documentOf(productsOfSeveralLines(20))],
       ['a file with a header and no row', documentOf([])],
       ['a file whose last line has no end', documentOf(plainProducts(3), { isEnded: false })],
+      ['a file with the price 000000002', withRecord(few, 2, few.records[2]!.replace(',2,', ',000000002,'))],
       ['a file whose lines end with CRLF', documentOf(productsOfSeveralLines(20), { lineEnd: '\r\n' })],
       ['a file with awkward fields, in quotes where they need them', documentOf(awkwardProducts)],
       ['a file with awkward fields, all of them in quotes', documentOf(awkwardProducts, { quote: () => true })],

@@ -88,6 +88,7 @@ export function badRecords({ sku, name, price, description }: Product): [what: s
     ['has no sku', record('', name, price, 'x')],
     ['has a sku of 41 characters', record('S'.repeat(41), name, price, 'x')],
     ['has a sku with a space in it', record('a b', name, price, 'x')],
+    ['has a sku with an underscore in it', record('a_b', name, price, 'x')],
     ['has a name of 201 characters', record(sku, 'n'.repeat(201), price, 'x')],
     ['has a description of 1,001 characters', record(sku, name, price, 'd'.repeat(1001))],
     ['has no price', record(sku, name, '', 'x')],

@@ -72,12 +72,14 @@ describe('core', () => {
 
   test('The ten paths that come most often are told in their order, whatever they are called.', async () => {
     const names = ['/b', '/a', '/B', '/é', '/z', '/10', '/9', '/🦊', '/\uff5e', '/', '', '/c'];
+    const likeNames = ['/a', '/A', '/a ', ' /a', '/a/', '/a?', '/%61', '/\u00e9', '/e\u0301'];
     const oddNames = ['__proto__', 'constructor', '/orders', 'toString', '7', '12'];
     const cases: [words: string, paths: string[]][] = [
       ['no entry', []],
       ['three paths', ['/c', '/a', '/b', '/a', '/c', '/a']],
       ['twelve paths, each once', names],
       ['twelve paths, some more often', [...names, ...names.slice(5), '/c', '/c', '/z']],
+      ['paths that differ by next to nothing', [...likeNames, ...likeNames.slice(0, 4)]],
       ['paths that are called like parts of an object', [...oddNames, ...oddNames.slice(0, 3), '__proto__']],
     ];
 
@@ -148,6 +150,10 @@ describe('robust', () => {
       const outcome = await digest(bytes, name);
       expectReport(outcome, reportOf(expected), words);
     }
+    const halfAGzip = await digest(Buffer.concat([Buffer.from('\x1f\n'), content]), 'f');
+    expect(halfAGzip.report?.entries, 'a log that begins with the byte 1f, and then a newline; entries').toBe(
+      lines.length,
+    );
     const { outcome, words } = await largeGzip.done();
     expectReport(outcome, largeReport(largeBlocks), words);
   });

@@ -27,10 +27,12 @@ const costLimit = 5;
  */
 const plainLimit = 6;
 
+/** No mark inside of a document, but a character like any other. */
+const byteOrderMark = '\ufeff';
 /** Texts of the characters that matter to their delimiters, cut anywhere. */
 const asciiTexts = documents(['a', 'b', ' ', '\n'], ['\n']);
 const manyTexts = documents(
-  ['a', 'b', '-', '\r', '\n', 'é', '€', '🙂'],
+  ['a', 'b', '-', '\r', '\n', 'é', '€', '🙂', byteOrderMark],
   ['\n', '\r\n', '--', '€', 'aba', '🙂', 'aab', '-\n-'],
 );
 
@@ -97,7 +99,7 @@ describe('robust', () => {
       count: 100,
       ask: (examples) => askForAll(examples.map(({ text }) => [...text])),
       fault: (seen, { text }) => faultOfAll(seen, text),
-      inWords: ({ text }) => `chunks that are strings, ${JSON.stringify([...text])}`,
+      inWords: ({ text }) => `chunks that are strings, ${quoted([...text])}`,
     });
     await expectForDrawn({
       examples: manyTexts,
@@ -285,6 +287,7 @@ describe('robust', () => {
           for (const [what, list] of [
             ['500 times é', Array.from({ length: 500 }, () => Buffer.from('é'))],
             ['501 times é', Array.from({ length: 501 }, () => Buffer.from('é'))],
+            ['one chunk of 1,001 bytes', [Buffer.alloc(1001, 'x')]],
             ['501 times é, as strings', Array.from({ length: 501 }, () => 'é')],
           ] as const) {
             const source = chunks(list);
@@ -509,7 +512,9 @@ function documents(characters: readonly string[], delimiters: readonly string[])
   return fc.constantFrom(...delimiters).chain((delimiter) =>
     fc.record({
       // The delimiter itself comes often enough to be met, and its parts come without it.
-      text: fc.string({ unit: fc.constantFrom(...characters, delimiter), maxLength: 40 }),
+      text: fc
+        .string({ unit: fc.constantFrom(...characters, delimiter), maxLength: 40 })
+        .map((text) => text.replace(/^\ufeff+/, '')),
       delimiter: fc.constant(delimiter),
       cuts: fc.array(fc.nat({ max: 80 }), { maxLength: 10 }),
     }),
@@ -646,16 +651,16 @@ function faultOfAll({ buffer, text, how }: All, expected: string): string | unde
   for (const [index, name] of ['toBuffer', 'toText'].entries()) {
     if (how[index] !== 'done') return `${name} ${inPast(how[index]!)}`;
     const given = [buffer, text][index];
-    if (given !== expected) return `${name} gave ${JSON.stringify(given)} instead of ${JSON.stringify(expected)}`;
+    if (given !== expected) return `${name} gave ${quoted(given)} instead of ${quoted(expected)}`;
   }
   return undefined;
 }
 
 function faultOfLines({ lines, how }: Lines, { text, delimiter }: Document): string | undefined {
   const expected = linesOf(text, delimiter);
-  if (how !== 'done') return `it ${inPast(how)}, after the lines ${JSON.stringify(lines)}`;
+  if (how !== 'done') return `it ${inPast(how)}, after the lines ${quoted(lines)}`;
   if (JSON.stringify(lines) === JSON.stringify(expected)) return undefined;
-  return `it gave the lines ${JSON.stringify(lines)} instead of ${JSON.stringify(expected)}`;
+  return `it gave the lines ${quoted(lines)} instead of ${quoted(expected)}`;
 }
 
 function faultOfBatches({ batches, how }: Batches, size: number, count: number): string | undefined {
@@ -672,11 +677,16 @@ function expectRefused(how: Ending, what: string, limit: number): void {
 }
 
 /** The chunks of a document; bytes that are no character by themselves are shown as numbers. */
+/** As JSON, with what nobody would see in its place. */
+function quoted(value: unknown): string {
+  return JSON.stringify(value).replaceAll(byteOrderMark, String.raw`\ufeff`);
+}
+
 function inShort(document: Document): string {
   return cut(document)
     .map((bytes) => {
       const text = Buffer.from(bytes).toString('utf8');
-      return text.includes('\uFFFD') ? `[${Buffer.from(bytes).toString('hex')}]` : JSON.stringify(text);
+      return text.includes('\uFFFD') ? `[${Buffer.from(bytes).toString('hex')}]` : quoted(text);
     })
     .join(' + ');
 }
