@@ -93,6 +93,12 @@ describe('core', () => {
       twice === undefined,
       `${inWords(4 * megabyte)} of zeros were encrypted; 16 bytes of the output come again at another place of it`,
     );
+    // Where nonces are counted in a byte or two, they come again in a larger file.
+    const { againBehindBytes } = await largeRoundTrip.done();
+    expectThat(
+      againBehindBytes === undefined,
+      `${large.words} that are zeros for the most part were encrypted; 16 bytes of the output come again ${inWords(againBehindBytes ?? 0)} further on`,
+    );
   });
 });
 
@@ -389,7 +395,7 @@ function failures(outputBytes: number): Failure[] {
   ];
 }
 
-/** The large file, which two promises are about: there and back. */
+/** The large file, which three promises are about: there and back. */
 const largeRoundTrip = aside(
   async (subject) => {
     const [input, output, back] = [
@@ -401,12 +407,15 @@ const largeRoundTrip = aside(
     const before = await peakBytes(subject);
     const encrypted = await call(subject, 'encryptFile', input, output, { patienceMs: largeLimitMs });
     const encryptionBytes = (await peakBytes(subject)) - before;
-    const decrypted = await call(subject, 'decryptFile', output, back, { patienceMs: largeLimitMs });
+    const [decrypted, againBehindBytes] = await Promise.all([
+      call(subject, 'decryptFile', output, back, { patienceMs: largeLimitMs }),
+      encrypted.how === 'done' ? comesAgainBehind(output, 600_000) : undefined,
+    ]);
     const decryptionBytes = (await peakBytes(subject)) - before;
     await rm(output, { force: true });
     const differsAt = decrypted.how === 'done' ? await file.differsFrom(back) : undefined;
     await rm(back, { force: true });
-    return { encrypted, encryptionBytes, decrypted, decryptionBytes, differsAt };
+    return { encrypted, encryptionBytes, againBehindBytes, decrypted, decryptionBytes, differsAt };
   },
   { limitMs: largeLimitMs },
 );
@@ -431,6 +440,20 @@ function shareOfEqualBytes(one: Buffer, other: Buffer): number {
 
 function percent(share: number): string {
   return `${Math.round(share * 100)} %`;
+}
+
+/** How many bytes behind this place of the file the 16 bytes that stand there come again; undefined where they do not. */
+async function comesAgainBehind(path: string, place: number): Promise<number | undefined> {
+  const sample = Buffer.alloc(16);
+  const chunk = Buffer.alloc(megabyte + sample.length - 1);
+  await using file = await open(path);
+  await file.read(sample, 0, sample.length, place);
+  for (let from = place + 1; ; from += megabyte) {
+    const { bytesRead } = await file.read(chunk, 0, chunk.length, from);
+    const found = chunk.subarray(0, bytesRead).indexOf(sample);
+    if (found !== -1) return from + found - place;
+    if (bytesRead < chunk.length) return undefined;
+  }
 }
 
 /** 16 bytes from here and there. */
