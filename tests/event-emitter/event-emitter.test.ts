@@ -180,7 +180,7 @@ describe('robust', () => {
   test('An error that nobody listens to is thrown, and so is what a listener throws.', async () => {
     await expectAsNode([
       alone(['emit', 'error', 'E1']),
-      alone(['emit', 'error', 7], ['emit', 'error', 'a text'], ['emit', 'error']),
+      alone(['emit', 'error', 7], ['emit', 'error', 'a text'], ['emit', 'error', '@s'], ['emit', 'error']),
       alone(['on', 'error', f], ['emit', 'error', 'E1', 2], ['off', 'error', f], ['emit', 'error', 'E1']),
       alone(['once', 'error', f], ['emit', 'error', 'E1'], ['emit', 'error', 'E1']),
       history(
@@ -226,6 +226,27 @@ describe('robust', () => {
         'a limit of 1, two listeners, and two more',
         {
           limit: 1,
+          add: [
+            ['orders', 2],
+            ['orders', 2],
+          ],
+        },
+      ],
+      [
+        'five listeners, then a limit of 2, and one more',
+        {
+          limitThen: 2,
+          add: [
+            ['orders', 5],
+            ['orders', 1],
+          ],
+        },
+      ],
+      [
+        'a limit of 1, two listeners, then a limit of 3, and two more',
+        {
+          limit: 1,
+          limitThen: 3,
           add: [
             ['orders', 2],
             ['orders', 2],
@@ -374,7 +395,11 @@ describe('stretch', () => {
       ['captureRejections, a once listener rejects', { capture: true, heard: true, once: true }],
       [
         'captureRejections, a listener gives back a thenable that rejects',
-        { capture: true, heard: true, thenable: true },
+        { capture: true, heard: true, thenable: 'later' },
+      ],
+      [
+        'captureRejections, a listener gives back a thenable that rejects at once',
+        { capture: true, heard: true, thenable: 'at once' },
       ],
       [
         'captureRejections, a listener rejects, and so does the error listener',

@@ -1,6 +1,6 @@
 /**
  * One call, or something that a listener does. `off`, `on`, `once` name one of the listeners f, g, h, … by its number; an
- * argument `E1` is an error, and the event `@s` is a symbol.
+ * argument `E1` is an error, and `@s` is a symbol, as an event and as an argument.
  */
 export type Step = Call | readonly ['throw'];
 type Call =
@@ -144,7 +144,7 @@ export function play({ EventEmitter }: EmitterModule, histories: readonly Histor
     }
 
     function value(argument: Argument): unknown {
-      return errors.find((error) => error.name === argument) ?? argument;
+      return argument === '@s' ? symbol : (errors.find((error) => error.name === argument) ?? argument);
     }
 
     function named(number: number): string {

@@ -6,8 +6,8 @@ export interface Rejection {
   /** Whether that listener rejects, too, with E2. */
   readonly stubborn?: boolean;
   readonly once?: boolean;
-  /** Whether it gives back an object with a `then` instead of a promise. */
-  readonly thenable?: boolean;
+  /** Gives back an object with a `then` instead of a promise; it rejects at once, or in a later turn. */
+  readonly thenable?: 'at once' | 'later';
 }
 
 type Listener = (error?: unknown) => unknown;
@@ -54,7 +54,7 @@ export async function playRejections(
     }
   }
 
-  function reject({ capture, heard, stubborn = false, once = false, thenable = false }: Rejection) {
+  function reject({ capture, heard, stubborn = false, once = false, thenable }: Rejection) {
     const emitter = new EventEmitter({ captureRejections: capture });
     let errors = 0;
     if (heard)
@@ -65,8 +65,10 @@ export async function playRejections(
       });
     emitter[once ? 'once' : 'on']('a', () => {
       if (!thenable) return Promise.reject(new Error('E1'));
+      const settle = (fail: (error: Error) => void) =>
+        thenable === 'later' ? void setImmediate(fail, new Error('E1')) : fail(new Error('E1'));
       // oxlint-disable-next-line unicorn/no-thenable -- this is what it is about
-      return { then: (_: unknown, fail: (error: Error) => void) => void setImmediate(fail, new Error('E1')) };
+      return { then: (_: unknown, fail: (error: Error) => void) => settle(fail) };
     });
     emitter.emit('a');
   }

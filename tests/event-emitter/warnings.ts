@@ -1,6 +1,8 @@
 /** Listeners that are added to an emitter, event by event. */
 export interface Crowd {
   readonly limit?: number;
+  /** The limit that is set when the first of these have been added. */
+  readonly limitThen?: number;
   readonly add: readonly (readonly [event: string, count: number])[];
   readonly once?: boolean;
   /** How often it is done; before each further time all of them are taken away. */
@@ -49,14 +51,19 @@ export async function playWarnings(
     for (const other of others) process.on('warning', other);
   }
 
-  function gather({ limit, add, once = false, again = 1 }: Crowd) {
+  function gather({ limit, limitThen, add, once = false, again = 1 }: Crowd) {
     const emitter = new EventEmitter();
     if (limit !== undefined) emitter.setMaxListeners(limit);
     for (let round = 0; round < again; round++) {
-      const added = add.flatMap(([event, count]) =>
-        Array.from({ length: count }, () => [event, () => undefined] as const),
-      );
-      for (const [event, listener] of added) emitter[once ? 'once' : 'on'](event, listener);
+      const added: [event: string, listener: Listener][] = [];
+      for (const [index, [event, count]] of add.entries()) {
+        if (index === 1 && limitThen !== undefined) emitter.setMaxListeners(limitThen);
+        for (let more = 0; more < count; more++) {
+          const listener = () => undefined;
+          added.push([event, listener]);
+          emitter[once ? 'once' : 'on'](event, listener);
+        }
+      }
       if (again > 1) for (const [event, listener] of added) emitter.off(event, listener);
     }
   }
