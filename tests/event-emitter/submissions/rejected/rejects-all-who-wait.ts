@@ -80,7 +80,7 @@ export class EventEmitter implements Emitter {
       }
       return false;
     }
-    for (const entry of [...entries]) {
+    for (const entry of entries.slice()) {
       if (entry.once) {
         if (entry.done) continue;
         entry.done = true;
@@ -219,10 +219,6 @@ export function on(
     },
     [Symbol.asyncIterator]() {
       return this;
-    },
-    [Symbol.asyncDispose]() {
-      close();
-      return Promise.resolve();
     },
   };
 }

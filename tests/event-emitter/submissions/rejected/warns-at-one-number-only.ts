@@ -137,7 +137,7 @@ export class EventEmitter implements Emitter {
 
   #throwUnhandled(value: unknown): never {
     if (value instanceof Error) throw value;
-    const error = new Error(`Unhandled error. (${value})`) as Error & { context: unknown };
+    const error = new Error(`Unhandled error. (${value as string})`) as Error & { context: unknown };
     error.context = value;
     throw error;
   }
@@ -240,10 +240,6 @@ export function on(
     },
     [Symbol.asyncIterator]() {
       return this;
-    },
-    [Symbol.asyncDispose]() {
-      close();
-      return Promise.resolve();
     },
   };
 }
