@@ -169,12 +169,16 @@ export async function writeLarge(path: string, blocks: number): Promise<void> {
 }
 
 /**
- * The same as a gzip of one member. The block is compressed once: what ends with a full flush may be repeated, and only the
- * checksum has to go through all of it.
+ * The same as a gzip of one member. The first third packs well, and the rest of it not at all: the one grows when it is
+ * unpacked, the other is large before. The block is compressed once each way: what ends with a full flush may be repeated,
+ * and only the checksum has to go through all of it.
  */
 export async function writeLargeGzip(path: string, blocks: number): Promise<void> {
   const { content } = block;
-  const compressed = deflateRawSync(content, { finishFlush: constants.Z_FULL_FLUSH });
+  const [packed, stored] = [constants.Z_DEFAULT_COMPRESSION, constants.Z_NO_COMPRESSION].map((level) =>
+    deflateRawSync(content, { level, finishFlush: constants.Z_FULL_FLUSH }),
+  );
+  const packedBlocks = Math.floor(blocks / 3);
   let checksum = 0;
   for (let index = 0; index < blocks; index++) checksum = crc32(content, checksum);
   const head = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
@@ -183,5 +187,7 @@ export async function writeLargeGzip(path: string, blocks: number): Promise<void
   end.writeUInt32LE(checksum, 2);
   end.writeUInt32LE((content.length * blocks) % 2 ** 32, 6);
   await using file = await open(path, 'w');
-  await file.writeFile(Buffer.concat([head, ...Array.from({ length: blocks }, () => compressed), end]));
+  await file.appendFile(head);
+  for (let index = 0; index < blocks; index++) await file.appendFile((index < packedBlocks ? packed : stored)!);
+  await file.appendFile(end);
 }
