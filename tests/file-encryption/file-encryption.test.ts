@@ -359,6 +359,7 @@ async function whileFull(roomBytes: number, work: () => Promise<Outcome>): Promi
 /** A larger head is refused; what is a little more than the limits is nobody's business. */
 const greedyHeads: [N: number, r: number, p: number][] = [
   [2 ** 14, 8, 64],
+  [2 ** 17, 8, 4],
   [2 ** 19, 8, 1],
   [2, 2 ** 20, 1],
   [2 ** 10, 8, 2 ** 20],
