@@ -676,12 +676,12 @@ function expectRefused(how: Ending, what: string, limit: number): void {
   expectThat(isRefused, `${what} ${inPast(how)}; it should fail with a RangeError whose message has ${limit} in it`);
 }
 
-/** The chunks of a document; bytes that are no character by themselves are shown as numbers. */
 /** As JSON, with what nobody would see in its place. */
 function quoted(value: unknown): string {
   return JSON.stringify(value).replaceAll(byteOrderMark, String.raw`\ufeff`);
 }
 
+/** The chunks of a document; bytes that are no character by themselves are shown as numbers. */
 function inShort(document: Document): string {
   return cut(document)
     .map((bytes) => {
