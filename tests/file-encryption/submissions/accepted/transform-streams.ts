@@ -141,7 +141,7 @@ function keyFor(password: string, head: Buffer): Buffer {
   const N = head.readUInt32BE(4);
   const r = head.readUInt32BE(8);
   const p = head.readUInt32BE(12);
-  if (N > 2 ** 17 || r > 8 || p > 4 || N * r * p > 2 ** 20 || N * r * p < 1) throw new Error('too expensive');
+  if (N > 2 ** 17 || r > 8 || p > 16 || N * r * p > 2 ** 20 || N * r * p < 1) throw new Error('too expensive');
   return crypto.scryptSync(password, head.subarray(16), 32, { N, r, p, maxmem: 200 * 1024 * 1024 });
 }
 
