@@ -108,6 +108,22 @@ describe('robust', () => {
       fault: faultOfLines,
       inWords: (document) => `split(${JSON.stringify(document.delimiter)}) of ${inShort(document)}`,
     });
+    // Seldom drawn: a delimiter that begins inside of what only began like it, and a mark at the beginning of a line.
+    for (const [text, delimiter] of [
+      ['aaab-aaaab-aab', 'aab'],
+      ['one\r\r\ntwo\r', '\r\n'],
+      ['one---two-', '--'],
+      ['--\n-\n-\n-', '-\n-'],
+      ['one\n\ufefftwo\n', '\n'],
+    ] as const) {
+      const inputs = [...everyCut(text), [...Buffer.from(text)].map((byte) => Uint8Array.of(byte))];
+      const seen = await askSplitOf(inputs.map((chunks) => ({ chunks, delimiter })));
+      for (const [index, one] of seen.entries())
+        expect(
+          one,
+          `split(${JSON.stringify(delimiter)}) of ${quoted(text)}, cut ${index < inputs.length - 1 ? `before byte ${index}` : 'between all bytes'}`,
+        ).toEqual({ lines: linesOf(text, delimiter), how: 'done' });
+    }
   });
 
   test('A reader that pauses makes the source pause, behind split and behind batch.', async () => {
@@ -514,7 +530,8 @@ function documents(characters: readonly string[], delimiters: readonly string[])
       // The delimiter itself comes often enough to be met, and its parts come without it.
       text: fc
         .string({ unit: fc.constantFrom(...characters, delimiter), maxLength: 40 })
-        .map((text) => text.replace(/^\ufeff+/, '')),
+        // No mark at the beginning; nor behind a first character that may be cut, where Node's TextDecoder takes it for one.
+        .map((text) => text.replace(/^\ufeff*([^\ufeff]?)\ufeff*/u, '$1')),
       delimiter: fc.constant(delimiter),
       cuts: fc.array(fc.nat({ max: 80 }), { maxLength: 10 }),
     }),
