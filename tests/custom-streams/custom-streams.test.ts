@@ -97,33 +97,39 @@ describe('robust', () => {
   test('The generator takes no more from its source than its reader has room for.', async () => {
     const highWaterMark = 1024;
 
-    const seen = await (
-      await stage()
-    ).evaluate(async (kata, mark, { stage: { countedSource, ending, turns } }) => {
-      const source = countedSource();
-      const generator = new kata.NumberGenerator(source, { highWaterMark: mark });
-      const looks: { read: number; pulled: number; pulledBytes: number }[] = [];
-      let read = 0;
-      for (let look = 0; look < 20; look++) {
-        if (generator.readableLength === 0)
-          await ending(new Promise((resolve) => generator.once('readable', resolve).read(0)));
-        await turns(20);
-        looks.push({ read, pulled: source.pulled, pulledBytes: source.pulledBytes });
-        const chunk = generator.read() as Buffer | null;
-        if (chunk === null) break;
-        read += String(chunk).length;
-      }
-      generator.destroy();
-      return looks;
-    }, highWaterMark);
-
-    for (const { read, pulled, pulledBytes } of seen) {
-      expectThat(
-        pulledBytes - read <= 2 * highWaterMark,
-        `high-water mark ${highWaterMark} bytes, read ${read} bytes; the generator took ${amount(pulled)} from its source, which is ${pulledBytes} bytes (limit ${read + 2 * highWaterMark})`,
+    // Lines of a few bytes, and of sixteen.
+    for (const first of [1, 10 ** 14]) {
+      const seen = await (
+        await stage()
+      ).evaluate(
+        async (kata, { mark, from }, { stage: { countedSource, ending, turns } }) => {
+          const source = countedSource(undefined, from);
+          const generator = new kata.NumberGenerator(source, { highWaterMark: mark });
+          const looks: { read: number; pulled: number; pulledBytes: number }[] = [];
+          let read = 0;
+          for (let look = 0; look < 20; look++) {
+            if (generator.readableLength === 0)
+              await ending(new Promise((resolve) => generator.once('readable', resolve).read(0)));
+            await turns(20);
+            looks.push({ read, pulled: source.pulled, pulledBytes: source.pulledBytes });
+            const chunk = generator.read() as Buffer | null;
+            if (chunk === null) break;
+            read += String(chunk).length;
+          }
+          generator.destroy();
+          return looks;
+        },
+        { mark: highWaterMark, from: first },
       );
+
+      for (const { read, pulled, pulledBytes } of seen) {
+        expectThat(
+          pulledBytes - read <= 2 * highWaterMark,
+          `numbers from ${first} on, high-water mark ${highWaterMark} bytes, read ${read} bytes; the generator took ${amount(pulled)} from its source, which is ${pulledBytes} bytes (limit ${read + 2 * highWaterMark})`,
+        );
+      }
+      expect(seen.length, `numbers from ${first} on; reads that gave something, of 20`).toBe(20);
     }
-    expect(seen.length, 'reads that gave something, of 20 of an endless source').toBe(20);
   });
 
   test('A collector that waits holds up the whole pipeline.', async () => {
@@ -303,6 +309,18 @@ describe('robust', () => {
       await turns(50);
       return { events, pulled: source.pulled - pulled, returns: source.returns };
     });
+    const unread = await (
+      await stage()
+    ).evaluate(async (kata, _args, { stage: { countedSource, turns } }) => {
+      const source = countedSource();
+      const stream = new kata.NumberGenerator(source, { highWaterMark: 64 });
+      const events: string[] = [];
+      for (const name of ['end', 'error', 'close']) stream.on(name, () => events.push(name));
+      stream.destroy();
+      await turns(50);
+      const { pulled, iterators, returns } = source;
+      return { events, pulled, iterators, returns };
+    });
     const doubler = await (
       await stage()
     ).evaluate(async (kata, _args, { stage: { turns } }) => {
@@ -355,6 +373,10 @@ describe('robust', () => {
       pulled: 0,
       returns: 1,
     });
+    expect(
+      unread,
+      'a generator that was destroyed before anybody read: events, numbers taken, iterators that it had asked for, calls of their return',
+    ).toEqual({ events: ['close'], pulled: 0, iterators: unread.iterators, returns: unread.iterators });
     expect(doubler.events, 'a doubler after destroy(), with half a line in hand: events').toEqual(['close']);
     for (const [index, how] of ['well', 'by an error'].entries())
       expect(

@@ -3,8 +3,8 @@ import type * as Kata from '../../katas/custom-streams/custom-streams.ts';
 
 /** What the judge has in the module's process, beside what serves all streams. */
 interface Stage extends StreamStage {
-  /** A source that counts. It ends by itself, or after `limit` numbers: nobody should come that far. */
-  countedSource(numbers?: readonly number[]): CountedSource;
+  /** A source that counts. Without numbers it gives all from `first` (by default 1) on, and ends where nobody should come. */
+  countedSource(numbers?: readonly number[], first?: number): CountedSource;
   /** A save that takes its time, and then notes what it was given. */
   notingSave(): { save: Kata.Save; saved: number[]; sizes: number[] };
   /** A save that is under way until the judge lets it go. */
@@ -15,7 +15,8 @@ interface CountedSource extends Iterable<number> {
   pulled: number;
   /** Bytes of all lines that hold the pulled numbers. */
   pulledBytes: number;
-  /** How often its iterator was told that nobody wants more. */
+  /** How often it was asked for an iterator, and how often one was told that nobody wants more. */
+  iterators: number;
   returns: number;
 }
 
@@ -42,25 +43,29 @@ export function setStage(_kata: typeof Kata, _args: undefined, kept: Kept): void
   const { ending, turns } = kept.streams;
   const endlessLimit = 20_000;
 
-  function countedSource(numbers?: readonly number[]): CountedSource {
+  function countedSource(numbers?: readonly number[], first = 1): CountedSource {
     const limit = numbers?.length ?? endlessLimit;
     const source: CountedSource = {
       pulled: 0,
       pulledBytes: 0,
+      iterators: 0,
       returns: 0,
-      [Symbol.iterator]: () => ({
-        next() {
-          if (source.pulled >= limit || source.returns > 0) return { done: true, value: undefined };
-          const value = numbers?.[source.pulled] ?? source.pulled + 1;
-          source.pulled++;
-          source.pulledBytes += `${value}\n`.length;
-          return { done: false, value };
-        },
-        return() {
-          source.returns++;
-          return { done: true, value: undefined };
-        },
-      }),
+      [Symbol.iterator]() {
+        source.iterators++;
+        return {
+          next() {
+            if (source.pulled >= limit || source.returns > 0) return { done: true, value: undefined };
+            const value = numbers?.[source.pulled] ?? source.pulled + first;
+            source.pulled++;
+            source.pulledBytes += `${value}\n`.length;
+            return { done: false, value };
+          },
+          return() {
+            source.returns++;
+            return { done: true, value: undefined };
+          },
+        };
+      },
     };
     return source;
   }
