@@ -5,9 +5,9 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['tests/*/*.test.ts'],
-    globalSetup: ['helpers/mysql/global-setup.ts'],
-    setupFiles: ['helpers/wait/wake-pool.js', 'helpers/leash/end-of-thread.ts'],
-    reporters: ['./helpers/board/board-reporter.ts'],
+    globalSetup: ['helpers/mysql-server/global-setup.ts'],
+    setupFiles: ['helpers/judging/subject/inside/wake-pool.js', 'helpers/judging/run/end-of-thread.ts'],
+    reporters: ['./helpers/judging/verdict/board-reporter.ts'],
     pool: 'threads',
     // A judge also waits, so that two cores serve more than Vitest's one worker. Judges that share a server take turns.
     maxWorkers: Math.max(2, availableParallelism() - 1),

@@ -20,8 +20,8 @@ export default defineConfig({
   test: {
     root: new URL('..', import.meta.url).pathname,
     include: ['helpers/**/*.test.ts'],
-    globalSetup: ['helpers/mysql/global-setup.ts'],
-    setupFiles: ['helpers/wait/wake-pool.js', 'helpers/leash/end-of-thread.ts'],
+    globalSetup: ['helpers/mysql-server/global-setup.ts'],
+    setupFiles: ['helpers/judging/subject/inside/wake-pool.js', 'helpers/judging/run/end-of-thread.ts'],
     pool: 'threads',
     sequence: { sequencer: LongestFirst },
     // Much of their time is spent waiting for processes, so that cores serve more workers than they are.

@@ -1,4 +1,4 @@
-import type { StreamStage } from '../../helpers/stream-stage/stream-stage.ts';
+import type { StreamStage } from '../../helpers/instruments/stream-stage/stream-stage.ts';
 import type * as Kata from '../../katas/custom-streams/custom-streams.ts';
 
 /** What the judge has in the module's process, beside what serves all streams. */

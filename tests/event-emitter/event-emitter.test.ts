@@ -1,10 +1,10 @@
 import { EventEmitter, on } from 'node:events';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { expectForDrawn } from '../../helpers/drawn/drawn.ts';
-import { useSubject } from '../../helpers/subject/use-subject.ts';
-import { contrast } from '../../helpers/verdict/contrast.ts';
-import { expectThat } from '../../helpers/verdict/expect-that.ts';
+import { expectForDrawn } from '../../helpers/judging/drawn/drawn.ts';
+import { useSubject } from '../../helpers/judging/subject/use-subject.ts';
+import { contrast } from '../../helpers/judging/verdict/contrast.ts';
+import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/event-emitter/event-emitter.ts';
 import { type History, type Step, listenersInWords, play } from './history.ts';
 import { type LoopHistory, type LoopStep, endLoops, playLoops } from './loop-history.ts';

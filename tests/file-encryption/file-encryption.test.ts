@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { expectForEach } from '../../helpers/drawn/drawn.ts';
-import { fillDisk, noFullDisk } from '../../helpers/disk/full-disk.ts';
+import { expectForEach } from '../../helpers/judging/drawn/drawn.ts';
+import { fillDisk, noFullDisk } from '../../helpers/instruments/disk/full-disk.ts';
 import {
   atRest,
   bytesWritten,
@@ -13,12 +13,12 @@ import {
   noBytesWritten,
   openDescriptors,
   peakBytes,
-} from '../../helpers/gauges/gauges.ts';
-import { SparseFile } from '../../helpers/sparse-file/sparse-file.ts';
-import { prepareSubjects } from '../../helpers/subject/start-subject.ts';
-import { expectAtMost, expectThat, inWords } from '../../helpers/verdict/expect-that.ts';
-import { until } from '../../helpers/wait/until.ts';
-import { useWorkspace } from '../../helpers/workspace/use-workspace.ts';
+} from '../../helpers/instruments/gauges/gauges.ts';
+import { SparseFile } from '../../helpers/instruments/sparse-file/sparse-file.ts';
+import { prepareSubjects } from '../../helpers/judging/subject/start-subject.ts';
+import { expectAtMost, expectThat, inWords } from '../../helpers/judging/verdict/expect-that.ts';
+import { until } from '../../helpers/foundations/waiting/until.ts';
+import { useWorkspace } from '../../helpers/judging/subject/use-workspace.ts';
 import type { ScryptCost } from '../../katas/file-encryption/file-encryption.ts';
 import { type Change, changes, pieceChanges, smallChanges } from './changes.ts';
 import {

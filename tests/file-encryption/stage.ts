@@ -1,11 +1,11 @@
 import { readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
-import { cpuMs, peakBytes } from '../../helpers/gauges/gauges.ts';
-import type { Subject } from '../../helpers/subject/subject.ts';
-import { useSubject } from '../../helpers/subject/use-subject.ts';
-import { expectAtMost, expectThat } from '../../helpers/verdict/expect-that.ts';
-import { makeFolder } from '../../helpers/workspace/use-workspace.ts';
+import { cpuMs, peakBytes } from '../../helpers/instruments/gauges/gauges.ts';
+import type { Subject } from '../../helpers/judging/subject/subject.ts';
+import { useSubject } from '../../helpers/judging/subject/use-subject.ts';
+import { expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-that.ts';
+import { makeFolder } from '../../helpers/judging/subject/use-workspace.ts';
 import type * as Kata from '../../katas/file-encryption/file-encryption.ts';
 import { type Change, type Layout, apply, inPlainWords } from './changes.ts';
 

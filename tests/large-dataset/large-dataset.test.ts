@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { constants, deflateRawSync, gzipSync } from 'node:zlib';
 import type fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { expectForEach } from '../../helpers/drawn/drawn.ts';
-import { atRest, bytesRead, noBytesRead, openDescriptors, peakBytes } from '../../helpers/gauges/gauges.ts';
-import { prepareSubjects } from '../../helpers/subject/start-subject.ts';
-import { useSubject } from '../../helpers/subject/use-subject.ts';
-import type { Subject } from '../../helpers/subject/subject.ts';
-import { expectAtMost, expectThat, inWords } from '../../helpers/verdict/expect-that.ts';
-import { until } from '../../helpers/wait/until.ts';
-import { useWorkspace } from '../../helpers/workspace/use-workspace.ts';
+import { expectForEach } from '../../helpers/judging/drawn/drawn.ts';
+import { atRest, bytesRead, noBytesRead, openDescriptors, peakBytes } from '../../helpers/instruments/gauges/gauges.ts';
+import { prepareSubjects } from '../../helpers/judging/subject/start-subject.ts';
+import { useSubject } from '../../helpers/judging/subject/use-subject.ts';
+import type { Subject } from '../../helpers/judging/subject/subject.ts';
+import { expectAtMost, expectThat, inWords } from '../../helpers/judging/verdict/expect-that.ts';
+import { until } from '../../helpers/foundations/waiting/until.ts';
+import { useWorkspace } from '../../helpers/judging/subject/use-workspace.ts';
 import type * as Kata from '../../katas/large-dataset/large-dataset.ts';
 import {
   type Line,

@@ -1,5 +1,5 @@
-import { medianGrowth } from '../../helpers/heap/churn.ts';
-import { type GatewayProcess, type Stage, openStage, prepareBus } from './stage.ts';
+import { medianGrowth } from '../../helpers/instruments/heap/churn.ts';
+import type { Stage } from './stage.ts';
 
 /** Clients of one cycle. */
 const perCycle = 20;
@@ -11,11 +11,4 @@ export function churnOn(stage: Stage, onHeap?: (cycle: number, bytes: number) =>
       for (const topic of ['prices', 'news']) client.emit('subscribe_updates', topic);
     });
   return medianGrowth({ subject: stage.subject, cycle, perCycle, ...(onHeap && { onHeap }) });
-}
-
-/** The same in a process that has nothing else to do. */
-export async function churn(subject: object): Promise<number> {
-  const gateway = subject as GatewayProcess;
-  await prepareBus(gateway);
-  return await churnOn(await openStage(gateway, 'churn', { intervalMs: 3_600_000 }));
 }

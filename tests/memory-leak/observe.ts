@@ -1,5 +1,5 @@
 import type { Socket } from 'socket.io-client';
-import type { Observe } from '../../helpers/observe/observation.ts';
+import type { Observe } from '../../helpers/for-candidates/observe/observation.ts';
 import type * as Kata from '../../katas/memory-leak/memory-leak.ts';
 import { type GatewayProcess, ask, openStage, prepareBus } from './stage.ts';
 

@@ -1,6 +1,6 @@
 import { type Socket, io as connectTo } from 'socket.io-client';
-import type { Subject } from '../../helpers/subject/subject.ts';
-import { until } from '../../helpers/wait/until.ts';
+import type { Subject } from '../../helpers/judging/subject/subject.ts';
+import { until } from '../../helpers/foundations/waiting/until.ts';
 import type * as Kata from '../../katas/memory-leak/memory-leak.ts';
 
 /** What the subject's process keeps from one call of the judge to the next. */

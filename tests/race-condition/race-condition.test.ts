@@ -1,14 +1,14 @@
 import type { RowDataPacket } from 'mysql2/promise';
 import { afterAll, afterEach, describe, expect, onTestFinished, test } from 'vitest';
-import { waitingThreads } from '../../helpers/mysql/lock-waits.ts';
-import { type Session, explore } from '../../helpers/mysql/schedule-explorer.ts';
-import type { TestDatabase } from '../../helpers/mysql/test-database.ts';
-import { useTestDatabase } from '../../helpers/mysql/use-test-database.ts';
-import { chart } from '../../helpers/samples/chart.ts';
-import { prepareSubjects, showPrinted, startSubject } from '../../helpers/subject/start-subject.ts';
-import type { Subject } from '../../helpers/subject/subject.ts';
-import { once } from '../../helpers/wait/once.ts';
-import { settles, until } from '../../helpers/wait/until.ts';
+import { waitingThreads } from '../../helpers/instruments/mysql/lock-waits.ts';
+import { type Session, explore } from '../../helpers/instruments/mysql/schedule-explorer.ts';
+import type { TestDatabase } from '../../helpers/instruments/mysql/test-database.ts';
+import { useTestDatabase } from '../../helpers/instruments/mysql/use-test-database.ts';
+import { chart } from '../../helpers/judging/verdict/chart.ts';
+import { prepareSubjects, showPrinted, startSubject } from '../../helpers/judging/subject/start-subject.ts';
+import type { Subject } from '../../helpers/judging/subject/subject.ts';
+import { once } from '../../helpers/foundations/waiting/once.ts';
+import { settles, until } from '../../helpers/foundations/waiting/until.ts';
 import type * as Kata from '../../katas/race-condition/race-condition.ts';
 
 /** Both counters' value before each schedule. */

@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { expectForDrawn } from '../../helpers/drawn/drawn.ts';
+import { expectForDrawn } from '../../helpers/judging/drawn/drawn.ts';
 import {
   type Ending,
   type StreamStage,
   cutAt,
   inPast,
   setStreamStage,
-} from '../../helpers/stream-stage/stream-stage.ts';
-import { useSubject } from '../../helpers/subject/use-subject.ts';
-import { expectThat } from '../../helpers/verdict/expect-that.ts';
+} from '../../helpers/instruments/stream-stage/stream-stage.ts';
+import { useSubject } from '../../helpers/judging/subject/use-subject.ts';
+import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/stream-utils/stream-utils.ts';
 
 const megabyte = 1024 * 1024;

@@ -10,7 +10,7 @@ type Kata = { createCounter(options: PoolOptions): unknown };
 
 const answers = [
   '../../solutions/race-condition/race-condition.ts',
-  '../../tests/race-condition/submissions/accepted/for-update.ts',
+  '../race-condition/submissions/accepted/for-update.ts',
   `file://${process.cwd()}/solutions/race-condition/race-condition.ts`,
 ];
 let found: Kata | undefined;

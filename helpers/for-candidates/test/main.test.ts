@@ -1,0 +1,101 @@
+import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { readKata } from '../../foundations/catalogue/catalogue.ts';
+import { runHouseCommand } from '../../foundations/command-line/run-house-command.ts';
+
+// `npm test` as a user runs it: its exit code, its board, and what it says of bad input.
+
+describe('the board', () => {
+  test('is green for the solution, twice at the same time', async () => {
+    const runs = await Promise.all(
+      [1, 2].map(() => runHouseCommand('for-candidates/test', ['race-condition', '--solution'])),
+    );
+
+    for (const { code, stdout, stderr } of runs) {
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      expect(stdout).toMatch(/race-condition +9 of 9 promises hold/);
+      expect(stdout).toMatch(/^9 of 9 promises hold in 1 kata/m);
+      expect(stdout).not.toContain('✗');
+    }
+  });
+
+  test('is red for the starter, for the promises that its README names, within 80 columns and without colour', async () => {
+    const { starterBreaks, promises } = readKata('race-condition');
+
+    const { code, stdout } = await runHouseCommand('for-candidates/test', ['race-condition']);
+
+    const broken = [...stdout.matchAll(/✗ +(\d+)/g)].map(([, number]) => Number(number));
+    expect(code).toBe(1);
+    expect(broken).toEqual(starterBreaks);
+    expect(stdout).toContain(`${promises.length - starterBreaks.length} of ${promises.length} promises hold`);
+    expect(stdout).toContain('The first broken promise is 1. What was seen:');
+    expect(stdout).toMatch(/value in the table, from 100: expected 101 to be 105/);
+    expect(stdout).toMatch(/The judge {3}tests\/race-condition\/race-condition\.test\.ts:\d+/);
+    expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    // No escape character: neither colour nor a moving line.
+    expect(stdout.includes('\u001B')).toBe(false);
+    expect(stdout).not.toMatch(/^\s+at .*node_modules/m);
+  });
+});
+
+describe('bad input is one sentence and exit code 2', () => {
+  test('an unknown kata, with the nearest name', async () => {
+    const { code, stderr } = await runHouseCommand('for-candidates/test', ['race-conditon']);
+
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^There is no kata "race-conditon"\. Did you mean race-condition\? .*\n$/);
+  });
+
+  test('an unknown option', async () => {
+    const { code, stderr } = await runHouseCommand('for-candidates/test', ['--nope']);
+
+    expect({ code, stderr }).toEqual({ code: 2, stderr: "unknown option '--nope'. See: npm test -- --help\n" });
+  });
+
+  test('a KATA_SEED that is no number', async () => {
+    const { code, stderr } = await runHouseCommand('for-candidates/test', ['race-condition'], { KATA_SEED: 'abc' });
+
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^KATA_SEED is "abc", and no examples can be drawn with it; .*\n$/);
+  });
+
+  test('a MYSQL_URL that refuses, without its password', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const { port } = taken.address() as { port: number };
+    taken.close();
+    onTestFinished(() => void taken.close());
+
+    const { code, stdout, stderr } = await runHouseCommand('for-candidates/test', ['race-condition'], {
+      MYSQL_URL: `mysql://root:sesame@127.0.0.1:${port}/`,
+      KATA_MYSQL: '',
+    });
+
+    expect(code).toBe(2);
+    expect(stderr).toContain(`127.0.0.1`);
+    expect(stderr).toContain(String(port));
+    expect(stderr).toContain('ECONNREFUSED');
+    expect(stdout + stderr).not.toContain('sesame');
+    expect(stderr.trim().split('\n')).toHaveLength(1);
+  });
+
+  test('a source that there is not', async () => {
+    const { code, stderr } = await runHouseCommand('for-candidates/test', ['race-condition'], {
+      KATA_MYSQL: 'oracle',
+      MYSQL_URL: '',
+    });
+
+    expect(code).toBe(2);
+    expect(stderr).toContain('oracle');
+    expect(stderr).toContain('debian-mysql');
+  });
+});
+
+test('--help says what there is, exit code 0', async () => {
+  const { code, stdout } = await runHouseCommand('for-candidates/test', ['--help']);
+
+  expect(code).toBe(0);
+  expect(stdout).toContain('Usage: npm test [kata...]');
+  expect(stdout).toContain('--watch');
+});

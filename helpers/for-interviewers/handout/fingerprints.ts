@@ -1,0 +1,51 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { git } from '../../foundations/git/git.ts';
+import { filesBelow, isKept } from './handed-files.ts';
+
+/** The candidate's README is made of it. */
+const readme = 'helpers/for-interviewers/handout/readme-text.ts';
+/** Shorter lines say too little to be told from others. */
+const leastCharacters = 24;
+
+/** A file that must not reach a candidate, and the lines by which it is known. */
+export interface Fingerprint {
+  readonly file: string;
+  /** Trimmed lines that stand in no file that may be handed out. */
+  readonly lines: readonly string[];
+}
+
+/** The lines that give away the catalogue's answers, and what else is for the interviewer alone, file by file. */
+export async function fingerprints(catalogue: string): Promise<Fingerprint[]> {
+  const files = (await filesBelow(catalogue)).filter((file) => /\.(?:ts|js|md|sql)$/.test(file));
+  const texts = await Promise.all(
+    files.map(async (file) => ({ file, text: await readFile(join(catalogue, file), 'utf8') })),
+  );
+  const mayBeRead = (file: string) => !isKept(file) || file === readme;
+  const open = texts
+    .filter(({ file }) => mayBeRead(file))
+    .map(({ text }) => text)
+    .join('\n');
+  return texts
+    .filter(({ file }) => !mayBeRead(file))
+    .map(({ file, text }) => {
+      const lines = new Set(text.split('\n').map((line) => line.trim()));
+      return { file, lines: [...lines].filter((line) => line.length >= leastCharacters && !open.includes(line)) };
+    });
+}
+
+/** All that the history of a git repository holds: every object, also of those that no branch leads to, and git's own files. */
+export async function historyOf(repository: string): Promise<string> {
+  const objects = await git(repository, ['cat-file', '--batch-all-objects', '--batch']);
+  const files = (await filesBelow(repository, '.git')).filter((file) => !file.startsWith('.git/objects/'));
+  const texts = await Promise.all(files.map((file) => readFile(join(repository, file), 'utf8')));
+  return [objects, ...texts].join('\n');
+}
+
+/** The fingerprints of which a line stands in `text`, as sentences. */
+export function leaksIn(text: string, known: readonly Fingerprint[]): string[] {
+  return known.flatMap(({ file, lines }) => {
+    const found = lines.find((line) => text.includes(line));
+    return found === undefined ? [] : [`A line of ${file} is in it: ${found}`];
+  });
+}

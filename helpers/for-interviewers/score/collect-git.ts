@@ -1,0 +1,240 @@
+import { spawn } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { UserError } from '../../foundations/command-line/user-error.ts';
+import { leash } from '../../foundations/processes/leash.ts';
+import { leashedFolder } from '../../foundations/processes/leashed-folder.ts';
+import { type CollectLimits, type Collected, type Found, levelsOf, missing, tooLarge } from './collect.ts';
+import { harmlessLine } from '../../foundations/sanitizing/harmless.ts';
+
+export interface GitSource {
+  readonly url: string;
+  readonly ref: string;
+}
+
+const ownRef = 'refs/candidate';
+
+/** Whether this is an address for git: a URL, or `user@host:path`. */
+export function isGitUrl(source: string): boolean {
+  return /^(?:https?|ssh|git|file):\/\//.test(source) || /^[\w.-]+@[\w.-]+:(?!\\)/.test(source);
+}
+
+/**
+ * Cuts `url#ref`; without a ref it is HEAD.
+ * @throws UserError when the ref is none that git would take
+ */
+export function readGitSource(source: string): GitSource {
+  const at = source.lastIndexOf('#');
+  if (at === -1) return { url: source, ref: 'HEAD' };
+  const [url, ref] = [source.slice(0, at), source.slice(at + 1)];
+  if (!/^[\w][\w./@+-]*$/.test(ref) || ref.includes('..'))
+    throw new UserError(`"${harmlessLine(ref)}" is no branch, tag or commit. Write the repository as URL#ref.`);
+  return { url, ref };
+}
+
+/**
+ * Takes each kata's file from a git repository without ever checking it out: one commit is fetched into an empty
+ * repository in a temporary folder, and the blobs are read by their ids, after a look at their kind and size.
+ * @throws UserError when the commit cannot be fetched
+ */
+export async function collectFromGit(
+  { url, ref }: GitSource,
+  slugs: readonly string[],
+  limits: CollectLimits,
+): Promise<Collected> {
+  const source = `${withoutPassword(url)}${ref === 'HEAD' ? '' : `#${ref}`}`;
+  await using folder = await leashedFolder(tmpdir(), 'kata-fetch-');
+  const git = new Git(folder.path, limits);
+  await git.run(['init', '--bare', '--quiet', '--template=']);
+  const from = isGitUrl(url) ? url : resolve(url);
+  try {
+    await git.run([
+      'fetch',
+      '--quiet',
+      '--depth=1',
+      '--no-tags',
+      '--no-recurse-submodules',
+      '--no-write-fetch-head',
+      // Only for a repository on this machine: its own settings must start nothing.
+      ...(existsSync(from)
+        ? ['--upload-pack=git -c core.hooksPath=/dev/null -c core.fsmonitor=false upload-pack']
+        : []),
+      '--',
+      from,
+      `+${ref}:${ownRef}`,
+    ]);
+  } catch (error) {
+    const why = harmlessLine((error as Error).message.replaceAll(url, withoutPassword(url)));
+    throw new UserError(
+      `${source} cannot be fetched: ${why} Is the address right, and #ref a branch, tag or full commit?`,
+    );
+  }
+  const commit = (await git.run(['rev-parse', '--verify', `${ownRef}^{commit}`])).toString('utf8').trim();
+  const found = new Map<string, Found>();
+  for (const slug of slugs) found.set(slug, await findInCommit(git, slug, limits));
+  return { source, kind: 'git', commit, found, notes: [] };
+}
+
+async function findInCommit(git: Git, slug: string, limits: CollectLimits): Promise<Found> {
+  const levels = levelsOf(slug);
+  let object = `${ownRef}^{tree}`;
+  for (const [depth, name] of levels.entries()) {
+    const shown = levels.slice(0, depth + 1).join('/');
+    const entries = await git.listTree(object);
+    const entry = entries.find((one) => one.name === name);
+    if (!entry) {
+      const other = entries.find((one) => one.name.toLowerCase() === name.toLowerCase());
+      return { fault: missing(shown, other?.name) };
+    }
+    if (entry.mode === '120000') return { fault: `${shown} is a symbolic link, which is not followed.` };
+    if (entry.mode === '160000') return { fault: `${shown} is a submodule, which is not fetched.` };
+    const isLast = depth === levels.length - 1;
+    if (entry.type !== (isLast ? 'blob' : 'tree'))
+      return { fault: `${shown} is no ${isLast ? 'regular file' : 'folder'}.` };
+    if (isLast && entry.bytes > limits.fileBytes) return { fault: tooLarge(slug, entry.bytes, limits) };
+    object = entry.id;
+  }
+  const bytes = await git.run(['cat-file', 'blob', object]);
+  return bytes.length > limits.fileBytes ? { fault: tooLarge(slug, bytes.length, limits) } : { bytes };
+}
+
+interface TreeEntry {
+  readonly mode: string;
+  readonly type: string;
+  readonly id: string;
+  readonly bytes: number;
+  readonly name: string;
+}
+
+/** Git in one empty repository, that asks nobody, runs nothing of a repository's, and knows no settings but ours. */
+class Git {
+  readonly #folder: string;
+  readonly #limits: CollectLimits;
+
+  constructor(folder: string, limits: CollectLimits) {
+    this.#folder = folder;
+    this.#limits = limits;
+  }
+
+  async listTree(object: string): Promise<TreeEntry[]> {
+    const text = (await this.run(['ls-tree', '-z', '-l', '--full-tree', object])).toString('utf8');
+    return text
+      .split('\0', this.#limits.entries)
+      .filter(Boolean)
+      .map((line) => {
+        const [, mode, type, id, size, name] = /^(\d+) (\w+) ([\da-f]+) +(\d+|-)\t([^]*)$/.exec(line) ?? [];
+        return { mode: mode ?? '', type: type ?? '', id: id ?? '', bytes: Number(size ?? 0), name: name ?? '' };
+      });
+  }
+
+  /** Runs one git command; its standard output, at most as much as a tree or a file may be. */
+  async run(args: readonly string[]): Promise<Buffer> {
+    const settings = {
+      'core.hooksPath': '/dev/null',
+      'core.fsmonitor': 'false',
+      'core.bigFileThreshold': '1m',
+      'credential.helper': '',
+      'fetch.fsckObjects': 'true',
+      'gc.auto': '0',
+      'maintenance.auto': 'false',
+      'pack.threads': '1',
+      'protocol.ext.allow': 'never',
+      'submodule.recurse': 'false',
+    };
+    const words = ['git', ...Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`]), ...args];
+    return await runHeld(limitedFiles(words, this.#limits.sourceBytes), {
+      cwd: this.#folder,
+      env: {
+        PATH: process.env.PATH,
+        SystemRoot: process.env.SystemRoot,
+        SSH_AUTH_SOCK: process.env.SSH_AUTH_SOCK,
+        HOME: this.#folder,
+        LC_ALL: 'C',
+        GIT_DIR: this.#folder,
+        GIT_CONFIG_NOSYSTEM: '1',
+        GIT_CONFIG_GLOBAL: process.platform === 'win32' ? 'NUL' : '/dev/null',
+        GIT_TERMINAL_PROMPT: '0',
+        GIT_ASKPASS: 'false',
+        SSH_ASKPASS: 'false',
+        GIT_SSH_COMMAND: 'ssh -o BatchMode=yes',
+        GIT_ALLOW_PROTOCOL: 'https:http:ssh:git:file',
+        GIT_NO_LAZY_FETCH: '1',
+        GIT_LFS_SKIP_SMUDGE: '1',
+        GIT_OPTIONAL_LOCKS: '0',
+      },
+      timeMs: this.#limits.timeMs,
+    });
+  }
+}
+
+/** No file that it writes, so no pack that it fetches, may be longer than this. The system holds that where it can. */
+function limitedFiles(words: readonly string[], bytes: number): string[] {
+  if (process.platform === 'win32') return [...words];
+  return ['/bin/sh', '-c', `ulimit -f ${Math.ceil(bytes / 512)} && exec "$@"`, 'sh', ...words];
+}
+
+/** What a command may print: a tree of many names. */
+const outputBytes = 16 * 1024 * 1024;
+
+function runHeld(
+  [command, ...args]: string[],
+  { cwd, env, timeMs }: { cwd: string; env: NodeJS.ProcessEnv; timeMs: number },
+): Promise<Buffer> {
+  return new Promise((resolvePromise, reject) => {
+    const child = spawn(command!, args, {
+      cwd,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: process.platform !== 'win32',
+    });
+    const release = child.pid === undefined ? () => undefined : leash({ kill: child.pid });
+    let stopped: string | undefined;
+    const stop = (why: string) => {
+      stopped ??= why;
+      try {
+        process.kill(-child.pid!, 'SIGKILL');
+      } catch {
+        child.kill('SIGKILL');
+      }
+    };
+    const timer = setTimeout(() => stop(`it took longer than ${timeMs / 1000} s`), timeMs);
+    const output: Buffer[] = [];
+    let bytes = 0;
+    let told = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > outputBytes) stop(`it says more than ${outputBytes / 1024 / 1024} MiB`);
+      else output.push(chunk);
+    });
+    child.stderr.on('data', (chunk: Buffer) => (told = (told + chunk.toString('utf8')).slice(-2000)));
+    const end = (error?: Error) => {
+      clearTimeout(timer);
+      release();
+      if (error) reject(error);
+      else resolvePromise(Buffer.concat(output));
+    };
+    child.on('error', (error: NodeJS.ErrnoException) =>
+      end(
+        error.code === 'ENOENT'
+          ? new UserError('There is no git on this machine; install it, or send a folder or a .tar.gz.')
+          : error,
+      ),
+    );
+    child.on('close', (code, signal) => {
+      if (stopped === undefined && code === 0) return end();
+      const last = told
+        .trim()
+        .split('\n')
+        .findLast((line) => line.trim() !== '');
+      const isLarge = signal === 'SIGXFSZ' || /File too large|died of signal 25/.test(told);
+      const size = isLarge ? 'it is too large' : undefined;
+      end(new Error(`${stopped ?? size ?? last ?? `git ended with ${code ?? signal}`}.`.replace(/\.\.$/, '.')));
+    });
+  });
+}
+
+/** An address without the account in it: a token there is nobody's business. */
+function withoutPassword(url: string): string {
+  return harmlessLine(url.replace(/^(\w+:\/\/)[^/@]*@/, '$1'));
+}

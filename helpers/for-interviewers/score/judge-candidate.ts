@@ -1,0 +1,85 @@
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { leash } from '../../foundations/processes/leash.ts';
+import { CapturedOutput } from '../../judging/subject/captured-output.ts';
+import type { Sandbox } from '../../judging/subject/sandbox.ts';
+import { repositoryRoot } from '../../foundations/catalogue/target.ts';
+import type { PromiseVerdict } from '../../judging/verdict/verdict.ts';
+import type { FromJudge, JudgeOrder } from './judge-process.ts';
+
+/** What the judge has said of a candidate's module. */
+export interface Judgement {
+  /** Of the promises that were judged, as far as the judge came. */
+  readonly promises: readonly PromiseVerdict[];
+  /** Why there is no verdict, or none on every promise. */
+  readonly trouble: string | undefined;
+  /** The module did not load; what it printed is kept. */
+  readonly notLoaded: { readonly stack: string; readonly printed: string } | undefined;
+}
+
+interface JudgeCandidateOptions {
+  readonly sandbox: Sandbox;
+  /** Until the judge's process is ended. */
+  readonly limitMs: number;
+  /** What a reader is told when that limit was met. */
+  readonly limitReason: string;
+  readonly onPromise?: (done: number) => void;
+}
+
+const processFile = fileURLToPath(new URL('judge-process.ts', import.meta.url));
+const outputLimitBytes = 16 * 1024 * 1024;
+
+/** Judges one module in a process of its own, and ends that process at the limit. Never throws. */
+export async function judgeCandidate(
+  order: JudgeOrder,
+  { sandbox, limitMs, limitReason, onPromise }: JudgeCandidateOptions,
+): Promise<Judgement> {
+  const child = fork(processFile, {
+    cwd: repositoryRoot,
+    // Ctrl-C is for the one who scores; the leash does the rest.
+    detached: process.platform !== 'win32',
+    env: { ...process.env, KATA_SANDBOX: sandbox },
+    execArgv: ['--disable-warning=ExperimentalWarning'],
+    serialization: 'advanced',
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+  const release = child.pid === undefined ? () => undefined : leash({ kill: child.pid });
+  const [stdout, stderr] = [child.stdout!, child.stderr!].map(
+    (stream) => new CapturedOutput(stream, outputLimitBytes, () => end('the judge printed too much')),
+  );
+  const promises: PromiseVerdict[] = [];
+  let finished: Judgement | undefined;
+  let ended: string | undefined;
+
+  function end(why: string): void {
+    ended ??= why;
+    try {
+      process.kill(-child.pid!, 'SIGKILL');
+    } catch {
+      child.kill('SIGKILL');
+    }
+  }
+
+  const timer = setTimeout(() => end(limitReason), limitMs);
+  child.on('message', (message: FromJudge) => {
+    if ('promise' in message) {
+      promises.push(message.promise);
+      onPromise?.(promises.length);
+    } else if ('verdict' in message) {
+      finished = { ...message.verdict, notLoaded: undefined };
+    } else {
+      finished = { promises: [], trouble: message.notLoaded, notLoaded: message };
+    }
+  });
+  child.send(order);
+  const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) => {
+    child.once('error', () => resolve([null, null]));
+    child.once('close', (...how) => resolve(how));
+  });
+  clearTimeout(timer);
+  release();
+  if (finished) return finished;
+  const words = [stderr!.text, stdout!.text].join('\n').trim().slice(-2000);
+  const trouble = ended ?? `The judge’s process ended (${signal ?? code}) before it was done.${words && `\n${words}`}`;
+  return { promises, trouble, notLoaded: undefined };
+}

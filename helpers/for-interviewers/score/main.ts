@@ -1,0 +1,162 @@
+import { basename, relative, resolve } from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { chooseKatas, readKata } from '../../foundations/catalogue/catalogue.ts';
+import { parseArguments } from '../../foundations/command-line/parse-arguments.ts';
+import { runCommand } from '../../foundations/command-line/run-command.ts';
+import { UserError } from '../../foundations/command-line/user-error.ts';
+import type { MysqlServer } from '../../mysql-server/source.ts';
+import { type Sandbox, sandboxes } from '../../judging/subject/sandbox.ts';
+import { checkOutFolder } from './out-folder.ts';
+import { type Score, defaultLimits } from './score.ts';
+
+interface Options {
+  readonly katas?: string;
+  readonly out?: string;
+  readonly min?: number;
+  readonly merge?: true;
+  readonly sandbox: Sandbox;
+  readonly promiseLimit: number;
+  readonly kataLimit: number;
+  readonly limit: number;
+}
+
+// npm goes to the repository's folder first; a path is meant from where the user stands.
+process.chdir(process.env.INIT_CWD ?? process.cwd());
+
+await runCommand(async () => {
+  const { args, options } = parseArguments<Options>(commandLine());
+  const folder = resolve(options.out ?? `score-${new Date().toISOString().slice(0, 19).replace(/[:T]/g, '-')}`);
+  checkOutFolder(folder);
+
+  const score = options.merge ? await merge(args) : await scoreOne(args, options);
+
+  const [{ writeReports }, { terminalReport }] = await Promise.all([
+    import('./write-reports.ts'),
+    import('./report-terminal.ts'),
+  ]);
+  const files = await writeReports(score, folder);
+  const colour = process.stdout.isTTY ? process.env.NO_COLOR === undefined : process.env.FORCE_COLOR !== undefined;
+  process.stdout.write(`${terminalReport(score, { colour, files: files.map(shownFile) })}\n`);
+  return options.min !== undefined && score.total < options.min ? 1 : 0;
+});
+
+function commandLine(): Command {
+  const seconds = (milliseconds: number) => milliseconds / 1000;
+  return new Command('npm run score')
+    .usage(
+      '-- <folder | .tar.gz | git URL or repository[#ref]> [options]\n       npm run score -- --merge <score.json...> [options]',
+    )
+    .description(
+      'Scores what a candidate sent: takes katas/<slug>/<slug>.ts of each kata from it and nothing else, judges each file, and\nwrites score.html, score.md, score.json and junit.xml.',
+    )
+    .argument('<source...>', 'what the candidate sent')
+    .option('--katas <names>', 'only these katas, with commas between them (default: all)')
+    .option('--out <folder>', 'where the results go; it must be new or empty (default: score-<time>)')
+    .option('--min <score>', 'exit code 1 when the total is below this', ofHundred)
+    .option('--merge', 'make one score of the score.json of several parts of one candidate')
+    .addOption(
+      new Option(
+        '--sandbox <kind>',
+        'what holds the candidate’s module: Node’s permission model, or a container as well',
+      )
+        .choices(sandboxes)
+        .default('permission-model'),
+    )
+    .option(
+      '--promise-limit <seconds>',
+      'until one promise counts as broken',
+      positive,
+      seconds(defaultLimits.promiseMs),
+    )
+    .option(
+      '--kata-limit <seconds>',
+      'until what is left of a kata counts as broken',
+      positive,
+      seconds(defaultLimits.kataMs),
+    )
+    .option('--limit <seconds>', 'the same for the whole', positive, seconds(defaultLimits.totalMs))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  npm run score -- ../jane                                   a folder
+  npm run score -- jane.tar.gz --katas race-condition
+  npm run score -- https://github.com/jane/katas#main --out results/jane --min 70
+  npm run score -- --merge a/score.json b/score.json --out results/jane
+
+Exit code: 0 it was scored, whatever the score; 1 the total is below --min; 2 it could not begin.`,
+    );
+}
+
+async function merge(files: readonly string[]): Promise<Score> {
+  const [{ mergeScores }, { readScore }] = await Promise.all([import('./merge.ts'), import('./read-score.ts')]);
+  return mergeScores(files.map((file) => readScore(file)));
+}
+
+async function scoreOne(args: readonly string[], options: Options): Promise<Score> {
+  const [source, ...others] = args;
+  if (others.length > 0)
+    throw new UserError(`One candidate at a time: ${args.length} were named. Several score.json go behind --merge.`);
+  const slugs = chooseKatas(
+    options.katas
+      ?.split(',')
+      .map((name) => name.trim())
+      .filter(Boolean) ?? [],
+  );
+  for (const slug of slugs) readKata(slug);
+  if (options.sandbox === 'docker') {
+    const { prepareContainers } = await import('../../judging/subject/container/prepare-containers.ts');
+    await prepareContainers(progress);
+  }
+  progress('collecting');
+  const [{ collect }, { scoreCandidate }, { startServer }] = await Promise.all([
+    import('./collect.ts'),
+    import('./score-candidate.ts'),
+    import('../../mysql-server/start-server.ts'),
+  ]);
+  const collected = await collect(source!, slugs);
+
+  let server: Promise<MysqlServer> | undefined;
+  try {
+    return await scoreCandidate(collected, {
+      limits: {
+        promiseMs: options.promiseLimit * 1000,
+        kataMs: options.kataLimit * 1000,
+        totalMs: options.limit * 1000,
+      },
+      sandbox: options.sandbox,
+      server: () => (server ??= startServer({ onProgress: progress })),
+      onProgress: progress,
+    });
+  } finally {
+    progress('');
+    await server?.then(
+      (started) => started[Symbol.asyncDispose](),
+      () => undefined,
+    );
+  }
+}
+
+/** On a terminal a line that moves; elsewhere nothing but the lines that take their time. */
+function progress(line: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
+  else if (line !== '' && !/: [1-9]\d* of/.test(line)) process.stderr.write(`${line}\n`);
+}
+
+function shownFile(file: string): string {
+  const path = relative(process.cwd(), file);
+  return path.startsWith('..') ? file : path || basename(file);
+}
+
+function ofHundred(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 0 && value <= 100))
+    throw new InvalidArgumentError('It must be a number from 0 to 100.');
+  return value;
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && value <= 86_400)) throw new InvalidArgumentError('It must be a number of seconds above 0.');
+  return value;
+}

@@ -1,0 +1,45 @@
+import { readFileSync, statSync } from 'node:fs';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { UserError } from '../../foundations/command-line/user-error.ts';
+import { harmlessDeep, harmlessLine } from '../../foundations/sanitizing/harmless.ts';
+import type { Score } from './score.ts';
+
+const longestBytes = 64 * 1024 * 1024;
+const longestText = 1_000_000;
+
+const schema = JSON.parse(readFileSync(new URL('score.schema.json', import.meta.url), 'utf8')) as object;
+const validate = new Ajv2020({ allErrors: false, strictTuples: false }).compile<Score>(schema);
+
+/** What keeps this from being a score, or undefined when it is one. */
+export function faultOfScore(value: unknown): string | undefined {
+  if (validate(value)) return undefined;
+  const [first] = validate.errors ?? [];
+  return `${first?.instancePath || 'the whole'} ${first?.message ?? 'is wrong'}`;
+}
+
+/**
+ * Reads a score.json, which another machine may have written: it is held against the schema, and its texts are made
+ * harmless once more.
+ * @throws UserError when it is none
+ */
+export function readScore(file: string): Score {
+  const shown = harmlessLine(file);
+  const stats = statSync(file, { throwIfNoEntry: false });
+  if (!stats?.isFile()) throw new UserError(`There is no ${shown}. Name the score.json of each part.`);
+  if (stats.size > longestBytes) throw new UserError(`${shown} is longer than ${longestBytes / 1024 / 1024} MiB.`);
+  const value = parse(readFileSync(file, 'utf8'), shown);
+  const fault = faultOfScore(value);
+  if (fault !== undefined)
+    throw new UserError(
+      `${shown} is no score that can be read here: ${harmlessLine(fault)}. Was it made by another version?`,
+    );
+  return harmlessDeep(value as Score, longestText);
+}
+
+function parse(text: string, shown: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new UserError(`${shown} is no JSON: ${harmlessLine((error as Error).message)}.`);
+  }
+}

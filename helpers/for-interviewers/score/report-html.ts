@@ -1,0 +1,138 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { html as diffHtml } from 'diff2html';
+import type { Chart } from '../../judging/verdict/chart.ts';
+import { chartSvg } from './chart-svg.ts';
+import type { Diff, KataScore, PromiseScore, Score } from './score.ts';
+import { candidateWords, catalogueWords, judgedWithWords, shownScore, tierWords } from './words.ts';
+
+const { resolve } = createRequire(import.meta.url);
+
+/**
+ * The score as one page that asks for nothing: no script, no file beside it, no network. Its policy forbids them, so that a
+ * stranger's text could do nothing even if it came to stand in the page as markup.
+ */
+export async function htmlReport(score: Score): Promise<string> {
+  const katas: string[] = [];
+  for (const kata of score.katas) katas.push(await kataSection(kata));
+  const diffStyle = readFileSync(resolve('diff2html/bundles/css/diff2html.min.css'), 'utf8');
+  const ownStyle = readFileSync(new URL('report.css', import.meta.url), 'utf8');
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="robots" content="noindex">
+<title>${shownScore(score.total)} of 100 · ${safe(score.candidate.source)}</title>
+<style>${diffStyle}
+${ownStyle}</style>
+</head>
+<body>
+<header>
+<p class="total"><strong class="${grade(score.total)}">${shownScore(score.total)}</strong> of 100</p>
+<p class="candidate">${safe(candidateWords(score))}</p>
+</header>
+<main>
+${overview(score)}
+${score.notes.length > 0 ? `<ul class="notes">${score.notes.map((note) => `<li>${safe(note)}</li>`).join('')}</ul>` : ''}
+${katas.join('\n')}
+</main>
+<footer>
+<p>Weights in a kata: core ${score.weights.core}, robust ${score.weights.robust}, stretch ${score.weights.stretch}; the promises of a tier share its weight. The total is the mean over the katas.</p>
+<p>Limits: ${score.limits.promiseMs / 1000} s for a promise, ${score.limits.kataMs / 1000} s for a kata, ${score.limits.totalMs / 1000} s for the whole.</p>
+<p>Catalogue ${safe(catalogueWords(score))}. Scored at ${safe(score.scoredAt)} in ${(score.durationMs / 1000).toFixed(1)} s. This page holds right answers: it is for the interviewer.</p>
+</footer>
+</body>
+</html>
+`;
+}
+
+function overview(score: Score): string {
+  const rows = score.katas.map(
+    (kata) =>
+      `<tr><td><a href="#${safe(kata.slug)}">${safe(kata.title)}</a></td><td class="figure ${grade(kata.score)}">${shownScore(kata.score)}</td><td>${safe(tierWords(kata))}</td></tr>`,
+  );
+  return `<div class="scroll"><table class="overview"><thead><tr><th>kata</th><th class="figure">score</th><th>promises held</th></tr></thead><tbody>${rows.join('')}</tbody></table></div>`;
+}
+
+async function kataSection(kata: KataScore): Promise<string> {
+  const charts: string[] = [];
+  for (const promise of kata.promises) for (const chart of promise.charts) charts.push(await figure(promise, chart));
+  const { file, trouble, diagnosis } = kata;
+  return `<section id="${safe(kata.slug)}">
+<h2>${safe(kata.title)} <span class="${grade(kata.score)}">${shownScore(kata.score)}</span></h2>
+${trouble === null ? '' : `<div class="trouble"><p>Not judged, or not to the end:</p>${pre(trouble)}</div>`}
+${file === null ? '' : diagnosisPart(kata)}
+<ol class="board">${kata.promises.map(promiseItem).join('')}</ol>
+${charts.length > 0 ? `<h3>What was measured</h3><div class="charts">${charts.join('')}</div>` : ''}
+${kata.diffs ? `${diffPart('From the starter to the candidate', kata.diffs.fromStarter)}${diffPart(`From the candidate to ${kata.diffs.toNearest.name}, the nearest right answer${nearness(diagnosis.nearest)}`, kata.diffs.toNearest)}` : ''}
+<p class="fine">${file ? `<code>${safe(file.path)}</code>, ${file.bytes} bytes, SHA-256 <code class="hash">${file.sha256}</code><br>` : ''}${safe(judgedWithWords(kata))}</p>
+</section>`;
+}
+
+function diagnosisPart({ diagnosis }: KataScore): string {
+  const [, ...others] = diagnosis.matches;
+  // The first one's question is in the sentence.
+  const list = diagnosis.matches.map(
+    ({ name, ask, breaks, similarity }) =>
+      `<li>${others.length > 0 && ask !== null ? `<q>${safe(ask)}</q> ` : ''}<span class="fine">${safe(name)} breaks ${breaks.join(', ')}; ${percent(similarity)} alike in text</span></li>`,
+  );
+  return `<div class="diagnosis"><p>${safe(diagnosis.sentence)}</p>${list.length > 0 ? `<ul>${list.join('')}</ul>` : ''}</div>`;
+}
+
+function promiseItem({ number, tier, text, held, weight, seen, stack, printed }: PromiseScore): string {
+  const told = [
+    seen === null ? '' : pre(seen),
+    stack === null ? '' : pre(stack),
+    printed === null ? '' : `<p>The module printed:</p>${pre(printed)}`,
+  ].join('');
+  const head = `<span class="mark ${held ? 'good' : 'bad'}" aria-label="${held ? 'held' : 'broken'}">${held ? '✓' : '✗'}</span><span class="number">${number}</span><span class="text">${safe(text)}</span><span class="tier">${tier}&nbsp;${shownScore(weight)}</span>`;
+  return held || told === ''
+    ? `<li><div class="row">${head}</div></li>`
+    : `<li><details><summary class="row">${head}</summary>${told}</details></li>`;
+}
+
+async function figure({ number }: PromiseScore, chart: Chart): Promise<string> {
+  return `<figure><figcaption>${safe(chart.title)} <span class="fine">promise ${number}</span></figcaption>${await chartSvg(chart)}</figure>`;
+}
+
+function diffPart(title: string, { patch, why }: Diff): string {
+  const hasLines = patch !== null && /^@@/m.test(patch);
+  const content = hasLines
+    ? diffHtml(patch, {
+        outputFormat: 'side-by-side',
+        drawFileList: false,
+        matching: 'lines',
+        matchingMaxComparisons: 500,
+        diffMaxChanges: 5_000,
+        colorScheme: 'auto' as never,
+      })
+    : `<p>${safe(why ?? 'The two texts are the same.')}</p>`;
+  return `<details class="diff"><summary>${safe(title)}</summary>${content}</details>`;
+}
+
+function nearness(nearest: KataScore['diagnosis']['nearest']): string {
+  return nearest ? ` (${percent(nearest.similarity)} alike)` : '';
+}
+
+function percent(share: number): string {
+  return `${Math.round(share * 100)} %`;
+}
+
+function grade(value: number): string {
+  return value === 100 ? 'good' : value === 0 ? 'bad' : 'part';
+}
+
+function pre(text: string): string {
+  return `<pre>${safe(text)}</pre>`;
+}
+
+/** Also the colons, so that the page can stand in a log in which a runner looks for commands. */
+function safe(text: string): string {
+  return text
+    .replace(/[&<>"'`]/g, (char) => `&#${char.charCodeAt(0)};`)
+    .replaceAll('::', '&#58;&#58;')
+    .replaceAll('##[', '&#35;&#35;[');
+}

@@ -1,0 +1,134 @@
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { testFolder } from '../../foundations/processes/test-folder.ts';
+import { type MysqlServer } from '../../mysql-server/source.ts';
+import { startServer } from '../../mysql-server/start-server.ts';
+import { repositoryRoot } from '../../foundations/catalogue/target.ts';
+import { collect } from './collect.ts';
+import { htmlReport } from './report-html.ts';
+import { junitReport } from './report-junit.ts';
+import { markdownReport } from './report-markdown.ts';
+import { terminalReport } from './report-terminal.ts';
+import { type Score, defaultLimits } from './score.ts';
+import { scoreCandidate } from './score-candidate.ts';
+
+/** Modules that cheat, each with a header that tells what it still breaks, and what the run has to say. */
+const corpus = join(repositoryRoot, 'tests', 'tampering');
+const slug = 'race-condition';
+const laneCount = 2;
+const limits = { ...defaultLimits, kataMs: 60_000 };
+
+/** What a candidate might send around a file that cheats: none of it is read. */
+const around = {
+  'package.json': JSON.stringify({ type: 'commonjs', scripts: { postinstall: 'touch /tmp/kata-forged-score.json' } }),
+  '.npmrc': 'ignore-scripts=false\n',
+  'vitest.config.ts': 'process.exit(0);\n',
+  [`tests/${slug}/${slug}.test.ts`]: "import { test } from 'vitest';\ntest('all is well', () => {});\n",
+  [`katas/${slug}/README.md`]: '---\nneeds: [mysql, child-process, worker]\n---\n',
+  [`solutions/${slug}/${slug}.ts`]: 'export {};\n',
+};
+
+const names = (await readdir(corpus)).map((file) => file.replace(/\.ts$/, '')).sort();
+const folder = await testFolder((dispose) =>
+  afterAll(async () => {
+    await lanes;
+    await dispose();
+  }),
+);
+const scores = new Map(names.map((name) => [name, Promise.withResolvers<Score>()]));
+for (const { promise } of scores.values()) promise.catch(() => undefined);
+/** Where the servers came from. */
+const sources = new Set<string>();
+const lanes = startLanes();
+
+test('there are at least fifteen', () => {
+  expect(names.length).toBeGreaterThanOrEqual(15);
+});
+
+describe.each(names)('%s', (name) => {
+  test('gets nothing for what it did not solve, and the run says why', async ({ skip }) => {
+    const { breaks, says, needsPort } = await readHeader(name);
+
+    const score = await scores.get(name)!.promise;
+    if (needsPort && sources.has('docker'))
+      skip('The port that a server in a container knows is not the one on this machine.');
+
+    const [kata] = score.katas;
+    const broken = kata!.promises.filter(({ held }) => !held).map(({ number }) => number);
+    const told = kata!.promises.map(({ seen }) => seen ?? '').join('\n');
+    expect(broken, `broken promises; trouble: ${kata!.trouble}`).toEqual(
+      breaks ?? kata!.promises.map(({ number }) => number),
+    );
+    expect(told, 'what was seen').toMatch(new RegExp(says));
+    expect(score.total).toBe(breaks ? score.total : 0);
+    expect(JSON.stringify(kata!.promises), 'what the module says that it read').not.toContain('read: ');
+  });
+
+  test('does nothing to those who read of it', async () => {
+    const score = await scores.get(name)!.promise;
+
+    const reports = [
+      terminalReport(score, { colour: false, files: [] }),
+      markdownReport(score),
+      await htmlReport(score),
+      junitReport(score),
+      JSON.stringify(score, undefined, 2),
+    ];
+
+    for (const report of reports) {
+      expect(report).not.toMatch(/^[^\S\n]*::/m);
+      expect(report).not.toContain('##[');
+      expect(report).not.toMatch(
+        /[\u0000-\u0008\u000b-\u001f\u007f\u0080-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]/,
+      );
+    }
+    expect(reports[2]).not.toMatch(/<script|<img/);
+  });
+});
+
+/** A few candidates side by side, each lane with a server of its own; one after the other in the order of the tests. */
+async function startLanes(): Promise<void> {
+  const waiting = [...names];
+  const lane = async () => {
+    let server: MysqlServer | undefined;
+    try {
+      for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
+        const { resolve, reject } = scores.get(name)!;
+        await scoreOne(name, async () => (server ??= await newServer())).then(resolve, reject);
+      }
+    } finally {
+      await server?.[Symbol.asyncDispose]();
+    }
+  };
+  await Promise.all(Array.from({ length: laneCount }, lane));
+}
+
+async function newServer(): Promise<MysqlServer> {
+  const server = await startServer();
+  sources.add(server.source);
+  return server;
+}
+
+async function scoreOne(name: string, server: () => Promise<MysqlServer>): Promise<Score> {
+  const candidate = join(folder, name);
+  const files = { ...around, [`katas/${slug}/${slug}.ts`]: await readFile(join(corpus, `${name}.ts`), 'utf8') };
+  for (const [file, text] of Object.entries(files)) {
+    await mkdir(join(candidate, file, '..'), { recursive: true });
+    await writeFile(join(candidate, file), text);
+  }
+  return await scoreCandidate(await collect(candidate, [slug]), { limits, sandbox: 'permission-model', server });
+}
+
+async function readHeader(name: string): Promise<{ breaks: number[] | undefined; says: string; needsPort: boolean }> {
+  const text = await readFile(join(corpus, `${name}.ts`), 'utf8');
+  const field = (key: string) => new RegExp(`^${key}: (.+)$`, 'm').exec(text)?.[1]?.trim();
+  const [breaks, tries, says] = [field('breaks'), field('tries'), field('says')];
+  if (breaks === undefined || tries === undefined || says === undefined)
+    throw new Error(`tests/tampering/${name}.ts lacks "breaks", "tries" or "says" in its header.`);
+  return {
+    breaks: breaks === 'all' ? undefined : (JSON.parse(breaks) as number[]),
+    says,
+    needsPort: field('needs') === 'port',
+  };
+}

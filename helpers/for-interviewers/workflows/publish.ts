@@ -1,0 +1,58 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { error, notice, summary } from '@actions/core';
+import { UserError } from '../../foundations/command-line/user-error.ts';
+
+/** What is read of a score.json, which `npm run score -- --merge` has held against its schema and written anew. */
+interface MergedScore {
+  readonly total: number;
+  readonly candidate: { readonly commit: string | null };
+  readonly katas: readonly {
+    readonly slug: string;
+    readonly score: number;
+    readonly diagnosis: { readonly sentence: string };
+  }[];
+}
+
+export interface PublishOptions {
+  /** Who was scored. */
+  readonly name: string;
+  /** The commit that was to be scored. */
+  readonly sha: string;
+  /** The katas that were to be scored. */
+  readonly katas: readonly string[];
+}
+
+/**
+ * Shows a merged score on the page of a workflow's run: the summary, and an annotation for each kata.
+ * @param folder where score.json and score.md are
+ * @returns whether it is the whole score of the commit that was asked for
+ * @throws UserError when there is no score in the folder
+ */
+export async function publish(folder: string, { name, sha, katas }: PublishOptions): Promise<boolean> {
+  const [json, markdown] = [join(folder, 'score.json'), join(folder, 'score.md')];
+  if (!existsSync(json) || !existsSync(markdown))
+    throw new UserError(
+      `There is no score.json and score.md in ${folder}: merge the parts of the score into it first.`,
+    );
+  const score = JSON.parse(readFileSync(json, 'utf8')) as MergedScore;
+  const faults = katas
+    .filter((slug) => !score.katas.some((kata) => kata.slug === slug))
+    .map((slug) => `${slug} was not scored; its job says why. The total leaves it out.`);
+  if (score.candidate.commit !== sha)
+    faults.unshift(`This is the score of commit ${score.candidate.commit}; ${sha} was to be scored.`);
+
+  for (const fault of faults) error(fault, { title: `${name}: no whole score` });
+  for (const { slug, score: own, diagnosis } of score.katas)
+    notice(diagnosis.sentence, { title: `${name}: ${slug} ${rounded(own)} of 100` });
+  if (process.env.GITHUB_STEP_SUMMARY) {
+    summary.addHeading(name, 1);
+    for (const fault of faults) summary.addRaw(`- ${fault}`, true);
+    await summary.addRaw(readFileSync(markdown, 'utf8'), true).write();
+  }
+  return faults.length === 0;
+}
+
+function rounded(score: number): string {
+  return String(Math.round(score * 10) / 10);
+}

@@ -1,0 +1,72 @@
+import { execFile } from 'node:child_process';
+import { devNull } from 'node:os';
+import { promisify } from 'node:util';
+import { UserError } from '../command-line/user-error.ts';
+
+const run = promisify(execFile);
+/** What a user's configuration could change; nothing of his is read at all. */
+const neutral = {
+  'core.hooksPath': devNull,
+  'core.autocrlf': 'false',
+  'core.fsmonitor': 'false',
+  'commit.gpgSign': 'false',
+  'init.defaultBranch': 'main',
+  'init.templateDir': '',
+  'gc.auto': '0',
+};
+
+export interface GitOptions {
+  /** Further variables of the environment; those of the user that begin with GIT_ are not passed on. */
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/**
+ * Runs git in a folder, deaf to the user's and the machine's configuration, hooks and templates, and gives back what it
+ * printed.
+ * @throws UserError when there is no git; Error with git's own words when it fails
+ */
+export async function git(folder: string, args: readonly string[], { env = {} }: GitOptions = {}): Promise<string> {
+  const settings = { ...neutral, 'safe.directory': folder };
+  const own = Object.entries(process.env).filter(([name]) => !name.startsWith('GIT_'));
+  try {
+    const { stdout } = await run(
+      'git',
+      [...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]), ...args],
+      {
+        cwd: folder,
+        encoding: 'utf8',
+        env: {
+          ...Object.fromEntries(own),
+          GIT_CONFIG_GLOBAL: devNull,
+          GIT_CONFIG_NOSYSTEM: '1',
+          GIT_TERMINAL_PROMPT: '0',
+          LC_ALL: 'C',
+          ...env,
+        },
+        maxBuffer: 256 * 1024 * 1024,
+        windowsHide: true,
+      },
+    );
+    return stdout;
+  } catch (error) {
+    const { code, stderr } = error as { code?: unknown; stderr?: string };
+    if (code === 'ENOENT') throw new UserError('There is no git on this machine: install it, and try again.');
+    throw new Error(`git ${args.join(' ')} failed: ${stderr?.trim() || (error as Error).message}`);
+  }
+}
+
+/**
+ * The commit that a clone stands on.
+ * @throws UserError when `root` is no clone of its own, or has no commit
+ */
+export async function headCommit(root: string): Promise<string> {
+  try {
+    const [commit = '', prefix = ''] = (await git(root, ['rev-parse', 'HEAD', '--show-prefix'])).split('\n');
+    if (prefix === '') return commit;
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+  }
+  throw new UserError(
+    `${root} is no git clone with a commit in it, so nobody could tell which katas these are: clone the repository.`,
+  );
+}

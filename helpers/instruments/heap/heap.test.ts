@@ -1,0 +1,220 @@
+import { readdir, writeFile } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
+import { testFolder } from '../../foundations/processes/test-folder.ts';
+import { type Subject, startModule } from '../../judging/subject/subject.ts';
+import { startBusyLoops } from '../../foundations/processes/busy-loops.ts';
+import { medianGrowth } from './churn.ts';
+import { collect, collectUntil } from './heap-figures.ts';
+import { holdersAfter, holdersText } from './holders.ts';
+
+// Each planted leak has a control beside it that does the same and lets go.
+
+const folder = await testFolder(afterAll);
+
+const source = `
+export class Hub {
+  readonly kept: unknown[] = [];
+  readonly timers: NodeJS.Timeout[] = [];
+  /** One connection that comes and goes; it leaves a string of so many bytes, the last \`most\` of them. */
+  visit(bytes: number, most: number) {
+    this.kept.push(Buffer.alloc(bytes, 97).toString('latin1'));
+    if (this.kept.length > most) this.kept.shift();
+  }
+  hold(object: unknown) {
+    this.kept.push(object);
+  }
+  drop() {
+    this.kept.length = 0;
+  }
+}
+export const hub = new Hub();
+`;
+const file = join(folder, 'hub.ts');
+await writeFile(file, source);
+
+interface Hub {
+  kept: unknown[];
+  timers: NodeJS.Timeout[];
+  visit(bytes: number, most: number): void;
+  hold(object: unknown): void;
+  drop(): void;
+}
+type HubSubject = Subject<{ hub: Hub }, Record<string, unknown>>;
+
+async function startHub(): Promise<HubSubject> {
+  const subject = await startModule<{ hub: Hub }, Record<string, unknown>>(file, { needs: ['heap'] });
+  onTestFinished(() => subject[Symbol.asyncDispose]());
+  return subject;
+}
+
+describe('growth over cycles', () => {
+  const perCycle = 20;
+  const rounds = 20;
+  const visits = async (subject: HubSubject, bytes: number, most: number) =>
+    await subject.evaluate(
+      ({ hub }, args) => {
+        for (let visit = 0; visit < args.perCycle; visit++) hub.visit(args.bytes, args.most);
+      },
+      { bytes, most, perCycle },
+    );
+  const growths = async (bytes: number, most: number) => {
+    using _load = startBusyLoops(2 * availableParallelism());
+    const subject = await startHub();
+    const found: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      found.push(await medianGrowth({ subject, perCycle, cycle: () => visits(subject, bytes, most) }));
+    }
+    return found.map(Math.round);
+  };
+
+  test.for([
+    { bytes: 1024, what: '1 KB' },
+    { bytes: 180, what: '200 B, with the string’s own head' },
+  ])('finds a leak of $what a connection in 20 of 20 rounds, beside busy loops', async ({ bytes }) => {
+    const found = await growths(bytes, Infinity);
+
+    expect(
+      found.filter((growth) => growth >= 100),
+      `bytes a connection, ${found.join(' ')}`,
+    ).toHaveLength(rounds);
+  });
+
+  test('finds none where a cache is bounded, in 20 of 20 rounds, beside busy loops', async () => {
+    const found = await growths(1024, 30);
+
+    expect(
+      found.filter((growth) => growth < 100),
+      `bytes a connection, ${found.join(' ')}`,
+    ).toHaveLength(rounds);
+  });
+});
+
+describe('counts', () => {
+  test('timers count until they are cleared, also when they are unref’d; those of a server do not', async () => {
+    const subject = await startHub();
+    const { timers: before } = await collect(subject);
+
+    await subject.evaluate(({ hub }) => {
+      hub.timers.push(
+        setInterval(() => undefined, 1e6),
+        setTimeout(() => undefined, 1e6).unref(),
+      );
+    });
+    const { timers: held } = await collect(subject);
+    await subject.evaluate(({ hub }) => {
+      for (const timer of hub.timers.splice(0)) clearTimeout(timer);
+    });
+    const { timers: after } = await collect(subject);
+
+    expect({ held: held - before, after: after - before }).toEqual({ held: 2, after: 0 });
+  });
+
+  test('an object that is watched counts until it can be collected', async () => {
+    const subject = await startHub();
+    await subject.evaluate(({ hub }, _args, _kept, { watch }) => {
+      for (let n = 0; n < 5; n++) {
+        const object = { n };
+        watch('things', object);
+        if (n < 2) hub.hold(object);
+      }
+    });
+
+    const held = await collectUntil(subject, ({ watched }) => watched.things!.collected === 3);
+    await subject.evaluate(({ hub }) => hub.drop());
+    const dropped = await collectUntil(subject, ({ watched }) => watched.things!.collected === 5);
+
+    expect(held.watched, 'five watched, two of them held').toEqual({ things: { seen: 5, collected: 3 } });
+    expect(dropped.watched, 'and then dropped').toEqual({ things: { seen: 5, collected: 5 } });
+  });
+
+  test('bytes of Buffers are seen when they are held, and not when they are dropped', async () => {
+    const subject = await startHub();
+    const before = await collect(subject);
+
+    await subject.evaluate(({ hub }) => hub.hold(Buffer.alloc(1_000_000)));
+    const held = await collect(subject);
+    await subject.evaluate(({ hub }) => hub.drop());
+    const after = await collect(subject);
+
+    expect(held.arrayBuffers - before.arrayBuffers).toBe(1_000_000);
+    expect(after.arrayBuffers - before.arrayBuffers).toBe(0);
+  });
+
+  test('a module that patches what measures changes no figure', async () => {
+    const lying = join(folder, 'lying.ts');
+    await writeFile(
+      lying,
+      `process.memoryUsage = (() => ({ rss: 1, heapTotal: 1, heapUsed: 1, external: 1, arrayBuffers: 1 })) as never;
+       globalThis.setImmediate = (() => undefined) as never;
+       globalThis.FinalizationRegistry = class { register() {} } as never;
+       Set.prototype.add = function () { return this; };
+       export const go = 1;`,
+    );
+    const subject = await startModule(lying, { needs: ['heap'] });
+    onTestFinished(() => subject[Symbol.asyncDispose]());
+
+    const { heapUsed } = await collect(subject);
+
+    expect(heapUsed, 'bytes of heap').toBeGreaterThan(1_000_000);
+  });
+});
+
+describe('holders', () => {
+  test('are named field by field, with their count and size; what is let go is not named', async () => {
+    const subject = await startHub();
+    await subject.evaluate(({ hub }) => hub.hold('there before'));
+
+    const holders = await holdersAfter(
+      subject,
+      'Hub',
+      async () =>
+        await subject.evaluate(({ hub }) => {
+          for (let n = 0; n < 10; n++) hub.hold(Buffer.alloc(1024 * 1024));
+          for (let n = 0; n < 10; n++) new Uint8Array(1024 * 1024);
+        }),
+    );
+
+    expect(holdersText(holders)).toMatch(/^10 x 102[45] KB {2}Hub\.kept \(Array\) -> \[\*\] \(Buffer\)$/);
+  });
+
+  test('are none when nothing is left', async () => {
+    const subject = await startHub();
+
+    const holders = await holdersAfter(
+      subject,
+      'Hub',
+      async () =>
+        await subject.evaluate(({ hub }) => {
+          for (let n = 0; n < 10; n++) hub.hold({ n });
+          hub.drop();
+        }),
+    );
+
+    expect(holders).toEqual([]);
+  });
+
+  test('a timer that nobody tracks is named by its function', async () => {
+    const subject = await startHub();
+
+    const holders = await holdersAfter(
+      subject,
+      'Hub',
+      async () =>
+        await subject.evaluate(() => {
+          function tick() {}
+          for (let n = 0; n < 3; n++) setInterval(tick, 1e6);
+        }),
+      { of: ['Timeout'] },
+    );
+
+    expect(holdersText(holders)).toMatch(/^3 x \d+ B {2}a timer \(Timeout\) -> _onTimeout \(function tick\)$/);
+  });
+
+  test('leave no folder behind', async () => {
+    const left = (await readdir(tmpdir())).filter((name) => name.startsWith(`kata-heap-${process.pid}-`));
+
+    expect(left).toEqual([]);
+  });
+});

@@ -1,0 +1,368 @@
+import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net';
+import {
+  AnswerReader,
+  type Packet,
+  PacketReader,
+  type Prepared,
+  type Request,
+  keepReadable,
+  readGreeting,
+  readRequest,
+  writePacket,
+  writeQuery,
+} from './packets.ts';
+import { until } from '../../foundations/waiting/until.ts';
+import type { Timeline } from './timeline.ts';
+
+/** One command of a client, on its way through the proxy. */
+export interface Command {
+  /** The server's id of the connection it came on. */
+  readonly threadId: number;
+  readonly sql: string;
+  /** The server's error number, once it has answered with an error. */
+  readonly errno: number | undefined;
+}
+
+/** A command's answer that the proxy keeps to itself for now. */
+export interface Hold {
+  /** Comes true when the server has answered the command, so that its effects are there and its locks are held. */
+  readonly reached: Promise<Command>;
+  /** Lets the answer, and all that follows, through. Harmless when nothing is held. */
+  release(): void;
+}
+
+/** From some byte on the server takes nothing more of this process. */
+export interface Stall {
+  /** Comes true when that many bytes have passed. */
+  readonly reached: Promise<void>;
+  /** Lets the server take what has come meanwhile, and all that follows. Harmless when nothing is stalled. */
+  release(): void;
+}
+
+interface HoldOrder {
+  catches(command: Command): boolean;
+  on: 'command' | 'answer';
+  held: Link | undefined;
+  reach(command: Command): void;
+}
+
+/** One client's connection through the proxy. */
+interface Link {
+  readonly client: Socket;
+  readonly server: Socket;
+  readonly fromClient: PacketReader;
+  readonly fromServer: PacketReader;
+  readonly prepared: Map<number, Prepared>;
+  readonly withheld: Buffer[];
+  holding: HoldOrder | undefined;
+  number: number;
+  threadId: number;
+  capabilities: number;
+  authenticated: boolean;
+  /** The server's word that the client is in, while the proxy's own statement runs before it. */
+  welcome: Packet | undefined;
+  /** Set while a command waits for its answer. */
+  open:
+    | {
+        command: Command & { errno: number | undefined };
+        request: Request;
+        answer: AnswerReader;
+        answered: (text: string) => void;
+      }
+    | undefined;
+}
+
+/** The proxies of this process that are open. */
+const openProxies = new Set<MysqlProxy>();
+
+/** The server's ids of all connections through this process's proxies that wait for an answer. */
+export function pendingThreads(): number[] {
+  return [...openProxies].flatMap((proxy) => proxy.pending.commands.map(({ threadId }) => threadId));
+}
+
+/**
+ * Stands between one process and the server, reads along, and can withhold the answer to a chosen command. It changes
+ * nothing of what passes, except that it takes TLS and compression out of the server's offer.
+ */
+export class MysqlProxy implements AsyncDisposable {
+  readonly #server: Server;
+  readonly #links = new Set<Link>();
+  readonly #name: string;
+  readonly #greeting: string | undefined;
+  #timeline: Timeline | undefined;
+  #holdOrder: HoldOrder | undefined;
+  #activity = 0;
+  #accepted = 0;
+  #commands = 0;
+  #statements = 0;
+  #bytesSent = 0;
+  #stall: { readonly atBytes: number; reach(): void } | undefined;
+
+  private constructor(server: Server, name: string, greeting: string | undefined) {
+    this.#server = server;
+    this.#name = name;
+    this.#greeting = greeting;
+  }
+
+  /**
+   * Opens a proxy on a free port of the loopback. `name` is how its process is called in a timeline; `greeting` is a
+   * statement that the proxy runs on each connection before the client gets it.
+   */
+  static async start(
+    to: { readonly host: string; readonly port: number },
+    name: string,
+    greeting?: string,
+  ): Promise<MysqlProxy> {
+    const listener = createServer({ noDelay: true });
+    const proxy = new MysqlProxy(listener, name, greeting);
+    listener.on('connection', (client) =>
+      proxy.#accept(client, connect({ host: to.host, port: to.port, noDelay: true })),
+    );
+    await new Promise<void>((resolve, reject) => listener.once('error', reject).listen(0, '127.0.0.1', resolve));
+    openProxies.add(proxy);
+    return proxy;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Counts whatever has passed so far; unchanged means that nothing has. */
+  get activity(): number {
+    return this.#activity;
+  }
+
+  /** Commands so far, as `holdCommand` counts them. */
+  get commands(): number {
+    return this.#commands;
+  }
+
+  /** Statements that the server has answered so far; one that came with others in a command counts like any other. */
+  get statements(): number {
+    return this.#statements;
+  }
+
+  /** Bytes that this process has sent so far and that have gone on to the server. */
+  get bytesSent(): number {
+    return this.#bytesSent;
+  }
+
+  /** Commands that the server has not answered yet, and whether a connection is just being made. */
+  get pending(): { readonly commands: Command[]; readonly connecting: boolean } {
+    const links = [...this.#links];
+    return {
+      commands: links.flatMap(({ open }) => (open ? [open.command] : [])),
+      connecting: links.some(({ authenticated, client }) => !authenticated && !client.destroyed),
+    };
+  }
+
+  /** The server's ids of the connections that are open now. */
+  get threadIds(): number[] {
+    return [...this.#links].map(({ threadId }) => threadId);
+  }
+
+  /** From now on writes what passes into `timeline`; undefined stops it. */
+  record(timeline: Timeline | undefined): void {
+    this.#timeline = timeline;
+  }
+
+  /** Withholds the answer to the `count`-th command from now (from 1), over all connections of this process. */
+  holdCommand(count: number): Hold {
+    let seen = 0;
+    return this.#hold('command', () => ++seen === count);
+  }
+
+  /** Withholds the next answer from now that is an error with one of these numbers. */
+  holdError(errnos: readonly number[]): Hold {
+    return this.#hold('answer', ({ errno }) => errno !== undefined && errnos.includes(errno));
+  }
+
+  /**
+   * Stands still as a busy server does: after `bytes` more from this process nothing of what it says is taken, on any
+   * connection. What is underway then gets no answer.
+   */
+  stallAfter(bytes: number): Stall {
+    const { promise: reached, resolve: reach } = Promise.withResolvers<void>();
+    const stall = { atBytes: this.#bytesSent + bytes, reach };
+    this.#stall = stall;
+    return {
+      reached,
+      release: () => {
+        if (this.#stall !== stall) return;
+        this.#stall = undefined;
+        for (const { client } of this.#links) client.resume();
+      },
+    };
+  }
+
+  /** Ends all connections at once, on both sides; new ones may come. An answer that is withheld is lost. */
+  drop(): void {
+    for (const { client, server } of this.#links) {
+      client.destroy();
+      server.destroy();
+    }
+  }
+
+  /**
+   * Ends all connections as a server does that shuts down: their clients get what it has said so far, then the end. Who asks
+   * for more after that gets no answer.
+   * @returns when the clients have ended them too, and so have taken notice, or after 5 s
+   */
+  async hangUp(): Promise<void> {
+    const links = [...this.#links];
+    for (const { client } of links) client.end();
+    await until(() => links.every((link) => !this.#links.has(link)));
+  }
+
+  /** Ends all connections at once and stops listening. Never throws. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    openProxies.delete(this);
+    this.drop();
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  #hold(on: HoldOrder['on'], catches: HoldOrder['catches']): Hold {
+    const { promise: reached, resolve: reach } = Promise.withResolvers<Command>();
+    const order: HoldOrder = { on, catches, held: undefined, reach };
+    this.#holdOrder = order;
+    return {
+      reached,
+      release: () => {
+        if (this.#holdOrder === order) this.#holdOrder = undefined;
+        const link = order.held;
+        if (link?.holding !== order) return;
+        link.holding = undefined;
+        this.#timeline?.note(this.#name, link.number, 'gets its answer');
+        for (const chunk of link.withheld.splice(0)) link.client.write(chunk);
+      },
+    };
+  }
+
+  #accept(client: Socket, server: Socket): void {
+    const link: Link = {
+      client,
+      server,
+      fromClient: new PacketReader(),
+      fromServer: new PacketReader(),
+      prepared: new Map(),
+      withheld: [],
+      holding: undefined,
+      number: ++this.#accepted,
+      threadId: 0,
+      capabilities: 0,
+      authenticated: false,
+      welcome: undefined,
+      open: undefined,
+    };
+    this.#links.add(link);
+    this.#activity += 1;
+    client.on('data', (chunk: Buffer) => {
+      this.#activity += 1;
+      for (const packet of link.fromClient.push(chunk)) this.#fromClient(link, packet);
+      this.#bytesSent += chunk.length;
+      if (!server.write(chunk)) client.pause();
+      if (this.#isStalled) this.#standStill();
+    });
+    server.on('drain', () => {
+      if (!this.#isStalled) client.resume();
+    });
+    if (this.#isStalled) client.pause();
+    server.on('data', (chunk: Buffer) => {
+      this.#activity += 1;
+      this.#fromServer(link, chunk);
+    });
+    const gone = () => {
+      this.#activity += 1;
+      this.#links.delete(link);
+      link.holding = undefined;
+      link.withheld.length = 0;
+      client.destroy();
+      server.destroy();
+    };
+    client.on('error', gone).on('close', gone);
+    server.on('error', gone).on('close', gone);
+  }
+
+  #fromClient(link: Link, { sequence, payload }: Packet): void {
+    if (!link.authenticated) {
+      // The client's own flags, once; both sides must have a capability for it to be used.
+      if (sequence === 1 && payload.length >= 4) link.capabilities &= payload.readUInt32LE(0);
+      return;
+    }
+    if (sequence !== 0 || link.open?.answer.wantsFile) return;
+    const request = readRequest(payload, link.capabilities, link.prepared);
+    if (!request.answered) return;
+    const command = { threadId: link.threadId, sql: request.sql, errno: undefined };
+    const answered =
+      request.matters && this.#timeline
+        ? this.#timeline.command(this.#name, link.number, request.sql)
+        : () => undefined;
+    link.open = { command, request, answer: new AnswerReader(request, link.capabilities), answered };
+    if (request.matters) this.#commands += 1;
+    const order = this.#holdOrder;
+    if (order?.on === 'command' && request.matters && order.held === undefined && order.catches(command))
+      this.#catch(link, order);
+  }
+
+  #catch(link: Link, order: HoldOrder): void {
+    order.held = link;
+    link.holding = order;
+    this.#holdOrder = undefined;
+  }
+
+  #fromServer(link: Link, chunk: Buffer): void {
+    const packets = link.fromServer.push(chunk);
+    if (!link.authenticated) {
+      for (const packet of packets) this.#authenticate(link, packet);
+      return;
+    }
+    for (const { payload } of packets) if (link.open) this.#answer(link, link.open, payload);
+    // What asks for a file is no answer: it has to pass, or there never is one.
+    if (link.holding && !link.open?.answer.wantsFile) link.withheld.push(chunk);
+    else link.client.write(chunk);
+  }
+
+  get #isStalled(): boolean {
+    return this.#stall !== undefined && this.#bytesSent >= this.#stall.atBytes;
+  }
+
+  #standStill(): void {
+    for (const { client } of this.#links) client.pause();
+    this.#stall?.reach();
+  }
+
+  #authenticate(link: Link, packet: Packet): void {
+    const { sequence, payload } = packet;
+    if (link.threadId === 0 && sequence === 0 && payload[0] === 10) {
+      const { threadId, capabilities } = readGreeting(payload);
+      link.threadId = threadId;
+      link.capabilities = capabilities;
+      keepReadable(payload);
+    } else if (payload[0] === 0 && link.welcome === undefined && this.#greeting !== undefined) {
+      link.welcome = packet;
+      link.server.write(writeQuery(this.#greeting, link.capabilities));
+      return;
+    } else if (link.welcome !== undefined || payload[0] === 0) {
+      link.authenticated = true;
+    }
+    link.client.write(writePacket(link.welcome ?? packet));
+  }
+
+  #answer(link: Link, open: NonNullable<Link['open']>, payload: Buffer): void {
+    const before = open.answer.statements;
+    open.answer.push(payload);
+    if (open.request.matters) this.#statements += open.answer.statements - before;
+    const { summary, errno, prepared } = open.answer;
+    if (summary === undefined) return;
+    link.open = undefined;
+    open.command.errno = errno;
+    if (prepared) link.prepared.set(prepared.id, prepared.statement);
+    const order = this.#holdOrder;
+    if (order?.on === 'answer' && order.held === undefined && order.catches(open.command)) this.#catch(link, order);
+    open.answered(summary);
+    if (link.holding) {
+      this.#timeline?.note(this.#name, link.number, 'its answer is withheld');
+      link.holding.reach(open.command);
+    }
+  }
+}

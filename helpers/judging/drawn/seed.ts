@@ -1,0 +1,19 @@
+import { UserError } from '../../foundations/command-line/user-error.ts';
+
+/** Where nobody says otherwise, every run draws the same examples. */
+const usualSeed = 20_260;
+
+/**
+ * The seed of all that this run draws: `KATA_SEED`, by default always the same.
+ * @throws UserError when it is no whole number of 32 bits
+ */
+export function chosenSeed(env: NodeJS.ProcessEnv = process.env): number {
+  const word = env['KATA_SEED'];
+  if (word === undefined) return usualSeed;
+  const seed = Number(word);
+  if (!/^-?\d+$/.test(word) || (seed | 0) !== seed)
+    throw new UserError(
+      `KATA_SEED is "${word}", and no examples can be drawn with it; give a whole number from -2147483648 to 2147483647, or leave it out.`,
+    );
+  return seed;
+}

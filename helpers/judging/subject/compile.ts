@@ -1,0 +1,38 @@
+import { readFile } from 'node:fs/promises';
+import { pathToFileURL } from 'node:url';
+import { type TransformFailure, transform } from 'esbuild';
+import { SubjectError } from './subject-error.ts';
+import { shortPath } from '../../foundations/catalogue/target.ts';
+
+/** A kata's file as JavaScript, with its source map inside. */
+interface Compiled {
+  readonly url: string;
+  readonly source: string;
+}
+
+/**
+ * Turns one TypeScript file into JavaScript. Types are stripped, not checked; enums, parameter properties and
+ * decorators (TypeScript's own, as NestJS uses them) work. It is known to Node and to the reader as `name`.
+ * @throws SubjectError with line and column when it does not compile
+ */
+export async function compile(file: string, name = file): Promise<Compiled> {
+  const text = await readFile(file, 'utf8');
+  try {
+    const { code } = await transform(text, {
+      loader: 'ts',
+      format: 'esm',
+      target: 'es2024',
+      sourcefile: name,
+      sourcemap: 'inline',
+      sourcesContent: false,
+      tsconfigRaw: { compilerOptions: { experimentalDecorators: true, useDefineForClassFields: true } },
+    });
+    return { url: pathToFileURL(name).href, source: code };
+  } catch (error) {
+    const [first] = (error as TransformFailure).errors ?? [];
+    if (!first) throw error;
+    const where = first.location ? `:${first.location.line}:${first.location.column + 1}` : '';
+    const line = first.location ? `\n    ${first.location.lineText.trim()}` : '';
+    throw new SubjectError(`${shortPath(name)}${where} does not compile: ${first.text}${line}`);
+  }
+}

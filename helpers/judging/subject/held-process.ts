@@ -1,0 +1,105 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
+import { fromOutside } from '../../foundations/processes/proc.ts';
+import { leash } from '../../foundations/processes/leash.ts';
+import { repositoryRoot } from '../../foundations/catalogue/target.ts';
+
+/** What can be read of a process from outside. */
+export type Outside = typeof fromOutside;
+type OutsideArguments<Name extends keyof Outside> =
+  Parameters<Outside[Name]> extends [number, ...infer Rest] ? Rest : never;
+
+/** The process of a subject, wherever it runs. */
+export interface HeldProcess {
+  /** Undefined where it could not be started, or is none of this machine's. */
+  readonly pid: number | undefined;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** Sends plain data to its host; what cannot be sent any more is dropped. */
+  send(message: object): void;
+  /** Ends it at once, with all that it started; after its end it does nothing. */
+  kill(): void;
+  /** Lets the runner end although it is there. */
+  unref(): void;
+  /** Reads it from outside. */
+  fromOutside<Name extends keyof Outside>(
+    name: Name,
+    ...args: OutsideArguments<Name>
+  ): Promise<Awaited<ReturnType<Outside[Name]>>>;
+  /** Under which port of this machine's 127.0.0.1 its port of that number is reached. */
+  portOutside(port: number): Promise<number>;
+  /** Where it finds this address of ours. */
+  addressInside(address: Address): Promise<Address>;
+}
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface ProcessEvents {
+  /** Its host, or the module in its place, says something. */
+  message(message: unknown): void;
+  /** It could not be started. */
+  failed(why: string): void;
+  /** It has ended, and all that it printed has come. */
+  closed(code: number | null, signal: string | null): void;
+}
+
+export interface ProcessOrder {
+  /** Node's flags, the host's file, and what the host is given. */
+  readonly args: readonly string[];
+  readonly env: Record<string, string>;
+}
+
+/** A process of this machine, in a group of its own, held by Node's permission model. */
+export function startProcess({ args, env }: ProcessOrder, events: ProcessEvents): HeldProcess {
+  const child = spawn(process.execPath, args, {
+    cwd: repositoryRoot,
+    detached: process.platform !== 'win32',
+    env,
+    serialization: 'advanced',
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    windowsHide: true,
+  });
+  const release = child.pid === undefined ? () => undefined : leash({ kill: child.pid });
+  let hasClosed = false;
+  // After its close the number may be somebody else's.
+  const kill = () => void (!hasClosed && killGroup(child));
+
+  child.on('message', events.message);
+  child.on('error', (error) => events.failed(error.message));
+  // A child of the module's own may hold the pipes open: the whole group goes with its leader.
+  child.on('exit', kill);
+  child.on('close', (code, signal) => {
+    hasClosed = true;
+    release();
+    events.closed(code, signal);
+  });
+  return {
+    pid: child.pid,
+    stdout: child.stdout!,
+    stderr: child.stderr!,
+    send: (message) => void child.send(message, () => undefined),
+    kill,
+    unref() {
+      child.unref();
+      child.channel?.unref();
+      for (const stream of [child.stdout, child.stderr]) (stream as unknown as { unref(): void }).unref();
+    },
+    // The names and their arguments belong together; TypeScript does not see it through the table.
+    fromOutside: async (name, ...rest) =>
+      await (fromOutside[name] as (...all: unknown[]) => Promise<never>)(child.pid, ...rest),
+    portOutside: (port) => Promise.resolve(port),
+    addressInside: (address) => Promise.resolve(address),
+  };
+}
+
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    child.kill('SIGKILL');
+  }
+}

@@ -1,0 +1,446 @@
+import { randomUUID } from 'node:crypto';
+import { realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Need } from '../../foundations/catalogue/front-matter.ts';
+import { CapturedOutput } from './captured-output.ts';
+import { after, settles } from '../../foundations/waiting/until.ts';
+import { compile } from './compile.ts';
+import { startInContainer } from './container/container.ts';
+import { type Address, type HeldProcess, startProcess } from './held-process.ts';
+import { notPlain } from './inside/plain.js';
+import { chosenSandbox } from './sandbox.ts';
+import { SubjectError } from './subject-error.ts';
+import { repositoryRoot, shortPath } from '../../foundations/catalogue/target.ts';
+
+export interface SubjectOptions {
+  /** What the module may use beyond its own file and the installed packages; by default what the kata's README says. */
+  readonly needs?: readonly Need[];
+  /** The path under which the file is loaded, where that is another one; see `moduleName`. */
+  readonly name?: string;
+  /** The folder that the needs `read-files` and `write-files` are about. */
+  readonly workspace?: string;
+  /**
+   * How long loading, and each call, may take before the process is killed, counted in time in which the runner itself got
+   * to run. Default 10,000.
+   */
+  readonly limitMs?: number;
+  /** How much it may print before the process is killed. Default 16 MiB. */
+  readonly outputLimitBytes?: number;
+  /** Lets a debugger attach on a free port of 127.0.0.1; where, it prints itself. */
+  readonly inspect?: boolean;
+}
+
+interface Told {
+  readonly name: string;
+  readonly message: string;
+  readonly stack: string;
+}
+
+type FromHost =
+  | { readonly event: 'ready' }
+  | { readonly event: 'exit'; readonly code: number; readonly stack: string }
+  | { readonly event: 'uncaught'; readonly origin: string; readonly error: Told }
+  | { readonly event: 'chunk'; readonly chunk: Uint8Array; readonly of: string }
+  | { readonly id: string; readonly value?: unknown; readonly error?: Told; readonly fault?: string };
+
+/** What a function given to `evaluate` can use beside the module. */
+export interface Tools {
+  /** Imports a package, or a module of Node's. */
+  load<Module>(name: string): Promise<Module>;
+  /**
+   * Counts an object now, and once more when it is collected; the figures come with `collect` of helpers/instruments/heap. Holds nothing
+   * of it. Only where the kata's README names `heap`.
+   */
+  watch(name: string, object: object): void;
+  /** Comes back when the event loop has turned so many times more. This and what follows was taken before the module came. */
+  turns(count: number): Promise<void>;
+  /** CPU time that the process has used so far, with all its threads, in ms. */
+  cpuMs(): number;
+  /** How many timers hold the process at present. */
+  timers(): number;
+}
+
+interface Waiting {
+  readonly doing: string;
+  onChunk?(chunk: Uint8Array): void;
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
+
+const hostFile = fileURLToPath(new URL('inside/host.js', import.meta.url));
+/** All of ours that is loaded in a subject. */
+const hostFiles = [
+  hostFile,
+  ...['plain.js', 'file-calls.js', 'heap-probe.js', 'wake-pool.js'].map((name) =>
+    fileURLToPath(new URL(`inside/${name}`, import.meta.url)),
+  ),
+];
+const heapLimitMiB = 1024;
+/** How long the system may take to start or to end a process, before whoever waits for it goes on without. */
+const processLimitMs = 60_000;
+/**
+ * Objects have the same size at each run only while nothing is optimised, and no bytecode is thrown away and made again. With
+ * them a leak of 200 B a connection can be told; without them it cannot.
+ */
+const exactHeap = ['--no-opt', '--no-maglev', '--no-sparkplug', '--no-flush-bytecode', '--single-threaded-gc'];
+/** The variables of the runner's environment that a subject gets to see. */
+const passedOn = ['LANG', 'LC_ALL', 'TZ', 'SystemRoot'];
+
+/**
+ * A kata's module in a process of its own. The test drives it from outside; what comes back is plain data.
+ * `Kata` is the type of the module, `Kept` of what the test leaves in the process between two calls.
+ */
+export class Subject<Kata, Kept extends object = Record<string, never>> implements AsyncDisposable {
+  readonly file: string;
+  readonly #name: string;
+  readonly #process: HeldProcess;
+  readonly #limitMs: number;
+  readonly #stdout: CapturedOutput;
+  readonly #stderr: CapturedOutput;
+  readonly #waiting = new Map<string, Waiting>();
+  readonly #closed: Promise<void>;
+  readonly #ready: Promise<void>;
+  #ended: SubjectError | undefined;
+  #uncaught: Extract<FromHost, { event: 'uncaught' }> | undefined;
+  #exit: Extract<FromHost, { event: 'exit' }> | undefined;
+
+  /** Use `startSubject` or `startModule`. */
+  constructor(file: string, options: SubjectOptions) {
+    this.file = file;
+    this.#name = options.name ?? file;
+    this.#limitMs = options.limitMs ?? 10_000;
+    const { promise: ready, resolve: becomeReady } = Promise.withResolvers<void>();
+    const { promise: closed, resolve: close } = Promise.withResolvers<void>();
+    this.#ready = ready;
+    this.#closed = closed;
+    const order = {
+      args: [...nodeFlags(this.#name, options), hostFile, ...(options.needs ?? [])],
+      env: Object.fromEntries(passedOn.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : []))),
+    };
+    const events = {
+      message: (message: unknown) => {
+        // The module may find a way to write to the channel: whatever comes is taken for a stranger's word.
+        const told = readMessage(message);
+        if (told === undefined) return;
+        if ('id' in told) this.#settle(told);
+        else if (told.event === 'chunk') this.#waiting.get(told.of)?.onChunk?.(told.chunk);
+        else if (told.event === 'ready') becomeReady();
+        else if (told.event === 'uncaught') this.#uncaught = told;
+        else this.#exit = told;
+      },
+      failed: (why: string) => {
+        this.#end(new SubjectError(`No process could be started for ${shortPath(this.#name)}: ${why}`));
+        close();
+      },
+      closed: (code: number | null, signal: string | null) => {
+        this.#end(this.#post(code, signal));
+        becomeReady();
+        close();
+      },
+    };
+    this.#process =
+      chosenSandbox() === 'docker'
+        ? startInContainer({ ...order, file, name: this.#name, ...containerView(options) }, events)
+        : startProcess(order, events);
+    const outputLimitBytes = options.outputLimitBytes ?? 16 * 1024 * 1024;
+    const overflow = () =>
+      this.#kill(`printed more than ${outputLimitBytes / 1024 / 1024} MiB and was stopped; a module should say less`);
+    this.#stdout = new CapturedOutput(this.#process.stdout, outputLimitBytes, overflow);
+    this.#stderr = new CapturedOutput(this.#process.stderr, outputLimitBytes, overflow);
+  }
+
+  /** The process id; 0 where it is none of this machine's. */
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
+  /** Looks at the process from outside, for instruments; see helpers/foundations/processes/proc.ts. */
+  fromOutside: HeldProcess['fromOutside'] = (name, ...args) => this.#process.fromOutside(name, ...args);
+
+  /** Under which port of 127.0.0.1 a test reaches the port that the module listens at. The same, but in a container. */
+  async portOutside(port: number): Promise<number> {
+    return await this.#process.portOutside(port);
+  }
+
+  /** A copy of `options` whose host and port are where the module finds that address. The same, but in a container. */
+  async addressInside<Options extends Address>(options: Options): Promise<Options> {
+    return { ...options, ...(await this.#process.addressInside({ host: options.host, port: options.port })) };
+  }
+
+  get alive(): boolean {
+    return this.#ended === undefined;
+  }
+
+  /** Lets the runner end although this process is there; it ends with the runner. */
+  unref(): void {
+    this.#process.unref();
+  }
+
+  /** What it printed on standard output and standard error, both ends of it when it is long. */
+  get printed(): string {
+    return [this.#stdout.text, this.#stderr.text].filter(Boolean).join('\n');
+  }
+
+  /**
+   * Runs `fn` in the subject's process and gives back what it returns. `fn` is sent as text: it sees the module, `args`,
+   * and `kept`, an object that stays in the process from one call to the next; nothing else of the test.
+   * @throws SubjectError when `fn` or the module throws, hangs or ends the process, or when something is not plain data
+   */
+  async evaluate<Args, Result>(
+    fn: (kata: Kata, args: Args, kept: Kept, tools: Tools) => Result | Promise<Result>,
+    ...[args]: undefined extends Args ? [args?: Args] : [args: Args]
+  ): Promise<Result> {
+    const fault = notPlain(args, 'args');
+    if (fault !== undefined) throw new SubjectError(`What evaluate is given must be plain data, but ${fault}.`);
+    return (await this.#order('answering a call', { kind: 'evaluate', source: fn.toString(), args })) as Result;
+  }
+
+  /** Comes back when the subject's event loop has turned `count` times more. */
+  async turns(count: number): Promise<void> {
+    await this.#order('turning its event loop', { kind: 'turns', count });
+  }
+
+  /**
+   * Asks the heap probe, in a process whose kata's README says `heap`. `onChunk` takes the parts of a long answer.
+   * What comes back is measured in the module's own process: check it before you rely on it.
+   */
+  async probe(
+    question: 'collect' | 'collect once' | 'measure' | 'snapshot',
+    onChunk?: (chunk: Uint8Array) => void,
+  ): Promise<unknown> {
+    return await this.#order('measuring its heap', { kind: 'probe', question }, onChunk);
+  }
+
+  /** How many bytes of memory JavaScript holds in the process, its buffers included, after a full garbage collection. */
+  async heldBytes(): Promise<number> {
+    return Number(await this.#order('collecting garbage', { kind: 'held bytes' }));
+  }
+
+  /**
+   * Does something, and says how much CPU time the event loop spent in the busiest of its turns meanwhile, in ms. That
+   * is what kept everybody else waiting; a busy neighbour on the machine does not show in it.
+   */
+  async busiestTurnMs(meanwhile: () => Promise<unknown>): Promise<number> {
+    const stop = async () => Number(await this.#order('turning its event loop', { kind: 'busiest turn' }));
+    await this.#order('turning its event loop', { kind: 'watch turns' });
+    try {
+      await meanwhile();
+    } catch (error) {
+      await stop().catch(() => undefined);
+      throw error;
+    }
+    return await stop();
+  }
+
+  /** Imports packages ahead of the module that will want them. */
+  async warm(packages: readonly string[]): Promise<void> {
+    await this.#ready;
+    await this.#order('importing packages', { kind: 'warm', packages });
+  }
+
+  /**
+   * Compiles and loads the module; when that fails, ends the process.
+   * @throws SubjectError that says why
+   */
+  async load(): Promise<void> {
+    try {
+      const { url, source } = await compile(this.file, this.#name);
+      if (!(await settles(this.#ready, processLimitMs)))
+        throw new SubjectError(
+          `The process for ${shortPath(this.#name)} was not ready after ${processLimitMs / 1000} s.`,
+        );
+      await this.#order('loading', { kind: 'load', url, source });
+    } catch (error) {
+      await this[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Ends the process at once, with all that it started. Never throws. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#process.kill();
+    await settles(this.#closed, processLimitMs);
+  }
+
+  #order(doing: string, order: Record<string, unknown>, onChunk?: (chunk: Uint8Array) => void): Promise<unknown> {
+    if (this.#ended) return Promise.reject(this.#ended);
+    // Not to be guessed: an answer counts only when it names its question.
+    const id = randomUUID();
+    return new Promise((resolve, reject) => {
+      const cancel = after(this.#limitMs, () => void this.#hang(doing));
+      this.#waiting.set(id, {
+        doing,
+        ...(onChunk && { onChunk }),
+        resolve: (value) => (cancel(), resolve(value)),
+        reject: (error) => (cancel(), reject(error)),
+      });
+      this.#process.send({ id, ...order });
+    });
+  }
+
+  #settle(told: Extract<FromHost, { id: string }>): void {
+    const waiting = this.#waiting.get(told.id);
+    if (!waiting) return;
+    this.#waiting.delete(told.id);
+    const name = shortPath(this.#name);
+    if (told.fault !== undefined) waiting.reject(new SubjectError(`In the test of ${name}: ${told.fault}.`));
+    else if (told.error?.name === 'MissingExport')
+      waiting.reject(new SubjectError(`${name} has ${told.error.message}.`));
+    else if (told.error)
+      waiting.reject(
+        new SubjectError(
+          `${name} threw while ${waiting.doing}: ${sentence(told.error)}`,
+          moduleStack(told.error.stack),
+        ),
+      );
+    else waiting.resolve(told.value);
+  }
+
+  async #hang(doing: string): Promise<void> {
+    const id = randomUUID();
+    const answered = new Promise<boolean>((resolve) => {
+      this.#waiting.set(id, { doing, resolve: () => resolve(true), reject: () => resolve(false) });
+      this.#process.send({ id, kind: 'turns', count: 1 });
+      after(1000, () => resolve(false));
+    });
+    const why = (await answered)
+      ? 'its event loop is free, so something that it awaits never happens'
+      : 'its event loop is blocked, as by an endless loop';
+    this.#kill(`was stopped after ${this.#limitMs / 1000} s of ${doing}: ${why}`);
+  }
+
+  #kill(why: string): void {
+    this.#end(new SubjectError(`${shortPath(this.#name)} ${why}.`));
+    this.#process.kill();
+  }
+
+  #end(error: SubjectError): void {
+    this.#ended ??= error;
+    for (const { reject } of this.#waiting.values()) reject(this.#ended);
+    this.#waiting.clear();
+  }
+
+  #post(code: number | null, signal: string | null): SubjectError {
+    const name = shortPath(this.#name);
+    if (this.#uncaught) {
+      const how = this.#uncaught.origin === 'unhandledRejection' ? 'an unhandled rejection' : 'an uncaught exception';
+      return new SubjectError(
+        `${name} ended its process by ${how}: ${sentence(this.#uncaught.error)}`,
+        moduleStack(this.#uncaught.error.stack),
+      );
+    }
+    if (this.#stderr.text.includes('heap out of memory'))
+      return new SubjectError(`${name} ended its process by running out of memory.`);
+    if (signal !== null) return new SubjectError(`${name} had its process ended by ${signal}.`);
+    const stack = moduleStack(this.#exit?.stack ?? '');
+    return new SubjectError(
+      `${name} ended its process with exit code ${code}${stack ? ', by process.exit' : ''}, while its test was not done.`,
+      stack,
+    );
+  }
+}
+
+/**
+ * Starts a module file in a process of its own.
+ * @throws SubjectError when it does not compile, does not load, or does not do so within its limit
+ */
+export async function startModule<Kata, Kept extends object = Record<string, never>>(
+  file: string,
+  options: SubjectOptions = {},
+): Promise<Subject<Kata, Kept>> {
+  const subject = new Subject<Kata, Kept>(file, options);
+  await subject.load();
+  return subject;
+}
+
+function nodeFlags(name: string, { needs = [], workspace, inspect = false }: SubjectOptions): string[] {
+  const isContained = chosenSandbox() === 'docker';
+  // Both names of the packages' folder, should it be a link.
+  const packages = join(repositoryRoot, 'node_modules');
+  const folders = [packages, realpathSync(packages), name, ...hostFiles];
+  const allows = new Set<string>(needs.map((need) => (need === 'mysql' ? 'net' : need)));
+  if (inspect) allows.add('inspector');
+  // Both names of the workspace too: the system's temporary folder is a link on macOS.
+  const workspaces = workspace === undefined ? [] : [workspace, realpathSync(workspace)];
+  return [
+    ...(needs.includes('heap') ? exactHeap : []),
+    ...(inspect ? ['--inspect=127.0.0.1:0'] : []),
+    '--enable-source-maps',
+    '--disable-warning=ExperimentalWarning',
+    // So that a module that takes memory without end is ended before the machine feels it.
+    `--max-old-space-size=${heapLimitMiB}`,
+    '--permission',
+    ...folders.map((folder) => `--allow-fs-read=${folder}`),
+    ...(allows.has('read-files') ? workspaces.map((folder) => `--allow-fs-read=${folder}`) : []),
+    ...(allows.has('write-files') ? workspaces.map((folder) => `--allow-fs-write=${folder}`) : []),
+    // Node 24 has no --allow-net, and does not hold the network back; the image has it.
+    ...[...allows]
+      .map((need) => `--allow-${need}`)
+      .filter((flag) => process.allowedNodeEnvironmentFlags.has(flag) || (isContained && flag === '--allow-net')),
+  ];
+}
+
+/** What a subject sees of this machine from inside a container. Its own source is sent to it. */
+function containerView({ needs = [], workspace }: SubjectOptions) {
+  const packages = join(repositoryRoot, 'node_modules');
+  const readable = [packages, realpathSync(packages), join(repositoryRoot, 'package.json'), ...hostFiles];
+  return {
+    readable,
+    workspace: workspace === undefined ? undefined : { folder: workspace, isWritable: needs.includes('write-files') },
+  };
+}
+
+function readMessage(message: unknown): FromHost | undefined {
+  if (typeof message !== 'object' || message === null) return undefined;
+  const { id, event, value, error, fault, code, stack, origin, chunk, of } = message as Record<string, unknown>;
+  const told = readTold(error);
+  if (typeof id === 'string') {
+    return { id, value, ...(told && { error: told }), ...(typeof fault === 'string' && { fault }) };
+  }
+  if (event === 'ready') return { event };
+  if (event === 'chunk' && chunk instanceof Uint8Array && typeof of === 'string') return { event, chunk, of };
+  if (event === 'exit') return { event, code: typeof code === 'number' ? code : -1, stack: text(stack) };
+  if (event === 'uncaught' && told) return { event, origin: text(origin), error: told };
+  return undefined;
+}
+
+function readTold(error: unknown): Told | undefined {
+  if (typeof error !== 'object' || error === null) return undefined;
+  const { name, message, stack } = error as Record<string, unknown>;
+  return { name: text(name), message: text(message), stack: text(stack) };
+}
+
+function sentence({ name, message }: Told): string {
+  return name === 'NonError' ? message : `${name}: ${message}`;
+}
+
+/** The frames of the module and its packages, without those of Node, of the host and of the test's own function. */
+function moduleStack(stack: string): string {
+  return stack
+    .split('\n')
+    .filter(
+      (line) => /^\s+at /.test(line) && !/node:internal|node:events|evaluate\.js|helpers.subject.host\.js/.test(line),
+    )
+    .map((line) =>
+      line
+        .replace('at Proxy.', 'at ')
+        .replace(/file:\/\/\S+?(?=:\d+:\d+)/, pathOf)
+        .replaceAll(`${repositoryRoot}/`, ''),
+    )
+    .join('\n');
+}
+
+/** A module can write what it likes into a stack, also what is no path. */
+function pathOf(url: string): string {
+  try {
+    return shortPath(fileURLToPath(url));
+  } catch {
+    return url;
+  }
+}
+
+/** Not String(): an object from a stranger may have a toString that throws. */
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}

@@ -1,0 +1,59 @@
+import type { Reporter, TestModule, Vitest } from 'vitest/node';
+import { shortPath, targetFile } from '../../foundations/catalogue/target.ts';
+import { verdictOf } from './verdict.ts';
+import { board } from './board.ts';
+
+/** Vitest's reporter for a candidate: the board at the end, a line that moves meanwhile, no wall of stack traces. */
+export default class BoardReporter implements Reporter {
+  #startedAt = 0;
+  #vitest: Vitest | undefined;
+
+  onInit(vitest: Vitest): void {
+    this.#vitest = vitest;
+  }
+
+  onTestRunStart(): void {
+    this.#startedAt = performance.now();
+  }
+
+  onTestModuleCollected(): void {
+    this.#progress();
+  }
+
+  onTestCaseResult(): void {
+    this.#progress();
+  }
+
+  onTestRunEnd(modules: readonly TestModule[], errors: readonly { readonly message?: string }[]): void {
+    this.#clear();
+    const verdicts = modules.map(verdictOf).sort((one, other) => one.slug.localeCompare(other.slug));
+    const colour = process.stdout.isTTY ? process.env.NO_COLOR === undefined : process.env.FORCE_COLOR !== undefined;
+    for (const verdict of verdicts) {
+      this.#say(`\n${board(verdict, verdict, { colour, file: shortPath(targetFile(verdict.slug)) })}\n`);
+    }
+    for (const { message } of errors) this.#say(`\nThe run itself met an error: ${message}\n`);
+
+    const promises = verdicts.flatMap((verdict) => verdict.promises);
+    const held = promises.filter((promise) => promise.held).length;
+    const seconds = ((performance.now() - this.#startedAt) / 1000).toFixed(1);
+    const katas = verdicts.length === 1 ? '1 kata' : `${verdicts.length} katas`;
+    const notJudged = promises.filter((promise) => promise.notJudged !== undefined).length;
+    const rest = notJudged === 0 ? '' : `, ${notJudged} not judged here`;
+    this.#say(`\n${held} of ${promises.length} promises hold in ${katas}${rest} (${seconds} s)\n`);
+  }
+
+  #progress(): void {
+    if (!process.stderr.isTTY) return;
+    const tests = this.#vitest?.state.getTestModules().flatMap((module) => [...module.children.allTests()]) ?? [];
+    const done = tests.filter((test) => test.result().state !== 'pending').length;
+    process.stderr.write(`\r\x1b[Kjudging: ${done} of ${tests.length} promises`);
+  }
+
+  #clear(): void {
+    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+  }
+
+  #say(text: string): void {
+    process.stdout.write(text);
+  }
+}

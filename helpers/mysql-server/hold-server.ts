@@ -1,0 +1,31 @@
+import { type RowDataPacket, createConnection } from 'mysql2/promise';
+import type { ServerAddress } from '../foundations/server-address.ts';
+
+const lockName = 'backend-katas judge';
+
+/**
+ * Waits until nobody else judges on this server, and keeps it until disposed: what a server counts, and shows of its
+ * locks, it does for all who are there. A run that is killed gives it back, for its session ends with it.
+ * @param patienceS how many seconds to wait for another judge, 600 unless told
+ * @throws Error when another judge has it for longer
+ */
+export async function holdServer(
+  { host, port, user, password }: ServerAddress,
+  patienceS = 600,
+): Promise<AsyncDisposable> {
+  const session = await createConnection({ host, port, user, password });
+  // A server that goes away is told by whoever asks it for something.
+  session.on('error', () => undefined);
+  const [[answer]] = await session.query<RowDataPacket[]>('SELECT GET_LOCK(?, ?) AS held', [lockName, patienceS]);
+  if (Number(answer!.held) !== 1) {
+    session.destroy();
+    throw new Error(
+      `Another judge has had the MySQL on ${host}:${port} for ${patienceS} seconds; wait for its end, or give this run a server of its own.`,
+    );
+  }
+  return {
+    async [Symbol.asyncDispose]() {
+      await session.end().catch(() => session.destroy());
+    },
+  };
+}
