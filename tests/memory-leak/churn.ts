@@ -1,4 +1,4 @@
-import { medianGrowth } from '../../helpers/instruments/heap/churn.ts';
+import { growthPerVisit } from '../../helpers/instruments/heap/churn.ts';
 import type { Stage } from './stage.ts';
 
 /** Clients of one cycle. */
@@ -10,5 +10,5 @@ export function churnOn(stage: Stage, onHeap?: (cycle: number, bytes: number) =>
     stage.visit(perCycle, (client) => {
       for (const topic of ['prices', 'news']) client.emit('subscribe_updates', topic);
     });
-  return medianGrowth({ subject: stage.subject, cycle, perCycle, ...(onHeap && { onHeap }) });
+  return growthPerVisit({ subject: stage.subject, cycle, perCycle, ...(onHeap && { onHeap }) });
 }

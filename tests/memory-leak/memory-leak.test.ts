@@ -1,6 +1,6 @@
 import type { Socket } from 'socket.io-client';
 import { afterAll, afterEach, describe, expect, onTestFinished, test } from 'vitest';
-import { medianGrowth } from '../../helpers/instruments/heap/churn.ts';
+import { growthPerVisit } from '../../helpers/instruments/heap/churn.ts';
 import { type HeapFigures, collect, collectUntil } from '../../helpers/instruments/heap/heap-figures.ts';
 import { type HoldersOptions, holdersAfter, holdersText } from '../../helpers/instruments/heap/holders.ts';
 import { chart } from '../../helpers/judging/verdict/chart.ts';
@@ -226,7 +226,7 @@ describe('robust', () => {
     };
 
     const totals = await ask<number[]>(client!, 'build_report', 20);
-    const grown = await medianGrowth({ subject: server.subject, cycle, perCycle: reports, cycles: 5 });
+    const grown = await growthPerVisit({ subject: server.subject, cycle, perCycle: reports, cycles: 5 });
 
     const expected = Array.from({ length: 20 }, (_, n) => (n + 1) * 499_500);
     expect(totals, 'build_report of 20 sections').toEqual(expected);

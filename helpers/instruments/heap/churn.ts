@@ -1,5 +1,5 @@
 import type { Subject } from '../../judging/subject/subject.ts';
-import { median } from '../../judging/verdict/median.ts';
+import { theilSenSlope } from '../../judging/verdict/theil-sen.ts';
 import { collect } from './heap-figures.ts';
 
 export interface ChurnOptions {
@@ -17,11 +17,11 @@ export interface ChurnOptions {
 }
 
 /**
- * What each of those who come and go leaves on the heap, in bytes: the median of the growth from one cycle to the next, so
- * that a table which doubles once says nothing. Needs a subject whose kata names `heap`: with V8's compilers at work, sizes differ
+ * What each of those who come and go leaves on the heap, in bytes: the Theil-Sen slope over the cycles, so that a table which
+ * grows once, or comes and goes, says nothing. Needs a subject whose kata names `heap`: with V8's compilers at work, sizes differ
  * from run to run by more than a small leak.
  */
-export async function medianGrowth({
+export async function growthPerVisit({
   subject,
   cycle,
   perCycle,
@@ -37,6 +37,5 @@ export async function medianGrowth({
     heap.push(heapUsed);
     onHeap?.(round, heapUsed);
   }
-  const growth = heap.slice(1).map((bytes, at) => bytes - heap[at]!);
-  return median(growth) / perCycle;
+  return theilSenSlope(heap.map((bytes, at) => [at, bytes])) / perCycle;
 }

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import { testFolder } from '../../foundations/processes/test-folder.ts';
 import { type Subject, startModule } from '../../judging/subject/subject.ts';
 import { startBusyLoops } from '../../foundations/processes/busy-loops.ts';
-import { medianGrowth } from './churn.ts';
+import { growthPerVisit } from './churn.ts';
 import { collect, collectUntil } from './heap-figures.ts';
 import { holdersAfter, holdersText } from './holders.ts';
 
@@ -64,7 +64,7 @@ describe('growth over cycles', () => {
     const subject = await startHub();
     const found: number[] = [];
     for (let round = 0; round < rounds; round++) {
-      found.push(await medianGrowth({ subject, perCycle, cycle: () => visits(subject, bytes, most) }));
+      found.push(await growthPerVisit({ subject, perCycle, cycle: () => visits(subject, bytes, most) }));
     }
     return found.map(Math.round);
   };

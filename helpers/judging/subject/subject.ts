@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Need } from '../../foundations/catalogue/front-matter.ts';
 import { CapturedOutput } from './captured-output.ts';
 import { after, settles } from '../../foundations/waiting/until.ts';
+import { bundleInside } from './bundle-inside.ts';
 import { compile } from './compile.ts';
 import { startInContainer } from './container/container.ts';
 import { type Address, type HeldProcess, startProcess } from './held-process.ts';
@@ -27,6 +28,8 @@ export interface SubjectOptions {
   readonly limitMs?: number;
   /** How much it may print before the process is killed. Default 16 MiB. */
   readonly outputLimitBytes?: number;
+  /** The file whose exports `run` may call in the process. */
+  readonly insideFile?: string;
   /** Lets a debugger attach on a free port of 127.0.0.1; where, it prints itself. */
   readonly inspect?: boolean;
 }
@@ -60,6 +63,20 @@ export interface Tools {
   /** How many timers hold the process at present. */
   timers(): number;
 }
+
+/** What a function that runs in the subject's process is given. */
+export interface Inside<Kata, Args = undefined, Kept extends object = Record<string, unknown>> {
+  /** The module. */
+  readonly kata: Kata;
+  /** What the judge sent. Plain data. */
+  readonly args: Args;
+  /** Stays in the process from one call to the next. */
+  readonly kept: Kept;
+  readonly tools: Tools;
+}
+
+/** A function that runs in the subject's process. What it returns must be plain data. */
+export type Run<Kata, Args, Result> = (inside: Inside<Kata, Args, never>) => Result | Promise<Result>;
 
 interface Waiting {
   readonly doing: string;
@@ -96,6 +113,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   readonly #name: string;
   readonly #process: HeldProcess;
   readonly #limitMs: number;
+  readonly #insideFile: string | undefined;
   readonly #stdout: CapturedOutput;
   readonly #stderr: CapturedOutput;
   readonly #waiting = new Map<string, Waiting>();
@@ -110,6 +128,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     this.file = file;
     this.#name = options.name ?? file;
     this.#limitMs = options.limitMs ?? 10_000;
+    this.#insideFile = options.insideFile;
     const { promise: ready, resolve: becomeReady } = Promise.withResolvers<void>();
     const { promise: closed, resolve: close } = Promise.withResolvers<void>();
     this.#ready = ready;
@@ -196,6 +215,20 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     return (await this.#order('answering a call', { kind: 'evaluate', source: fn.toString(), args })) as Result;
   }
 
+  /**
+   * Runs an exported function of the judge's `inside.ts` in the subject's process and gives back what it returns. Functions there
+   * may call each other and import modules; they share nothing else with the judge.
+   * @throws SubjectError when it or the module throws, hangs or ends the process, or when something is not plain data
+   */
+  async run<Args, Result>(
+    fn: (inside: { kata: Kata; args: Args; kept: never; tools: Tools }) => Result | Promise<Result>,
+    ...[args]: undefined extends Args ? [args?: Args] : [args: Args]
+  ): Promise<Result> {
+    const fault = notPlain(args, 'args');
+    if (fault !== undefined) throw new SubjectError(`What run is given must be plain data, but ${fault}.`);
+    return (await this.#order('answering a call', { kind: 'run', name: fn.name, args })) as Result;
+  }
+
   /** Comes back when the subject's event loop has turned `count` times more. */
   async turns(count: number): Promise<void> {
     await this.#order('turning its event loop', { kind: 'turns', count });
@@ -245,11 +278,13 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
    */
   async load(): Promise<void> {
     try {
+      const inside = this.#insideFile === undefined ? undefined : await bundleInside(this.#insideFile);
       const { url, source } = await compile(this.file, this.#name);
       if (!(await settles(this.#ready, processLimitMs)))
         throw new SubjectError(
           `The process for ${shortPath(this.#name)} was not ready after ${processLimitMs / 1000} s.`,
         );
+      if (inside !== undefined) await this.#order('loading', { kind: 'inside', source: inside });
       await this.#order('loading', { kind: 'load', url, source });
     } catch (error) {
       await this[Symbol.asyncDispose]();

@@ -2,7 +2,7 @@
 // Plain JavaScript, so that the process starts without a transform. It keeps to itself what it needs of the process
 // before the module is loaded, and takes away what a module could use to speak in its place or to reach other
 // processes: the permission model does not hold signals back.
-import { registerHooks } from 'node:module';
+import { createRequire, registerHooks } from 'node:module';
 import v8 from 'node:v8';
 import vm from 'node:vm';
 import { notPlain } from './plain.js';
@@ -23,6 +23,10 @@ const activeResources = process.getActiveResourcesInfo.bind(process);
 const memoryUsage = process.memoryUsage.bind(process);
 const { serialize, setFlagsFromString } = v8;
 const { runInNewContext } = vm;
+/** The judge's functions, from its `inside.ts`; they are here before the module. @type {Record<string, Function>} */
+let judges = {};
+const compileFunction = vm.compileFunction;
+const require = createRequire(import.meta.url);
 const evaluatedName = 'evaluate.js';
 const cut = (/** @type {string} */ text) =>
   text.length > longestText ? `${text.slice(0, longestText)} [${text.length - longestText} characters left out]` : text;
@@ -62,7 +66,7 @@ for (const name of ['kill', '_kill', 'send', '_send', 'abort', '_debugProcess', 
 Object.defineProperty(process, 'disconnect', { value: () => exit(0), configurable: false, writable: false });
 send({ event: 'ready' });
 
-/** @param {{ id: string, kind: string, url: string, source: string, args: unknown, count: number, packages: string[], question: string }} order */
+/** @param {{ id: string, kind: string, name: string, url: string, source: string, args: unknown, count: number, packages: string[], question: string }} order */
 async function answer(order) {
   try {
     if (order.kind === 'probe') {
@@ -70,6 +74,15 @@ async function answer(order) {
     } else if (order.kind === 'load') {
       const exported = await load(order.url, order.source);
       send({ id: order.id, value: exported });
+    } else if (order.kind === 'inside') {
+      const module = { exports: {} };
+      compileFunction(order.source, ['module', 'exports', 'require'], { filename: evaluatedName })(
+        module,
+        module.exports,
+        require,
+      );
+      judges = { ...module.exports };
+      send({ id: order.id });
     } else if (order.kind === 'warm') {
       for (const name of order.packages) await import(name);
       send({ id: order.id });
@@ -95,10 +108,12 @@ async function answer(order) {
       turns.watched = false;
       send({ id: order.id, value: turns.busiestMs });
     } else {
-      const value = await evaluate(order.source, order.args);
+      const value = await (order.kind === 'run'
+        ? runJudges(order.name, order.args)
+        : evaluate(order.source, order.args));
       const fault = notPlain(value, 'result') ?? tooLarge(value);
       if (fault === undefined) send({ id: order.id, value });
-      else send({ id: order.id, fault: `what evaluate returns must be plain data, but ${fault}` });
+      else send({ id: order.id, fault: `what the judge's function returns must be plain data, but ${fault}` });
     }
   } catch (error) {
     const told = tell(error);
@@ -167,6 +182,16 @@ async function evaluate(source, args) {
   return await run(kata, args, kept, tools);
 }
 
+/**
+ * @param {string} name
+ * @param {unknown} args
+ */
+async function runJudges(name, args) {
+  const judge = judges[name];
+  if (!judge) throw new Error(`inside.ts exports no function called ${name}`);
+  return await judge({ kata, args, kept, tools });
+}
+
 /** @param {{ id: string, question: string }} order */
 async function measure({ id, question }) {
   if (!probe) throw new Error('its README does not say "heap" among its needs, so there is no probe');
@@ -187,7 +212,7 @@ function tooLarge(value) {
 /** @param {string} message */
 function closureFault(message) {
   const name = /^(\S+) is not defined/.exec(message)?.[1] ?? message;
-  return `the function given to evaluate uses ${name}, which does not exist in the subject's process; pass it in args`;
+  return `the judge's function uses ${name}, which does not exist in the subject's process; pass it in args`;
 }
 
 /** @param {string} stack */

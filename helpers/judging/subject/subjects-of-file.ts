@@ -1,0 +1,97 @@
+import { readNeeds } from '../../foundations/catalogue/front-matter.ts';
+import { moduleName, targetFile } from '../../foundations/catalogue/target.ts';
+import { showPrinted } from './start-subject.ts';
+import { type Run, Subject, type SubjectOptions } from './subject.ts';
+
+export interface SubjectsOptions {
+  /** The folder that the needs `read-files` and `write-files` are about. */
+  readonly workspace: string;
+  /** The functions that may be run in the processes; see `Subject.run`. */
+  readonly insideFile?: string;
+  /** Run in each new process before anything else. */
+  readonly furnish?: Run<never, undefined, unknown>;
+  /** How many processes wait, started, for whoever asks for a fresh one. */
+  readonly spares: number;
+}
+
+/** Where many judges share the cores, one process too many costs more than the wait for one. */
+const keepsSpares = process.env.KATA_SPARES !== '0';
+
+/** The processes of one test file, all of them with the module that this run judges. */
+export class SubjectsOfFile<Kata> implements AsyncDisposable {
+  readonly #slug: string;
+  readonly #options: SubjectsOptions;
+  readonly #file: string;
+  readonly #needs: ReturnType<typeof readNeeds>;
+  readonly #spares: Subject<Kata>[] = [];
+  #running: Subject<Kata> | undefined;
+  #isStarting = false;
+  #isOver = false;
+
+  constructor(slug: string, options: SubjectsOptions) {
+    this.#slug = slug;
+    this.#options = options;
+    this.#file = targetFile(slug);
+    this.#needs = readNeeds(slug);
+  }
+
+  /** The process that serves from test to test until `end` is called or it ends by itself. */
+  async running(): Promise<Subject<Kata>> {
+    if (!this.#running?.alive) this.#running = await this.fresh();
+    showPrinted(this.#running);
+    return this.#running;
+  }
+
+  /** Ends the running one, so that whoever asks next gets a new one. */
+  async end(): Promise<void> {
+    await this.#running?.[Symbol.asyncDispose]();
+    this.#running = undefined;
+  }
+
+  /**
+   * A process of its own, which the caller disposes.
+   * @throws SubjectError when the module does not compile, does not load, or does not do so within its limit
+   */
+  async fresh(options: Pick<SubjectOptions, 'limitMs'> = {}): Promise<Subject<Kata>> {
+    const spare = options.limitMs === undefined ? this.#spares.shift() : undefined;
+    const subject = spare?.alive ? spare : this.#create(options);
+    showPrinted(subject);
+    await subject.load();
+    if (this.#options.furnish) await subject.run(this.#options.furnish as Run<Kata, undefined, unknown>);
+    this.#refill();
+    return subject;
+  }
+
+  /** Ends them all. Never throws. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true;
+    await Promise.all([this.end(), ...this.#spares.splice(0).map((spare) => spare[Symbol.asyncDispose]())]);
+  }
+
+  #create(options: Pick<SubjectOptions, 'limitMs'>): Subject<Kata> {
+    const { workspace, insideFile } = this.#options;
+    return new Subject<Kata>(this.#file, {
+      needs: this.#needs,
+      name: moduleName(this.#slug, this.#file),
+      workspace,
+      ...(insideFile !== undefined && { insideFile }),
+      ...options,
+    });
+  }
+
+  /** One after the other, since what the judge does meanwhile needs the cores as well. */
+  #refill(): void {
+    if (!keepsSpares || this.#isStarting || this.#isOver || this.#spares.length >= this.#options.spares) return;
+    this.#isStarting = true;
+    const spare = this.#create({});
+    spare.unref();
+    this.#spares.push(spare);
+    const ready = spare.warm(this.#needs.includes('mysql') ? ['mysql2/promise'] : []);
+    void ready
+      .catch(() => undefined)
+      .then(() => {
+        this.#isStarting = false;
+        this.#refill();
+      });
+  }
+}
