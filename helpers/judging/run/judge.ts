@@ -1,5 +1,6 @@
 import { BaseSequencer, type TestSpecification, createVitest } from 'vitest/node';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import type { ServerAddress } from '../../foundations/server-address.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 import { type PromiseVerdict, type Verdict, promiseVerdict, verdictOf } from '../verdict/verdict.ts';
@@ -45,6 +46,7 @@ export async function judge<Module extends Judged>(
       root: repositoryRoot,
       watch: false,
       maxWorkers: workers,
+      fsModuleCachePath: join(repositoryRoot, '.cache', 'vitest'),
       sequence: { sequencer: InTheirOrder },
       reporters: [
         {
