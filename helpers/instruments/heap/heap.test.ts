@@ -162,14 +162,14 @@ describe('counts', () => {
 });
 
 test('timers of timers/promises count, also with ref: false and where the module shows no stack', async () => {
-  const file = join(folder, 'promised-timers.ts');
+  const promised = join(folder, 'promised-timers.ts');
   await writeFile(
-    file,
+    promised,
     `import { setTimeout as pause } from 'node:timers/promises';
      Error.stackTraceLimit = 0;
      export const go = (count: number) => { for (let left = count; left > 0; left--) void pause(3_600_000, undefined, { ref: false }); };`,
   );
-  const subject = await startModule<{ go(count: number): void }>(file, { needs: ['heap'] });
+  const subject = await startModule<{ go(count: number): void }>(promised, { needs: ['heap'] });
   onTestFinished(() => subject[Symbol.asyncDispose]());
   const { timers: before } = await collect(subject);
 

@@ -12,6 +12,7 @@ import { type Address, type HeldProcess, startProcess } from './held-process.ts'
 import { notPlain } from './inside/plain.js';
 import { chosenSandbox } from './sandbox.ts';
 import { SubjectError } from './subject-error.ts';
+import { watchQuota } from './workspace-quota.ts';
 import { shortPath } from '../../foundations/catalogue/target.ts';
 import { type FromHost, readMessage, sentence } from './from-host.ts';
 import { moduleStack } from './module-stack.ts';
@@ -154,6 +155,10 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     const outputLimitBytes = options.outputLimitBytes ?? 16 * 1024 * 1024;
     const overflow = () =>
       this.#kill(`printed more than ${outputLimitBytes / 1024 / 1024} MiB and was stopped; a module should say less`);
+    if (options.workspace !== undefined && options.needs?.includes('write-files')) {
+      const endQuota = watchQuota(options.workspace, (what) => this.#kill(`filled its workspace with ${what}`));
+      void closed.then(endQuota);
+    }
     this.#stdout = new CapturedOutput(this.#process.stdout, outputLimitBytes, overflow);
     this.#stderr = new CapturedOutput(this.#process.stderr, outputLimitBytes, overflow);
   }

@@ -60,7 +60,7 @@ const tools = Object.freeze({
 
 /** The orders that a judge gives, by their kind. @type {Record<string, (order: Order) => unknown>} */
 const orders = {
-  inside: ({ source }) => void loadInside(source),
+  inside: ({ source }) => loadInside(source),
   warm: async ({ packages }) => {
     for (const name of packages) await import(name);
   },
