@@ -96,6 +96,8 @@ const hostFiles = [
 const heapLimitMiB = 1024;
 /** How long the system may take to start or to end a process, before whoever waits for it goes on without. */
 const processLimitMs = 60_000;
+/** How long a process that cannot be looked at any more may take to be known as ended. */
+const lastWordsMs = 5_000;
 /**
  * Objects have the same size at each run only while nothing is optimised, and no bytecode is thrown away and made again. With
  * them a leak of 200 B a connection can be told; without them it cannot.
@@ -174,8 +176,20 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     return this.#process.pid ?? 0;
   }
 
-  /** Looks at the process from outside, for instruments; see helpers/foundations/processes/proc.ts. */
-  fromOutside: HeldProcess['fromOutside'] = (name, ...args) => this.#process.fromOutside(name, ...args);
+  /**
+   * Looks at the process from outside, for instruments; see helpers/foundations/processes/proc.ts.
+   * @throws SubjectError when the process has ended, with its last words
+   */
+  fromOutside: HeldProcess['fromOutside'] = async (name, ...args) => {
+    if (this.#ended) throw this.#ended;
+    try {
+      return (await this.#process.fromOutside(name, ...args)) as never;
+    } catch (error) {
+      // What cannot be read has mostly ended; its last words come a moment later.
+      await settles(this.#closed, lastWordsMs);
+      throw this.#ended ?? error;
+    }
+  };
 
   /** Under which port of 127.0.0.1 a test reaches the port that the module listens at. The same, but in a container. */
   async portOutside(port: number): Promise<number> {
