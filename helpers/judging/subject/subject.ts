@@ -85,6 +85,8 @@ const interference =
 const longestFrameBytes = 17 * 1024 * 1024;
 /** How many times a call's limit may pass on the wall, while the process does not get the CPU time for it. */
 const starvedTimes = 12;
+/** How long a process that cannot be looked at any more may take to be known as ended. */
+const lastWordsMs = 5_000;
 
 /**
  * A kata's module in a process of its own. The test drives it from outside; what comes back is plain data.
@@ -168,8 +170,20 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     return this.#process.pid ?? 0;
   }
 
-  /** Looks at the process from outside, for instruments; see helpers/foundations/processes/proc.ts. */
-  fromOutside: HeldProcess['fromOutside'] = (name, ...args) => this.#process.fromOutside(name, ...args);
+  /**
+   * Looks at the process from outside, for instruments; see helpers/foundations/processes/proc.ts.
+   * @throws SubjectError when the process has ended, with its last words
+   */
+  fromOutside: HeldProcess['fromOutside'] = async (name, ...args) => {
+    if (this.#ended) throw this.#ended;
+    try {
+      return (await this.#process.fromOutside(name, ...args)) as never;
+    } catch (error) {
+      // What cannot be read has mostly ended; its last words come a moment later.
+      await settles(this.#closed, lastWordsMs);
+      throw this.#ended ?? error;
+    }
+  };
 
   /** Under which port of 127.0.0.1 a test reaches the port that the module listens at. The same, but in a container. */
   async portOutside(port: number): Promise<number> {
