@@ -164,7 +164,7 @@ function rowOf(submission: Submission, verdicts: readonly Verdict[]): FullRow {
 
 /** Why a submission's verdict is not what its file claims: the first round in which it was not. */
 function explain({ submission, verdicts }: FullRow): string {
-  const lines = [`${submission.file} is not judged as it claims:`];
+  const lines = [`${submission.source} is not judged as it claims:`];
   const trouble = verdicts.find((verdict) => verdict.trouble !== undefined)?.trouble;
   if (trouble !== undefined) lines.push(`  the judge could not run: ${trouble}`);
   for (const [index] of (verdicts[0]?.promises ?? []).entries()) {
