@@ -15,6 +15,7 @@ import { faultsOfKata, faultsOfWording } from './house-rules.ts';
 import { judgeClaims } from './judge-claims.ts';
 import { faultsOfMargins, marginsFile, marginsOf, marginsText, readMargins, recordOf } from './margins.ts';
 import { matrix } from './matrix.ts';
+import { judgeMutants } from './mutants/judge-mutants.ts';
 import { contentKey, recallPassed, rememberPassed } from './passed-cache.ts';
 import { type FullRow, explain, standingOf, standingText } from './row.ts';
 
@@ -25,6 +26,8 @@ interface Options {
   readonly tolerateUnsteady: number;
   readonly strictMargins: boolean;
   readonly recordMargins: boolean;
+  readonly mutants?: string;
+  readonly limit?: number;
 }
 
 await runCommand(async () => {
@@ -40,10 +43,19 @@ await runCommand(async () => {
     .option('--tolerate-unsteady <n>', 'pass with at most n submissions that are unsteady', wholeNumber, 0)
     .option('--strict-margins', 'fail when a quantity comes too near to its limit, instead of warning', false)
     .option('--record-margins', 'with --all: write solutions/<kata>/margins.json, from which the choice is made', false)
+    .option('--mutants <kata>', 'judge mutants of this kata’s reference instead, and list those that survive')
+    .option('--limit <n>', 'with --mutants: judge at most n of them, spread evenly', wholeNumber)
     .addHelpText('after', '\nExit code: 0 all as claimed, 1 something is not, 2 the run could not begin.');
   const { args, options } = parseArguments<Options>(command);
   if (options.recordMargins && !options.all)
     throw new UserError('--record-margins needs --all: the smallest margin is found among all submissions.');
+  if (options.limit !== undefined && options.mutants === undefined) throw new UserError('--limit needs --mutants.');
+  if (options.mutants !== undefined) {
+    if (args.length > 0) throw new UserError(`Unexpected argument "${args[0]}": --mutants names its kata itself.`);
+    const [slug = options.mutants] = chooseKatas([options.mutants]);
+    chosenSeed();
+    return await judgeMutants(slug, options.limit ?? Infinity);
+  }
   const names = args.filter((name) => name !== 'helpers');
   const katas = args.length > 0 && names.length === 0 ? [] : chooseKatas(names).map((slug) => readKata(slug));
   chosenSeed();
