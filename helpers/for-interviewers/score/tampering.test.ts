@@ -117,7 +117,12 @@ async function scoreOne(name: string, server: () => Promise<MysqlServer>): Promi
     await mkdir(join(candidate, file, '..'), { recursive: true });
     await writeFile(join(candidate, file), text);
   }
-  return await scoreCandidate(await collect(candidate, [slug]), { limits, sandbox: 'permission-model', server });
+  return await scoreCandidate(await collect(candidate, [slug]), {
+    limits,
+    sandbox: 'permission-model',
+    seed: 1,
+    server,
+  });
 }
 
 async function readHeader(
