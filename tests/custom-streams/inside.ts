@@ -95,7 +95,7 @@ export async function readFromTimeToTime({ kata, args: { options, reads, first }
       await ending(new Promise((resolve) => generator.once('readable', resolve).read(0)));
     await standstill(() => source.taken);
     const look = { takenBytes: source.takenBytes, taken: source.taken, readBytes };
-    const chunk: unknown = generator.read();
+    const chunk = generator.read() as Buffer | null;
     seen.push({ ...look, gives: chunk !== null });
     if (chunk === null) break;
     readBytes += String(chunk).length;
