@@ -19,6 +19,7 @@ import {
   malformedLines,
   reportOf,
   seeded,
+  shuffled,
   triangular,
 } from './logs.ts';
 import { expectDone, expectReport, largeBlocks, test, turnLimit } from './stage.ts';
@@ -53,9 +54,10 @@ describe('core', () => {
   });
 
   test('The ten most frequent paths must be listed in order, whatever they are called.', async ({ digester }) => {
-    const names = ['/b', '/a', '/B', '/é', '/z', '/10', '/9', '/🦊', '/\uff5e', '/', '', '/c'];
-    const likeNames = ['/a', '/A', '/a ', ' /a', '/a/', '/a?', '/%61', '/\u00e9', '/e\u0301'];
-    const oddNames = ['__proto__', 'constructor', '/orders', 'toString', '7', '12'];
+    // The order follows the seed, and with it which of them come more often.
+    const names = shuffled(['/b', '/a', '/B', '/é', '/z', '/10', '/9', '/🦊', '/\uff5e', '/', '', '/c']);
+    const likeNames = shuffled(['/a', '/A', '/a ', ' /a', '/a/', '/a?', '/%61', '/\u00e9', '/e\u0301']);
+    const oddNames = shuffled(['__proto__', 'constructor', '/orders', 'toString', '7', '12']);
     const cases: [words: string, paths: string[]][] = [
       ['no entry', []],
       ['three paths', ['/c', seeded.path, '/b', seeded.path, '/c', seeded.path]],

@@ -29,6 +29,11 @@ export const seeded: Entry = drawOne(
   }),
 );
 
+/** The same texts in an order that follows the seed. */
+export function shuffled(texts: string[]): string[] {
+  return drawOne(fc.shuffledSubarray(texts, { minLength: texts.length }));
+}
+
 /** The line of an entry, with whatever else it carries. */
 export function lineOf(entry: Entry, more: object = {}): Line {
   return { text: JSON.stringify({ ...more, ...entry }), is: entry };
