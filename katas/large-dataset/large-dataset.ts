@@ -1,21 +1,21 @@
 import { readFile } from 'node:fs/promises';
 
-/** What one log says. */
+/** What is in a log. */
 export interface Report {
-  /** How many entries there are. */
+  /** The number of entries. */
   entries: number;
   /** The sum of their `bytes`. */
   bytes: number;
-  /** How many entries there are in each hour, such as `{ '2026-11-22T03': 17 }`. */
+  /** The number of entries in each hour, such as `{ '2026-11-22T03': 17 }`. */
   perHour: Record<string, number>;
-  /** The ten paths that come most often, and how often each of them does. */
+  /** The ten most frequent paths, and how often each occurs. */
   topPaths: { path: string; count: number }[];
-  /** How many lines are no entries, and the numbers of the first ten of them. */
+  /** How many lines are malformed, and the numbers of the first ten of them. */
   malformed: { count: number; firstLines: number[] };
 }
 
 export interface DigestOptions {
-  /** Hears how much of the log has been read, from 0 to 1. */
+  /** Is called with the share of the file's bytes that has been read, from 0 to 1. */
   onProgress?: (share: number) => void;
   signal?: AbortSignal;
 }
@@ -26,7 +26,7 @@ interface Entry {
   bytes: number;
 }
 
-/** Digests a log that has one entry a line. */
+/** Digests a log with one entry per line. */
 export async function digestLog(path: string, { onProgress }: DigestOptions = {}): Promise<Report> {
   const text = await readFile(path, 'utf8');
   const entries: Entry[] = JSON.parse(`[${text.trim().split('\n').join(',')}]`);

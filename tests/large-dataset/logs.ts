@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises';
 import { constants, crc32, deflateRawSync } from 'node:zlib';
 import fc from 'fast-check';
+import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
 import type { Report } from '../../katas/large-dataset/large-dataset.ts';
 
 /** An entry as it is counted. */
@@ -15,6 +16,22 @@ export interface Line {
   readonly text: string;
   /** What it says, or that it says nothing, or nothing that can be understood. */
   readonly is: Entry | 'empty' | 'malformed';
+}
+
+/** An entry that follows the seed, so that no fixed case is made of constants. */
+export const seeded: Entry = drawOne(
+  fc.record({
+    time: fc
+      .tuple(fc.integer({ min: 10, max: 28 }), fc.integer({ min: 10, max: 23 }), fc.integer({ min: 100, max: 999 }))
+      .map(([day, hour, ms]) => `2026-11-${day}T${hour}:14:15.${ms}Z`),
+    path: fc.stringMatching(/^\/[a-z]{6}$/),
+    bytes: fc.integer({ min: 100, max: 100_000 }),
+  }),
+);
+
+/** The same texts in an order that follows the seed. */
+export function shuffled(texts: string[]): string[] {
+  return drawOne(fc.shuffledSubarray(texts, { minLength: texts.length }));
 }
 
 /** The line of an entry, with whatever else it carries. */
@@ -65,19 +82,18 @@ const anyEntry = fc
   })
   .map(({ hour, path, bytes, agent }) => lineOf({ time: `${hour}:14:15.926Z`, path, bytes }, { agent }));
 
-const right = { time: '2026-11-22T03:14:15.926Z', path: '/orders', bytes: 17 };
 /** Lines that are no entries, each for a reason of its own. */
 const malformedTexts = [
   'no json',
-  JSON.stringify(right).slice(0, -1),
-  `${JSON.stringify(right)}${JSON.stringify(right)}`,
+  JSON.stringify(seeded).slice(0, -1),
+  `${JSON.stringify(seeded)}${JSON.stringify(seeded)}`,
   'null',
   '42',
   'true',
   '"text"',
   '[]',
   '{}',
-  JSON.stringify([right]),
+  JSON.stringify([seeded]),
   ...[
     { path: undefined },
     { path: 17 },
@@ -98,7 +114,7 @@ const malformedTexts = [
     { time: 'at 2026-11-22T03:14:15.926Z' },
     { time: '2026-11-22T03:14:15.926Z or so' },
     { time: '' },
-  ].map((wrong) => JSON.stringify({ ...right, ...wrong })),
+  ].map((wrong) => JSON.stringify({ ...seeded, ...wrong })),
 ];
 export const malformedLines: readonly Line[] = malformedTexts.map((text) => ({ text, is: 'malformed' }));
 export const emptyLine: Line = { text: '', is: 'empty' };
@@ -136,8 +152,8 @@ export function triangular(index: number): number {
 const block = logOf(
   Array.from({ length: 256 }, (_, index) => {
     const time = `2026-11-22T${String(index % 24).padStart(2, '0')}:14:15.926Z`;
-    const path = `/p/${triangular(index)}`;
-    return lineOf({ time, path, bytes: index }, { agent: 'Mozilla/5.0 '.repeat(335) });
+    const path = `${seeded.path}/${triangular(index)}`;
+    return lineOf({ time, path, bytes: seeded.bytes + index }, { agent: 'Mozilla/5.0 '.repeat(335) });
   }),
 );
 

@@ -1,0 +1,58 @@
+import type { Inside } from '../../helpers/instruments/judge/judge.ts';
+import type * as Kata from '../../katas/large-dataset/large-dataset.ts';
+
+/** How a call has ended. */
+export interface Outcome {
+  readonly how: 'done' | 'failed' | 'failed, with what is no Error' | 'never settled';
+  readonly report?: Kata.Report;
+  readonly name: string;
+  readonly message: string;
+  /** What onProgress was called with. */
+  readonly shares: readonly number[];
+}
+
+/** When the signal is aborted: never, after so many turns of the event loop, or in the turn after a progress of at least this share. */
+export type AbortAt = { readonly turns: number } | { readonly share: number } | 'never';
+
+export interface Call {
+  readonly path: string;
+  /** Without it, digestLog is given no signal. */
+  readonly abortAt?: AbortAt;
+}
+
+interface Kept {
+  outcome?: Outcome | undefined;
+}
+
+/** A log of 300 MB has some thousand chunks. */
+const mostShares = 100_000;
+
+/** Calls digestLog, and returns the outcome when it comes within a second. */
+export function begin({ kata, args, kept }: Inside<typeof Kata, Call, Kept>): Promise<Outcome | undefined> {
+  const { path, abortAt } = args;
+  const shares: number[] = [];
+  const controller = new AbortController();
+  const abortIn = (turns: number) => (turns === 0 ? controller.abort() : void setImmediate(() => abortIn(turns - 1)));
+  if (typeof abortAt === 'object' && 'turns' in abortAt) abortIn(abortAt.turns);
+  const onProgress = (share: number) => {
+    if (shares.length < mostShares) shares.push(share);
+    if (typeof abortAt === 'object' && 'share' in abortAt && share >= abortAt.share && share > 0) abortIn(1);
+  };
+  const work = async () =>
+    await kata.digestLog(path, { onProgress, ...(abortAt !== undefined && { signal: controller.signal }) });
+  kept.outcome = undefined;
+  const settled = work().then(
+    (report): Outcome => ({ how: 'done', report, name: '', message: '', shares }),
+    (error: unknown): Outcome =>
+      error instanceof Error
+        ? { how: 'failed', name: String(error.name), message: String(error.message).slice(0, 2000), shares }
+        : { how: 'failed, with what is no Error', name: '', message: '', shares },
+  );
+  void settled.then((outcome) => (kept.outcome = outcome));
+  return Promise.race([settled, new Promise<undefined>((resolve) => void setTimeout(resolve, 1000, undefined))]);
+}
+
+/** The outcome of the last call, once there is one. */
+export function readOutcome({ kept }: Inside<typeof Kata, undefined, Kept>): Outcome | undefined {
+  return kept.outcome;
+}

@@ -1,0 +1,156 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type fc from 'fast-check';
+import { expect } from 'vitest';
+import { atRest, bytesRead, openDescriptors, peakBytes } from '../../helpers/instruments/gauges/gauges.ts';
+import { judge } from '../../helpers/instruments/judge/judge.ts';
+import { expectForEach } from '../../helpers/judging/drawn/drawn.ts';
+import type { Subject } from '../../helpers/judging/subject/subject.ts';
+import { expectThat, inWords } from '../../helpers/judging/verdict/expect-that.ts';
+import { until } from '../../helpers/foundations/waiting/until.ts';
+import type * as Kata from '../../katas/large-dataset/large-dataset.ts';
+import { type AbortAt, type Outcome, begin, readOutcome } from './inside.ts';
+import { type Log, largeBytes, largeText, reportOf, writeLarge, writeLargeGzip } from './logs.ts';
+
+const megabyte = 1024 * 1024;
+/** What may be decoded, split and parsed between two turns of the event loop, as CPU time. */
+export const turnLimit = 64 * megabyte;
+export const largeBlocks = 300;
+/** For what never comes. */
+const limitMs = 20_000;
+const largeLimitMs = 90_000;
+
+/** A large log, and what was seen while it was digested once in a process of its own. */
+export interface LargeLog {
+  readonly path: string;
+  readonly words: string;
+  readonly outcome: Outcome;
+  /** How much more memory the process held at its peak than before. */
+  readonly grownBytes: number;
+  /** The CPU time of the busiest turn of its event loop, as bytes that can be parsed in that time. */
+  readonly busiestBytes: number;
+}
+
+/** A module, and logs for it. */
+export interface Digester {
+  readonly subject: Subject<typeof Kata>;
+  /** Digests these bytes, in a file of this name. */
+  digest(content: Buffer, name?: string): Promise<Outcome>;
+  /** Digests a file. */
+  digestFile(path: string, abortAt?: AbortAt): Promise<Outcome>;
+  /** Digests a file until the signal is aborted; how it ended, and how many bytes the process has read for it in all. */
+  abort(path: string, abortAt: AbortAt): Promise<Outcome & { read: number }>;
+  /** Digests what is drawn, and fails with the smallest log of which this part of the report is wrong. */
+  expectForAll(logs: fc.Arbitrary<Log>, part: (report: Kata.Report) => unknown): Promise<void>;
+  /** Fails when the process still has the file open 5 s later. */
+  expectClosed(path: string, what: string): Promise<void>;
+}
+
+/** The judge's `test`, with two large logs that are made and digested when a promise first asks for them. */
+export const test = judge<typeof Kata>('large-dataset', { spares: 1 })
+  .extend('largeLog', { scope: 'file' }, async ({ workspace, subjects }): Promise<LargeLog> => {
+    const path = join(workspace, 'large.log');
+    await writeLarge(path, largeBlocks);
+    await using subject = await subjects.fresh({ limitMs: largeLimitMs });
+    return { path, words: largeWords, ...(await observeDigest(subject, path)) };
+  })
+  .extend('largeGzip', { scope: 'file' }, async ({ workspace, subjects }): Promise<LargeLog> => {
+    const path = join(workspace, 'large.gz');
+    await writeLargeGzip(path, largeBlocks);
+    await using subject = await subjects.fresh({ limitMs: largeLimitMs });
+    return { path, words: `a gzip of ${largeWords}`, ...(await observeDigest(subject, path)) };
+  })
+  .extend('digester', ({ subject, workspace }): Digester => {
+    const digestFile: Digester['digestFile'] = async (path, abortAt) => await call(subject, path, limitMs, abortAt);
+    const digest: Digester['digest'] = async (content, name = 'access.log') => {
+      const path = join(workspace, name);
+      await writeFile(path, content);
+      return await digestFile(path);
+    };
+    return {
+      subject,
+      digest,
+      digestFile,
+      async abort(path, abortAt) {
+        await atRest(subject);
+        const before = await bytesRead(subject);
+        const outcome = await digestFile(path, abortAt);
+        await atRest(subject);
+        return { ...outcome, read: (await bytesRead(subject)) - before };
+      },
+      async expectForAll(logs, part) {
+        let isSpent = false;
+        const expectLog = async ({ content, lines }: Log) => {
+          const what = `the log ${JSON.stringify(content.toString())}`;
+          const outcome = await digest(content).finally(() => (isSpent = !subject.alive));
+          isSpent ||= outcome.how === 'never settled';
+          expectDone(outcome, what);
+          expect(part(outcome.report!), what).toEqual(part(reportOf(lines)));
+        };
+        await expectForEach(logs, 60, expectLog, () => isSpent);
+      },
+      async expectClosed(path, what) {
+        const isClosed = await until(async () => (await openDescriptors(subject, path)).length === 0);
+        expectThat(isClosed, `${what}; 5 s later the process still has the file open`);
+      },
+    };
+  });
+
+const largeWords = `a log of ${inWords(largeBytes(largeBlocks))}`;
+
+/** Calls digestLog, and waits longer than an order to a process may take: the log may be large. */
+async function call(
+  subject: Subject<typeof Kata>,
+  path: string,
+  patienceMs: number,
+  abortAt?: AbortAt,
+): Promise<Outcome> {
+  let outcome = await subject.run(begin, { path, ...(abortAt !== undefined && { abortAt }) });
+  await until(async () => {
+    outcome ??= await subject.run(readOutcome);
+    return outcome !== undefined;
+  }, patienceMs);
+  return outcome ?? { how: 'never settled', name: '', message: '', shares: [] };
+}
+
+/** A process that ends is an outcome, too: each promise about this log says so. */
+async function observeDigest(
+  subject: Subject<typeof Kata>,
+  path: string,
+): Promise<Pick<LargeLog, 'outcome' | 'grownBytes' | 'busiestBytes'>> {
+  const before = parsingMs(turnLimit);
+  try {
+    const heldBytes = await peakBytes(subject);
+    let outcome: Outcome | undefined;
+    const busiestMs = await subject.busiestTurnMs(async () => {
+      outcome = await call(subject, path, largeLimitMs);
+    });
+    const grownBytes = (await peakBytes(subject)) - heldBytes;
+    // A processor can be slower at one time than at another: the slower measurement counts.
+    const turnMs = Math.max(before, parsingMs(turnLimit));
+    return { outcome: outcome!, grownBytes, busiestBytes: (busiestMs / turnMs) * turnLimit };
+  } catch (error) {
+    const { name, message } = error as Error;
+    return { outcome: { how: 'failed', name, message, shares: [] }, grownBytes: Infinity, busiestBytes: Infinity };
+  }
+}
+
+/** CPU time of this thread for decoding, splitting and parsing so much of a large log, estimated from a quarter of it. */
+function parsingMs(bytes: number): number {
+  const blocks = Math.round(bytes / 4 / largeBytes(1));
+  const content = Buffer.from(largeText(blocks));
+  const before = process.threadCpuUsage();
+  let entries = 0;
+  for (const line of content.toString().split('\n')) if (line.startsWith('{"agent"')) entries += JSON.parse(line).bytes;
+  const { user, system } = process.threadCpuUsage(before);
+  return entries > 0 ? (4 * (user + system)) / 1000 : 0;
+}
+
+export function expectDone({ how, message }: Outcome, what: string): void {
+  expectThat(how === 'done', `${what} could not be digested: ${how === 'failed' ? message : how}`);
+}
+
+export function expectReport(outcome: Outcome, expected: Kata.Report, what: string): void {
+  expectDone(outcome, what);
+  expect(outcome.report, `${what}; its report`).toEqual(expected);
+}

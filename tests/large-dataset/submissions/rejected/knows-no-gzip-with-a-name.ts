@@ -1,0 +1,119 @@
+/*
+breaks: [6]
+why: It compares the first four bytes with those that Node writes: gzip(1) sets a flag in the fourth, for the name of the file.
+ask: Which bytes of a gzip are the same in each of them?
+*/
+import { type FileHandle, open } from 'node:fs/promises';
+import { PassThrough } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
+
+interface DigestOptions {
+  onProgress?: (share: number) => void;
+  signal?: AbortSignal;
+}
+
+interface Entry {
+  readonly time: string;
+  readonly path: string;
+  readonly bytes: number;
+}
+
+const firstOf = 10;
+
+export async function digestLog(path: string, { onProgress, signal }: DigestOptions = {}) {
+  const tally = new Tally();
+  try {
+    signal?.throwIfAborted();
+    await using file = await open(path);
+    const { size } = await file.stat();
+    const source = file.createReadStream({ start: 0, autoClose: false });
+    const plain = (await isGzip(file)) ? createGunzip() : new PassThrough();
+    let lastShare = 0;
+
+    await pipeline(
+      source,
+      plain,
+      async (chunks: AsyncIterable<Buffer>) => {
+        const decoder = new TextDecoder();
+        let rest = '';
+        for await (const chunk of chunks) {
+          const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+          rest = lines.pop() ?? '';
+          for (const line of lines) tally.add(line);
+          const share = Math.min(1, source.bytesRead / size);
+          if (share > lastShare) onProgress?.((lastShare = share));
+        }
+        if (rest !== '') tally.add(rest);
+      },
+      { ...(signal && { signal }) },
+    );
+  } catch (cause) {
+    if (signal?.aborted) throw signal.reason;
+    throw new Error(`${path} cannot be digested: ${(cause as Error).message}`, { cause });
+  }
+  onProgress?.(1);
+  return tally.report();
+}
+
+class Tally {
+  #line = 0;
+  #entries = 0;
+  #bytes = 0;
+  readonly #paths = new Map<string, number>();
+  readonly #hours = new Map<string, number>();
+  #malformed = 0;
+  readonly #firstLines: number[] = [];
+
+  add(line: string): void {
+    this.#line += 1;
+    if (line === '' || line === '\r') return;
+    const entry = readEntry(line);
+    if (!entry) {
+      this.#malformed += 1;
+      if (this.#firstLines.length < firstOf) this.#firstLines.push(this.#line);
+      return;
+    }
+    this.#entries += 1;
+    this.#bytes += entry.bytes;
+    increment(this.#hours, entry.time.slice(0, 13));
+    increment(this.#paths, entry.path);
+  }
+
+  report() {
+    const topPaths = [...this.#paths]
+      .map(([path, count]) => ({ path, count }))
+      .sort((one, other) => other.count - one.count || (one.path < other.path ? -1 : 1))
+      .slice(0, firstOf);
+    return {
+      entries: this.#entries,
+      bytes: this.#bytes,
+      perHour: Object.fromEntries(this.#hours),
+      topPaths,
+      malformed: { count: this.#malformed, firstLines: this.#firstLines },
+    };
+  }
+}
+
+function increment(counts: Map<string, number>, key: string): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}
+
+function readEntry(line: string): Entry | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { time, path, bytes } = value as Partial<Record<keyof Entry, unknown>>;
+  const isTime = typeof time === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(time);
+  const isSize = Number.isSafeInteger(bytes) && (bytes as number) >= 0;
+  return isTime && isSize && typeof path === 'string' ? { time, path, bytes: bytes as number } : undefined;
+}
+
+async function isGzip(file: FileHandle): Promise<boolean> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4, 0);
+  return bytesRead >= 2 && buffer.readUInt32BE() === 0x1f8b0800;
+}
