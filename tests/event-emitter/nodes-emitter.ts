@@ -93,9 +93,10 @@ export async function watchNodesEmitter(
     emitter.emit(event);
     emitter.listenerCount(event);
     emitter.listeners(event);
-    const iterator = module.on(emitter, event);
+    const iterated = new module.EventEmitter({ captureRejections: false });
+    const iterator = module.on(iterated, event);
     void iterator.next().catch(() => undefined);
-    emitter.emit(event, 'for the iterator');
+    iterated.emit(event, 'for the iterator');
     for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
     void iterator.return?.().catch(() => undefined);
   } catch {

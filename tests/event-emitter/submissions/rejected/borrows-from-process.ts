@@ -30,6 +30,11 @@ export class EventEmitter implements Emitter {
     return Reflect.apply(off, this, [event, listener]);
   }
 
+  /** Node’s once wrapper calls this one. */
+  removeListener(event: EventName, listener: Listener): this {
+    return this.off(event, listener);
+  }
+
   emit(event: EventName, ...args: unknown[]): boolean {
     return Reflect.apply(emit, this, [event, ...args]);
   }
