@@ -1,5 +1,5 @@
 export type EventName = string | symbol;
-// oxlint-disable-next-line typescript/no-explicit-any -- whoever emits decides what comes
+// oxlint-disable-next-line typescript/no-explicit-any -- the emitting code decides which arguments there are
 export type Listener = (this: any, ...args: any[]) => unknown;
 
 interface Entry {
@@ -15,26 +15,23 @@ export interface IteratorOptions {
   signal?: AbortSignal;
 }
 
-/** What the class has for its users; every call but the three that ask gives back the emitter. */
+/** The public methods of the class. */
 export interface Emitter {
   on(event: EventName, listener: Listener): this;
-  /** As `on`, for one event only. */
+  /** Like `on`, but for one event only. */
   once(event: EventName, listener: Listener): this;
   off(event: EventName, listener: Listener): this;
-  /** Calls the listeners of this event. Whether there were any. */
+  /** Calls the listeners of this event. Returns whether there were any. */
   emit(event: EventName, ...args: unknown[]): boolean;
   listenerCount(event: EventName): number;
-  /** Those that were given to `on` and `once`. */
+  /** The functions that were passed to `on` and `once`. */
   listeners(event: EventName): Listener[];
-  /** How many listeners an event may have before there is a warning. Default 10; 0 for any number. */
-  setMaxListeners(count: number): this;
 }
 
-/** Hands events to those who listen for them, with the semantics of Node's own. */
+/** Calls listeners when events are emitted, with the semantics of Node's class. */
 export class EventEmitter implements Emitter {
   private readonly options: EmitterOptions;
   private readonly events: Record<EventName, Entry[]> = {};
-  private maxListeners = 10;
 
   constructor(options: EmitterOptions = {}) {
     this.options = options;
@@ -42,10 +39,6 @@ export class EventEmitter implements Emitter {
 
   on(event: EventName, listener: Listener): this {
     this.add(event, { listener, once: false });
-    const { length } = this.listeners(event);
-    if (length > this.maxListeners) {
-      process.emitWarning(`${length} listeners for ${String(event)}`, 'MaxListenersExceededWarning');
-    }
     this.emit('newListener', event, listener);
     return this;
   }
@@ -84,18 +77,13 @@ export class EventEmitter implements Emitter {
     return (this.events[event] ?? []).map(({ listener }) => listener);
   }
 
-  setMaxListeners(count: number): this {
-    this.maxListeners = count;
-    return this;
-  }
-
   private add(event: EventName, entry: Entry): void {
     this.events[event] ??= [];
     this.events[event].push(entry);
   }
 }
 
-/** The events of one name, for `for await`: each comes as the array of its arguments. */
+/** Iterates over the events of one name; each event is the array of its arguments. */
 export async function* on(
   emitter: Emitter,
   event: EventName,

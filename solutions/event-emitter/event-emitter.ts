@@ -3,19 +3,17 @@ import type * as Starter from '../../katas/event-emitter/event-emitter.ts';
 type EventName = Starter.EventName;
 type Listener = Starter.Listener;
 
-/** One listener as it was added; a function that was added twice has two of them. */
+/** One listener; a function that was added twice has two entries. */
 interface Entry {
   readonly listener: Listener;
   readonly once: boolean;
-  /** Whether a `once` listener has had its event. */
+  /** Whether a `once` listener has been called. */
   isSpent: boolean;
 }
 
 export class EventEmitter implements Starter.Emitter {
-  // A Map: no name of an event can be one that objects are born with.
+  // A Map has no inherited keys, so every event name is free.
   readonly #entries = new Map<EventName, readonly Entry[]>();
-  readonly #warned = new Set<EventName>();
-  #maxListeners = 10;
   #capturesRejections: boolean;
 
   constructor({ captureRejections = false }: Starter.EmitterOptions = {}) {
@@ -38,7 +36,7 @@ export class EventEmitter implements Starter.Emitter {
   }
 
   emit(event: EventName, ...args: unknown[]): boolean {
-    // The decisive line: this array is never changed, only replaced, so whoever adds or removes meanwhile changes the next emit.
+    // The decisive line: this array is never changed, only replaced, so changes made by listeners count from the next emit.
     const entries = this.#of(event);
     if (entries.length === 0) {
       if (event === 'error') throw unheard(args[0]);
@@ -47,7 +45,7 @@ export class EventEmitter implements Starter.Emitter {
     for (const entry of entries) {
       if (entry.isSpent) continue;
       if (entry.once) {
-        // Before it is called: it may emit its own event, or throw.
+        // Before the call: the listener may emit its own event, or throw.
         entry.isSpent = true;
         this.#remove(event, entry);
       }
@@ -67,11 +65,6 @@ export class EventEmitter implements Starter.Emitter {
     return this.#of(event).map(({ listener }) => listener);
   }
 
-  setMaxListeners(count: number): this {
-    this.#maxListeners = count;
-    return this;
-  }
-
   #of(event: EventName): readonly Entry[] {
     return this.#entries.get(event) ?? [];
   }
@@ -79,16 +72,14 @@ export class EventEmitter implements Starter.Emitter {
   #add(event: EventName, listener: Listener, once: boolean): this {
     checked(listener);
     this.emit('newListener', event, listener);
-    // Only now: whoever heard of it may have added some of his own.
-    const entries = [...this.#of(event), { listener, once, isSpent: false }];
-    this.#entries.set(event, entries);
-    if (this.#maxListeners > 0 && entries.length > this.#maxListeners) this.#warnOf(event, entries.length);
+    // Read only now: a newListener listener may have added listeners.
+    this.#entries.set(event, [...this.#of(event), { listener, once, isSpent: false }]);
     return this;
   }
 
   #remove(event: EventName, entry: Entry): void {
     const entries = this.#of(event);
-    // It may be gone already, taken away during the emit that calls it.
+    // An earlier listener of the same emit may have removed it.
     if (!entries.includes(entry)) return;
     if (entries.length === 1) this.#entries.delete(event);
     else
@@ -99,17 +90,8 @@ export class EventEmitter implements Starter.Emitter {
     this.emit('removeListener', event, entry.listener);
   }
 
-  #warnOf(event: EventName, count: number): void {
-    if (this.#warned.has(event)) return;
-    this.#warned.add(event);
-    process.emitWarning(
-      `${count} listeners for "${String(event)}", and more than ${this.#maxListeners} look like a leak. setMaxListeners() allows more.`,
-      'MaxListenersExceededWarning',
-    );
-  }
-
   #emitRejection(error: unknown): void {
-    // Otherwise an error listener that rejects, too, is called again and again.
+    // Otherwise an error listener that rejects as well would be called forever.
     this.#capturesRejections = false;
     try {
       this.emit('error', error);
@@ -139,7 +121,7 @@ export const on = ((emitter, event, options) => {
     end();
   };
   const abort = () => fail(signal?.reason);
-  // The one way out, whoever ends it.
+  // The only way out, however the iteration ends.
   const end = () => {
     isOver = true;
     emitter.off(event, take).off('error', fail);
@@ -147,7 +129,7 @@ export const on = ((emitter, event, options) => {
     for (const { resolve } of waiting.splice(0)) resolve({ value: undefined, done: true });
   };
 
-  // From the call on, and not from the first next().
+  // Listens from the call on, not from the first next().
   emitter.on(event, take).on('error', fail);
   signal?.addEventListener('abort', abort);
   return {
@@ -176,12 +158,12 @@ export const on = ((emitter, event, options) => {
 
 function checked(listener: Listener): Listener {
   if (typeof listener === 'function') return listener;
-  throw new TypeError(`A listener is a function, and ${String(listener)} is none.`);
+  throw new TypeError(`A listener must be a function, not ${String(listener)}.`);
 }
 
 function unheard(error: unknown): unknown {
   if (error instanceof Error) return error;
-  return Object.assign(new Error(`An error was emitted, and nobody listens: ${String(error)}`), { context: error });
+  return Object.assign(new Error(`Unhandled error event: ${String(error)}`), { context: error });
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -1,5 +1,5 @@
 /*
-breaks: [16]
+breaks: [11]
 why: The iterator has no return(), so a loop that breaks tells nobody.
 ask: Which method does `for await` call when its body breaks or throws?
 */

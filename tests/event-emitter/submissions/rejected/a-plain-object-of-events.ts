@@ -1,5 +1,5 @@
 /*
-breaks: [13, 14]
+breaks: [9]
 why: The lists lie in {}, which has a constructor, a toString and a __proto__ before the first listener is added.
 ask: What is ({}).constructor, and is it an array of listeners?
 */

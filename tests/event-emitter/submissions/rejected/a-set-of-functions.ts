@@ -1,5 +1,5 @@
 /*
-breaks: [9, 14]
+breaks: [3, 9]
 why: A Set holds each function once.
 ask: Two parts of a program add the same function, and one of them takes it away. What does the other expect?
 */

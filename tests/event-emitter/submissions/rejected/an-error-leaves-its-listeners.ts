@@ -1,5 +1,5 @@
 /*
-breaks: [16]
+breaks: [11]
 why: Errors end the iterator, and nobody takes its listeners away.
 ask: How many ways out of the loop are there, and which of them pass by off()?
 */

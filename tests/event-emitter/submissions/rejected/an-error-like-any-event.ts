@@ -1,5 +1,5 @@
 /*
-breaks: [10, 14, 17]
+breaks: [7, 9, 12]
 why: emit('error') without a listener answers false, and nobody looks at that.
 ask: What becomes of an error of a socket that nobody listens to?
 */

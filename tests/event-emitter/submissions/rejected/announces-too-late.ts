@@ -1,5 +1,5 @@
 /*
-breaks: [12, 14]
+breaks: [8, 9]
 why: newListener is emitted when the listener is there already.
 ask: Who wants to know of a listener before it is one, and what for?
 */

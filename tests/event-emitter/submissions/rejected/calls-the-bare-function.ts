@@ -1,5 +1,5 @@
 /*
-breaks: [1, 14]
+breaks: [1, 9]
 why: entry.listener(...args) calls it as a method of its entry, and `this` is no emitter.
 ask: What is `this` in a function that was put into an object and is called from there?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [17]
+breaks: [12]
 why: Every emitter turns rejections into error events, asked or not.
 ask: What does a program see that relies on unhandledRejection?
 */

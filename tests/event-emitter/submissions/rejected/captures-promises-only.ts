@@ -1,5 +1,5 @@
 /*
-breaks: [17]
+breaks: [12]
 why: instanceof Promise: an object with a then() of its own is not seen.
 ask: What do query builders give back that are awaited like promises?
 */

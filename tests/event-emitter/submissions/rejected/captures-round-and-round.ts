@@ -1,5 +1,5 @@
 /*
-breaks: [17]
+breaks: [12]
 why: The rejection of the error listener is emitted as an error, too, and its listener rejects again.
 ask: Who is called when the one who handles errors fails?
 */

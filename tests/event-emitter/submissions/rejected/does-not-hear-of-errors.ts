@@ -1,5 +1,5 @@
 /*
-breaks: [15, 16]
+breaks: [10, 11]
 why: It listens for its event only: an error event is thrown at whoever emits it, and the loop waits for ever.
 ask: Who is told of an error when the only reader is a loop?
 */

@@ -1,6 +1,6 @@
 /*
-breaks: [4, 14]
-why: emit() has forgotten its answer, and setMaxListeners() cannot be chained.
+breaks: [4, 9]
+why: emit() does not return whether there were listeners.
 ask: How does a caller of emit('error', …) find out that somebody has dealt with it?
 */
 import type {

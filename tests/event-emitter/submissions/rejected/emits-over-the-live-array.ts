@@ -1,5 +1,5 @@
 /*
-breaks: [2, 4, 6, 7, 9, 12, 14]
+breaks: [2, 3, 4, 6, 8, 9]
 why: The loop walks through the array that on() and off() change.
 ask: A listener takes itself away. Which one is called next?
 */

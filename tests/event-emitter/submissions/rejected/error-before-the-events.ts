@@ -1,5 +1,5 @@
 /*
-breaks: [15]
+breaks: [10]
 why: The error is thrown at once, and what came before it is never read.
 ask: In which order did they come?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [15]
+breaks: [10]
 why: The body of a generator begins with the first next(): what is emitted between on() and that is lost.
 ask: When does the first line of an async generator run?
 */

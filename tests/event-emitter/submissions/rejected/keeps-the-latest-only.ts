@@ -1,5 +1,5 @@
 /*
-breaks: [15]
+breaks: [10]
 why: Of the events that come while the loop is busy, only the last is kept.
 ask: How many events may come while the body of the loop awaits something?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [16]
+breaks: [11]
 why: The signal outlives the loop, and keeps it by its abort listener.
 ask: What does a server hold that gives one signal for its whole life to every request?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [13]
+breaks: [9]
 why: String(event) is the key, so a symbol and the text of its description are one event.
 ask: What is a symbol good for as the name of an event?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [1, 2, 3, 4, 6, 7, 9, 10, 12, 13, 14]
+breaks: [1, 2, 3, 4, 6, 7, 8, 9]
 why: unshift() puts each listener in front of those that were there.
 ask: In which order do you expect two listeners that write to one log?
 */

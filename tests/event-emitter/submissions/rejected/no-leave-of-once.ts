@@ -1,5 +1,5 @@
 /*
-breaks: [12, 14]
+breaks: [8, 9]
 why: A once listener that has had its event goes without a removeListener.
 ask: How does a pool that counts its listeners by these events find out?
 */

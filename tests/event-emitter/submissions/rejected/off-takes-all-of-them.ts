@@ -1,5 +1,5 @@
 /*
-breaks: [9, 14]
+breaks: [3, 9]
 why: filter() keeps those that are another function, and so takes away every one that is this one.
 ask: How many calls of off() undo two calls of on()?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [9, 14]
+breaks: [3, 9]
 why: find() begins at the front, and the order of those that remain is another one.
 ask: In which order are f, g, f called after one off(f)?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [3, 12, 14]
+breaks: [3, 8, 9]
 why: indexOf() of a function that is not there is -1, and splice(-1, 1) takes the last one.
 ask: What does splice() make of a negative index?
 */

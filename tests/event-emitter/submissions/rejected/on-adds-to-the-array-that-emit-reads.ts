@@ -1,5 +1,5 @@
 /*
-breaks: [6, 14]
+breaks: [6, 9]
 why: off() makes a new array and on() does not, so a listener that is added during an emit is called by it.
 ask: A listener adds itself whenever it is called. When does that emit end?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [4, 8, 9, 12, 14]
+breaks: [3, 4, 8, 9]
 why: once() adds a function of its own, and off() looks for the one that it was given.
 ask: How does off() find the wrapper by what is in it?
 */

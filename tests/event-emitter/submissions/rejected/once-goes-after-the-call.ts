@@ -1,5 +1,5 @@
 /*
-breaks: [7, 10, 12, 14]
+breaks: [6, 7, 8, 9]
 why: A once listener is taken away when it has come back, and until then it is a listener like others.
 ask: What does a once listener for "retry" do that emits "retry"?
 */

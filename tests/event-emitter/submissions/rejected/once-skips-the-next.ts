@@ -1,5 +1,5 @@
 /*
-breaks: [2, 4, 6, 7, 9, 12, 14]
+breaks: [2, 3, 4, 6, 8, 9]
 why: A once listener is cut out of the array that the loop walks through, so the next one moves into its place and is skipped.
 ask: What does splice() do to the indices behind it, and what does your loop do with them?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [7, 14]
+breaks: [6, 9]
 why: It is out of the list before it is called. An outer emit that is still under way has a copy of the list, and calls it again.
 ask: Two emits of one event are under way, one inside the other. How many arrays know the once listener?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [12, 14]
+breaks: [8, 9]
 why: It reads the list, announces the listener, and writes the list back: what was added during the announcement is lost.
 ask: Which lines run between reading and writing, and whose are they?
 */

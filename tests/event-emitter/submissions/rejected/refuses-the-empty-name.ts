@@ -1,5 +1,5 @@
 /*
-breaks: [13]
+breaks: [9]
 why: A name that is empty is taken for one that is missing.
 ask: Which strings are falsy?
 */

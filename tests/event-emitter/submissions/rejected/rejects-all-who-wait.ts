@@ -1,5 +1,5 @@
 /*
-breaks: [15, 17]
+breaks: [10, 12]
 why: Everybody who waits for an event is told of the error, not the first one; and a thenable that rejects at once has its error emitted inside of emit.
 ask: Two calls of next() wait, and an error comes: what does each of them get?
 */

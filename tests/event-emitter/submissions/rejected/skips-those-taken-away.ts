@@ -1,5 +1,5 @@
 /*
-breaks: [6, 14]
+breaks: [6, 9]
 why: Before each call it asks whether the listener is still there, so one that was taken away during the emit is not called any more.
 ask: A listener takes away the next one. Which of the two answers does Node give, and what can a caller rely on then?
 */

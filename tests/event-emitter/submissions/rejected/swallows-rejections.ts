@@ -1,5 +1,5 @@
 /*
-breaks: [17]
+breaks: [12]
 why: A rejection that comes with nobody listening for errors is dropped.
 ask: Which of the two do you prefer at three in the morning: a crash, or nothing?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [10, 14]
+breaks: [7, 9]
 why: A listener that throws becomes an error event, and emit() goes on as if nothing had happened.
 ask: Whose mistake is it when a listener throws, and who can do something about it?
 */

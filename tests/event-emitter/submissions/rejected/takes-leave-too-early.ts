@@ -1,5 +1,5 @@
 /*
-breaks: [12, 14]
+breaks: [8, 9]
 why: removeListener is emitted while the listener is still there.
 ask: What does listenerCount() say inside of a listener for removeListener?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [10, 14]
+breaks: [7, 9]
 why: Whatever was emitted is thrown as it is, also a number or nothing at all.
 ask: What does a log of uncaught exceptions show of `throw undefined`?
 */

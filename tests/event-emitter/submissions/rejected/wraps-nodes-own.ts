@@ -1,5 +1,5 @@
 /*
-breaks: [1, 5, 14]
+breaks: [1, 5, 9]
 why: Each call is handed on to an emitter of Node’s inside.
 ask: What does a listener of yours see as `this`?
 */

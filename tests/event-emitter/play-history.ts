@@ -1,22 +1,21 @@
 /**
- * One call, or something that a listener does. `off`, `on`, `once` name one of the listeners f, g, h, … by its number; an
- * argument `E1` is an error, and `@s` is a symbol, as an event and as an argument.
+ * One call, or something that a listener does. `on`, `once` and `off` name one of the listeners f, g, h by its number. `E1` stands for
+ * an error, and `@s` for a symbol, both as an event and as an argument. `spoil` empties the array that `listeners` returned.
  */
 export type Step = Call | readonly ['throw'];
 type Call =
   | readonly ['on' | 'once' | 'off', event: string, listener: number]
   | readonly ['emit', event: string, ...args: Argument[]]
   | readonly ['count' | 'who', event: string]
-  | readonly ['spoil', event: string]
-  | readonly ['limit', count: number];
+  | readonly ['spoil', event: string];
 type Argument = string | number;
 
-/** What is done with one emitter, and what its listeners do whenever they are called. */
+/** The calls made on one emitter, and what its listeners do whenever they are called. */
 export interface History {
   readonly listeners: readonly (readonly Step[])[];
   readonly steps: readonly Step[];
-  /** Whether it is told what `this` is in a listener, what the calls answer, or both. */
-  readonly heeds?: 'this' | 'answers' | 'both';
+  /** What is recorded beside the calls: what `this` is in a listener, what the calls return, or both. */
+  readonly records?: 'this' | 'answers' | 'both';
 }
 
 type Listener = (this: unknown, ...args: unknown[]) => unknown;
@@ -29,22 +28,18 @@ interface Emitter {
   emit(event: string | symbol, ...args: unknown[]): unknown;
   listenerCount(event: string | symbol): unknown;
   listeners(event: string | symbol): unknown;
-  setMaxListeners(count: number): unknown;
 }
 
 interface EmitterModule {
   readonly EventEmitter: new (options?: { captureRejections?: boolean }) => Emitter;
 }
 
-/**
- * Plays histories, each with an emitter of its own, and tells line by line what happened. It is sent to the module's process
- * as text, and called in the judge's with Node's class, so it uses nothing from around it.
- */
+/** Plays each history on a new emitter and returns, line by line, what happened. */
 export function play({ EventEmitter }: EmitterModule, histories: readonly History[]): string[][] {
   return histories.map(playOne);
 
-  function playOne({ listeners, steps, heeds }: History): string[] {
-    /** A history may go on for ever; then its listeners fall silent after so many calls. */
+  function playOne({ listeners, steps, records }: History): string[] {
+    /** A history may never end by itself, so listeners do nothing after this many calls. */
     let calls = 40;
     let depth = 0;
     const lines: string[] = [];
@@ -55,8 +50,8 @@ export function play({ EventEmitter }: EmitterModule, histories: readonly Histor
     const functions = listeners.map((own, number) => {
       return function (this: unknown, ...args: unknown[]) {
         if (calls-- <= 0) return;
-        const isHeeded = heeds === 'this' || heeds === 'both';
-        const self = this === emitter || !isHeeded ? '' : ', this is not the emitter';
+        const recordsThis = records === 'this' || records === 'both';
+        const self = this === emitter || !recordsThis ? '' : ', this is not the emitter';
         depth++;
         try {
           tell(`${named(number)}(${args.map(inWords).join(', ')})${self}`);
@@ -121,9 +116,6 @@ export function play({ EventEmitter }: EmitterModule, histories: readonly Histor
           tell(`listeners(${inWords(name(step[1]))}).length = 0`);
           (emitter.listeners(name(step[1])) as unknown[]).length = 0;
           return undefined;
-        case 'limit':
-          tell(`setMaxListeners(${step[1]})`);
-          return chained(emitter.setMaxListeners(step[1]));
       }
     }
 
@@ -132,7 +124,7 @@ export function play({ EventEmitter }: EmitterModule, histories: readonly Histor
     }
 
     function answer(one: unknown): string | undefined {
-      return heeds === 'answers' || heeds === 'both' ? inWords(one) : undefined;
+      return records === 'answers' || records === 'both' ? inWords(one) : undefined;
     }
 
     function tell(line: string) {
@@ -151,13 +143,13 @@ export function play({ EventEmitter }: EmitterModule, histories: readonly Histor
       return number < functions.length ? 'fghk'[number]! : 'no function';
     }
 
-    /** What comes from the module is a stranger's: nothing of it is called, and an answer is short. */
+    /** Values from the module are untrusted: none of their methods is called, and the text is short. */
     function inWords(one: unknown): string {
       if (typeof one === 'string') return `'${one.slice(0, 40)}'`;
       if (Array.isArray(one)) return `[${one.slice(0, 12).map(inWords).join(', ')}]`;
       if (typeof one === 'function') {
         const known = functions.findIndex((listener) => one === listener);
-        // Node hands over what it has wrapped around a once listener, now and then.
+        // Sometimes Node passes the wrapper of a once listener.
         const inner = functions.findIndex((listener) => (one as { listener?: unknown }).listener === listener);
         if (known >= 0) return named(known);
         return inner >= 0 ? named(inner) : 'another function';
@@ -172,7 +164,7 @@ export function play({ EventEmitter }: EmitterModule, histories: readonly Histor
   }
 }
 
-/** A history in plain words: what its listeners do, where they do something. */
+/** What the listeners of a history do, in words; empty when they do nothing. */
 export function listenersInWords({ listeners }: History): string {
   const doing = listeners.flatMap((steps, number) =>
     steps.length === 0 ? [] : [`${'fghk'[number]} does ${steps.map(stepInWords).join(', ')}`],
@@ -190,6 +182,6 @@ function stepInWords([kind, ...rest]: Step): string {
         ? `'${one}'`
         : String(one).replace('@s', 'Symbol(s)'),
   );
-  const method = { count: 'listenerCount', who: 'listeners', spoil: 'spoil', limit: 'setMaxListeners' }[kind as string];
+  const method = { count: 'listenerCount', who: 'listeners', spoil: 'spoil' }[kind as string];
   return `${method ?? kind}(${words.join(', ')})`;
 }

@@ -1,6 +1,8 @@
-/** What is done between two turns of the event loop. `next` asks the iterator for one more. */
+import { getEventListeners } from 'node:events';
+
+/** One act between two turns of the event loop. `next` asks the iterator for one more event. */
 export type LoopStep = readonly ['emit', ...args: number[]] | readonly ['error' | 'next' | 'return' | 'abort'];
-/** One iterator's life, turn by turn. */
+/** The life of one iterator, turn by turn. */
 export type LoopHistory = readonly (readonly LoopStep[])[];
 
 interface Emitter {
@@ -16,28 +18,15 @@ interface LoopModule {
   on(emitter: any, event: string, options: { signal: AbortSignal }): AsyncIterator<unknown[]>;
 }
 
-interface Tools {
-  load<Module>(name: string): Promise<Module>;
-}
-
-/** What one life came to. */
+/** What the iterator answered, and what it left behind. */
 export interface LoopSeen {
   readonly lines: string[];
-  /** Listeners that are left on the emitter and on the signal. */
+  /** Number of listeners left on the emitter and on the signal. */
   readonly left: number;
 }
 
-/**
- * Plays such histories, and tells after each turn what the iterator has answered. It is sent to the module's process as
- * text, and called in the judge's with Node's, so it uses nothing from around it.
- */
-export async function playLoops(
-  module: LoopModule,
-  histories: readonly LoopHistory[],
-  _kept: unknown,
-  tools: Tools,
-): Promise<LoopSeen[]> {
-  const { getEventListeners } = await tools.load<typeof import('node:events')>('node:events');
+/** Plays each history with a new emitter and returns, turn by turn, what the iterator answered. */
+export async function playLoops(module: LoopModule, histories: readonly LoopHistory[]): Promise<LoopSeen[]> {
   const seen: LoopSeen[] = [];
   for (const history of histories) seen.push(await playOne(history));
   return seen;
@@ -47,7 +36,7 @@ export async function playLoops(
     const controller = new AbortController();
     const failure = Object.assign(new Error('E1'), { name: 'E1' });
     const emitter = new module.EventEmitter();
-    // Somebody else's, so that an error has a listener after the iterator's has gone.
+    // Another listener for errors, so that a later error event is not thrown.
     emitter.on('error', () => undefined);
     const iterator = module.on(emitter, 'tick', { signal: controller.signal });
     let asked = 0;
@@ -64,7 +53,7 @@ export async function playLoops(
       emitter.listenerCount('error') -
       1 +
       getEventListeners(controller.signal, 'abort').length;
-    // Whatever was left: it shall not hold anything any more.
+    // Ends whatever is left, so that nothing stays pending.
     controller.abort();
     iterator.return?.()?.then(undefined, () => undefined);
     return { lines, left };
@@ -92,22 +81,21 @@ export async function playLoops(
   }
 }
 
-/** How a loop was ended, how it came to its end, and the listeners that are left on the emitter and on the signal. */
+/** How a `for await` loop was ended, how it finished, and the number of listeners left on the emitter and on the signal. */
 export interface EndedLoop {
   readonly how: string;
   readonly end: string;
   readonly left: number;
 }
 
-/** Lets loops with `for await` come to their ends. It is sent to the module's process as text. */
-export async function endLoops(module: LoopModule, _args: unknown, _kept: unknown, tools: Tools): Promise<EndedLoop[]> {
-  const { getEventListeners } = await tools.load<typeof import('node:events')>('node:events');
+/** Ends `for await` loops over `on()` in five ways. */
+export async function endLoops(module: LoopModule): Promise<EndedLoop[]> {
   const ways = [
     'a loop that breaks',
     'a loop whose body throws',
-    'a loop that waits, and is aborted',
-    'a loop that waits, and an error comes',
-    'a loop with a signal that is aborted already',
+    'a waiting loop that is aborted',
+    'a waiting loop when an error comes',
+    'a loop whose signal was aborted already',
   ];
   const loops: EndedLoop[] = [];
   for (const how of ways) loops.push(await end(how));
@@ -119,17 +107,17 @@ export async function endLoops(module: LoopModule, _args: unknown, _kept: unknow
     const emitter = new module.EventEmitter();
     if (how.includes('already')) controller.abort();
 
-    let came = 'is still waiting';
+    let came = 'still waiting';
     const loop = async () => {
       for await (const [number] of iterable(emitter, signal)) {
         if (number !== 2) continue;
         if (how.includes('breaks')) break;
-        throw Object.assign(new Error('of the body'), { name: 'an error of its body' });
+        throw Object.assign(new Error('of the body'), { name: 'BodyError' });
       }
     };
     loop().then(
-      () => (came = 'ended'),
-      (error) => (came = `ended by ${String(error?.name)}`),
+      () => (came = 'normally'),
+      (error) => (came = `by ${String(error?.name)}`),
     );
     await turns();
     const numbers = how.includes('breaks') || how.includes('body') ? [1, 2, 3] : [];

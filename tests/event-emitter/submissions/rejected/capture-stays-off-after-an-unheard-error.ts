@@ -1,7 +1,7 @@
 /*
-breaks: [11]
-why: The tenth of ten allowed listeners is warned of.
-ask: How many may there be when the limit is ten?
+breaks: [12]
+why: An unheard error leaves by an exception, and captureRejections is never switched on again.
+ask: Which line runs after a throw, and what state does the emitter keep?
 */
 import type {
   Emitter,
@@ -77,7 +77,7 @@ export class EventEmitter implements Emitter {
     this.emit('newListener', event, entry.listener);
     const entries = [...this.of(event), entry];
     this.entries.set(event, entries);
-    if (this.maxListeners > 0 && entries.length >= this.maxListeners && !this.warned.has(event)) {
+    if (this.maxListeners > 0 && entries.length > this.maxListeners && !this.warned.has(event)) {
       this.warned.add(event);
       process.emitWarning(`${entries.length} listeners of ${String(event)}`, 'MaxListenersExceededWarning');
     }
@@ -105,11 +105,8 @@ export class EventEmitter implements Emitter {
 
   private tellRejection(error: unknown): void {
     this.captures = false;
-    try {
-      this.emit('error', error);
-    } finally {
-      this.captures = true;
-    }
+    this.emit('error', error);
+    this.captures = true;
   }
 }
 

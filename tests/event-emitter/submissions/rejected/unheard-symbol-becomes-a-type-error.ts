@@ -1,7 +1,7 @@
 /*
-breaks: [10, 11]
-why: It warns when there is just one listener too many, so a limit that is set later is never met, or met twice; and the message of an unheard error is made of its value, which a symbol does not allow.
-ask: What if there are more listeners than that already when the limit is set?
+breaks: [7]
+why: The message of an unheard error is made from its value, which throws a TypeError for a symbol.
+ask: What does a template literal do with a symbol?
 */
 export type EventName = string | symbol;
 // oxlint-disable-next-line typescript/no-explicit-any -- whoever emits decides what comes
