@@ -15,7 +15,7 @@ export const [drawn] = fc.sample(
   fc.record({
     ids: fc.uniqueArray(word, { minLength: 3, maxLength: 3 }),
     start: fc.integer({ min: 100, max: 90_000 }),
-    others: fc.integer({ min: 4, max: 6 }),
+    others: fc.integer({ min: 2, max: 4 }),
     crowd: fc.integer({ min: 7, max: 9 }),
   }),
   { seed: chosenSeed(), numRuns: 1 },

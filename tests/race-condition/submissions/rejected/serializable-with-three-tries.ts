@@ -1,5 +1,5 @@
 /*
-breaks: [2, 9]
+breaks: [2]
 why: Among ten connections a call loses three deadlocks in a row; with a pool of three it seldom does.
 ask: How many rivals can one transaction have, and how many tries do they leave it?
 */
