@@ -3,7 +3,7 @@ import { once } from '../../helpers/foundations/waiting/once.ts';
 import { settles, until } from '../../helpers/foundations/waiting/until.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { waitingThreads } from '../../helpers/instruments/mysql/lock-waits.ts';
-import { type Schedule, explore } from '../../helpers/instruments/mysql/schedule-explorer.ts';
+import { type Schedule, explore, heldCommand } from '../../helpers/instruments/mysql/schedule-explorer.ts';
 import { chart } from '../../helpers/judging/verdict/chart.ts';
 import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/race-condition/race-condition.ts';
@@ -176,7 +176,7 @@ describe('stretch', () => {
         await services.reset();
         const hold = a.proxy.holdCommand(step, at);
         const call = increment(a);
-        const command = await Promise.race([hold.reached, call.then(() => undefined)]);
+        const command = await heldCommand(hold, call, a.subject);
         if (!command) {
           expect(await services.settledValue(), `value in the table, from ${start}, after an undisturbed call`).toBe(
             start + 1,

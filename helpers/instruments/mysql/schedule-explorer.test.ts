@@ -161,8 +161,8 @@ test('a session that fails is heard, and the withheld answer is let go', async (
 
 test('holds a statement before the server runs it, and sees a call that does not wait for it', async () => {
   const { a, b, admin, reset } = await sessions();
-  const value = async () => {
-    const [[row]] = await admin.query<any[]>("SELECT value FROM counters WHERE id = 'a'");
+  const value = async (by: Pick<Party['pool'], 'query'> = admin) => {
+    const [[row]] = await by.query<any[]>("SELECT value FROM counters WHERE id = 'a'");
     return row.value as number;
   };
   const increment = async (isAwaited: boolean) => {
@@ -175,11 +175,11 @@ test('holds a statement before the server runs it, and sees a call that does not
   for (const isAwaited of [true, false]) {
     for await (const { at, early, others } of explore({
       first: { ...a, call: () => increment(isAwaited) },
-      others: { ...b, call: value },
+      others: { ...b, call: () => value(b.pool) },
       admin,
       reset,
       points: ['before'],
-      whenAnswered: value,
+      whenAnswered: () => value(),
     }))
       seen.push({ isAwaited, at, early, others });
   }
