@@ -17,13 +17,15 @@ export function createCounter(options: PoolOptions) {
       ]);
       if (!row) throw new Error(`There is no counter "${id}"`);
       await connection.query('UPDATE counters SET value = ? WHERE id = ?', [row.value + 1, id]);
-      connection.commit().catch(() => undefined);
+      void connection.commit().then(
+        () => connection.release(),
+        () => connection.destroy(),
+      );
       return row.value + 1;
     } catch (error) {
       await connection.rollback().catch(() => undefined);
-      throw error;
-    } finally {
       connection.release();
+      throw error;
     }
   }
 
