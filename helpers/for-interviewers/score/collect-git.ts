@@ -5,7 +5,15 @@ import { existsSync } from 'node:fs';
 import { UserError } from '../../foundations/command-line/user-error.ts';
 import { leash } from '../../foundations/processes/leash.ts';
 import { leashedFolder } from '../../foundations/processes/leashed-folder.ts';
-import { type CollectLimits, type Collected, type Found, levelsOf, missing, tooLarge } from './collect.ts';
+import {
+  type CollectLimits,
+  type Collected,
+  type Found,
+  levelsOf,
+  manifestName,
+  missing,
+  tooLarge,
+} from './collect.ts';
 import { harmlessLine } from '../../foundations/sanitizing/harmless.ts';
 
 export interface GitSource {
@@ -71,32 +79,52 @@ export async function collectFromGit(
     );
   }
   const commit = (await git.run(['rev-parse', '--verify', `${ownRef}^{commit}`])).toString('utf8').trim();
+  const { tree, isFlat } = await layoutOf(git, slugs);
   const found = new Map<string, Found>();
-  for (const slug of slugs) found.set(slug, await findInCommit(git, slug, limits));
-  return { source, kind: 'git', commit, found, notes: [] };
+  for (const slug of slugs)
+    found.set(slug, await findInTree(git, tree, isFlat ? [`${slug}.ts`] : levelsOf(slug), limits));
+  const manifest = await findInTree(git, tree, [manifestName], limits);
+  const text = 'bytes' in manifest ? manifest.bytes.toString('utf8') : undefined;
+  return { source, kind: 'git', commit, found, notes: [], isFlat, manifest: text };
 }
 
-async function findInCommit(git: Git, slug: string, limits: CollectLimits): Promise<Found> {
-  const levels = levelsOf(slug);
-  let object = `${ownRef}^{tree}`;
+/** Where the files lie: in their folders or beside each other; at the top or in the one folder that is there. */
+async function layoutOf(git: Git, slugs: readonly string[]): Promise<{ tree: string; isFlat: boolean }> {
+  const kindOf = (entries: readonly TreeEntry[]) => {
+    const lower = new Set(entries.map(({ name }) => name.toLowerCase()));
+    if (lower.has('katas')) return 'folders';
+    return slugs.some((slug) => lower.has(`${slug}.ts`)) ? 'flat' : undefined;
+  };
+  const top = `${ownRef}^{tree}`;
+  const entries = await git.listTree(top);
+  const kind = kindOf(entries);
+  if (kind !== undefined) return { tree: top, isFlat: kind === 'flat' };
+  const [only, ...others] = entries.filter(({ type, name }) => type === 'tree' && !name.startsWith('.'));
+  const inner = only && others.length === 0 ? kindOf(await git.listTree(only.id)) : undefined;
+  return only && inner !== undefined ? { tree: only.id, isFlat: inner === 'flat' } : { tree: top, isFlat: false };
+}
+
+async function findInTree(git: Git, tree: string, levels: readonly string[], limits: CollectLimits): Promise<Found> {
+  const path = levels.join('/');
+  let object = tree;
   for (const [depth, name] of levels.entries()) {
     const shown = levels.slice(0, depth + 1).join('/');
     const entries = await git.listTree(object);
     const entry = entries.find((one) => one.name === name);
     if (!entry) {
       const other = entries.find((one) => one.name.toLowerCase() === name.toLowerCase());
-      return { fault: missing(shown, other?.name) };
+      return missing(shown, other?.name);
     }
     if (entry.mode === '120000') return { fault: `${shown} is a symbolic link, which is not followed.` };
     if (entry.mode === '160000') return { fault: `${shown} is a submodule, which is not fetched.` };
     const isLast = depth === levels.length - 1;
     if (entry.type !== (isLast ? 'blob' : 'tree'))
       return { fault: `${shown} is no ${isLast ? 'regular file' : 'folder'}.` };
-    if (isLast && entry.bytes > limits.fileBytes) return { fault: tooLarge(slug, entry.bytes, limits) };
+    if (isLast && entry.bytes > limits.fileBytes) return { fault: tooLarge(path, entry.bytes, limits) };
     object = entry.id;
   }
   const bytes = await git.run(['cat-file', 'blob', object]);
-  return bytes.length > limits.fileBytes ? { fault: tooLarge(slug, bytes.length, limits) } : { bytes };
+  return bytes.length > limits.fileBytes ? { fault: tooLarge(path, bytes.length, limits) } : { bytes };
 }
 
 interface TreeEntry {
@@ -217,7 +245,7 @@ function runHeld(
     child.on('error', (error: NodeJS.ErrnoException) =>
       end(
         error.code === 'ENOENT'
-          ? new UserError('There is no git on this machine; install it, or send a folder or a .tar.gz.')
+          ? new UserError('There is no git on this machine; install it, or send a folder or an archive.')
           : error,
       ),
     );

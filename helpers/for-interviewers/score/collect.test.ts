@@ -224,7 +224,9 @@ describe('an archive', () => {
     const file = join(candidate, 'twice.tar.gz');
     await writeFile(file, gzipSync(gzipSync(tarOf([entry('katas/one/one.ts', right)]))));
 
-    await expect(collect(file, wanted)).rejects.toThrow('is no .tar.gz or .tar that can be read: it is packed twice.');
+    await expect(collect(file, wanted)).rejects.toThrow(
+      'is no .tar.gz, .tar.xz, .tar or .zip that can be read: it is packed twice.',
+    );
   });
 
   test('reading ends in time', async () => {
@@ -250,7 +252,85 @@ describe('an archive', () => {
     const file = join(candidate, 'text.tar.gz');
     await writeFile(file, text);
 
-    await expect(collect(file, wanted)).rejects.toThrow(/is no \.tar\.gz or \.tar/);
+    await expect(collect(file, wanted)).rejects.toThrow(/is no \.tar\.gz, \.tar\.xz, \.tar or \.zip/);
+  });
+});
+
+describe('what else a candidate may send', () => {
+  test('files beside each other, without their folders', async () => {
+    await put('one.ts', right);
+    await put('notes.md', 'x');
+
+    const { found, isFlat } = await collect(candidate, wanted);
+
+    expect({ isFlat, ...shown(found) }).toEqual({ isFlat: true, one: right, two: 'fault: two.ts is missing.' });
+  });
+
+  test.each(['jane/katas/one/one.ts', 'jane/one.ts'])('one folder too many: %s', async (path) => {
+    await put(path, right);
+    await put('.DS_Store', '');
+
+    expect((await taken())['one']).toBe(right);
+  });
+
+  test('of two folders none is taken', async () => {
+    await put('jane/katas/one/one.ts', right);
+    await put('joe/katas/one/one.ts', right);
+
+    expect((await taken())['one']).toBe('fault: katas is missing.');
+  });
+
+  test('the kata’s own file; one of another name is bad input', async () => {
+    await put('two.ts', right);
+    await put('answer.ts', right);
+
+    expect(await taken(join(candidate, 'two.ts'))).toEqual({ one: 'fault: one.ts is missing.', two: right });
+    await expect(collect(join(candidate, 'answer.ts'), wanted)).rejects.toThrow(
+      'answer.ts has no kata’s name; rename it to <kata>.ts, for example one.ts.',
+    );
+  });
+
+  test.each(['katas/one/', 'jane/katas/one/', '', 'jane/'])(
+    'a .tar.gz, a .tar.xz and a .zip, below "%s"',
+    async (lead) => {
+      const path = `${lead}one.ts`;
+      await put(`in/${path}`, right);
+      await put(`in/${lead}handout.json`, '{}');
+      const top = path.split('/')[0]!;
+      const run = (command: string, ...args: string[]) =>
+        execFileSync(command, args, { cwd: join(candidate, 'in'), stdio: 'ignore' });
+      run('tar', '-czf', '../a.tar.gz', top);
+      run('tar', '-cJf', '../a.tar.xz', top);
+      run('zip', '-qr', '../a.zip', top);
+
+      for (const name of ['a.tar.gz', 'a.tar.xz', 'a.zip'])
+        expect((await taken(join(candidate, name)))['one'], name).toBe(right);
+    },
+  );
+
+  test('of a .zip no link is taken, and no file beyond the limit', async () => {
+    await mkdir(join(candidate, 'in/katas/one'), { recursive: true });
+    await symlink('/etc/passwd', join(candidate, 'in/katas/one/one.ts'));
+    await put('in/katas/two/two.ts', 'x'.repeat(collectLimits.fileBytes + 1));
+    execFileSync('zip', ['-qry', '../a.zip', 'katas'], { cwd: join(candidate, 'in') });
+
+    expect(await taken(join(candidate, 'a.zip'))).toEqual({
+      one: 'fault: katas/one/one.ts is a symbolic link in the archive, no regular file.',
+      two: 'fault: katas/two/two.ts is 1.0 MiB long; a module of more than 1.0 MiB is not read.',
+    });
+  });
+
+  test('a git bundle', async () => {
+    git('init', '-q', '-b', 'main');
+    await put('katas/one/one.ts', right);
+    await put('handout.json', '{"katas": ["one"]}');
+    const told = commit();
+    git('bundle', 'create', '-q', '../jane.bundle', '--all');
+
+    const collected = await collect(join(candidate, '../jane.bundle'), wanted);
+
+    expect(shown(collected.found)['one']).toBe(right);
+    expect(collected).toMatchObject({ kind: 'git', commit: told, manifest: '{"katas": ["one"]}' });
   });
 });
 

@@ -1,25 +1,37 @@
-import { existsSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../../foundations/command-line/user-error.ts';
 import { collectFromArchive } from './collect-archive.ts';
-import { collectFromFolder } from './collect-folder.ts';
+import { collectFromFile, collectFromFolder } from './collect-folder.ts';
 import { collectFromGit, isGitUrl, readGitSource } from './collect-git.ts';
 import { harmlessLine } from '../../foundations/sanitizing/harmless.ts';
 
 /** One kata's file as the candidate sent it, or why there is none to judge. */
-export type Found = { readonly bytes: Buffer } | { readonly fault: string };
+export type Found =
+  | { readonly bytes: Buffer }
+  | { readonly fault: string; /** There is nothing of this name at all. */ readonly isAbsent?: true };
 
 /** What was taken from a candidate: a file, or a fault, for each kata that was asked for, and nothing else. */
 export interface Collected {
   /** Where it comes from, as a result may tell it: no password in it. */
   readonly source: string;
-  readonly kind: 'folder' | 'archive' | 'git';
+  readonly kind: 'file' | 'folder' | 'archive' | 'git';
   /** The commit that was taken, of a repository. */
   readonly commit: string | undefined;
   readonly found: ReadonlyMap<string, Found>;
   /** What is odd about the whole of it, one sentence each. */
   readonly notes: readonly string[];
+  /** The text of the hand-out's `handout.json`, where there is one. The candidate may have changed it. */
+  readonly manifest: string | undefined;
+  /** Whether the files lie beside each other, without their folders. */
+  readonly isFlat: boolean;
 }
+
+/** What was taken, before anybody asks where it came from. */
+export type Taken = Pick<Collected, 'found' | 'notes' | 'manifest' | 'isFlat'>;
+
+/** The file of a hand-out that says what was handed out. */
+export const manifestName = 'handout.json';
 
 export interface CollectLimits {
   /** Of one kata's file. */
@@ -40,9 +52,11 @@ export const collectLimits: CollectLimits = {
 };
 
 /**
- * Takes `katas/<slug>/<slug>.ts` of each slug from a folder, an archive or a git repository, and reads nothing else.
- * A file that is missing, no regular file, or too large is a fault of its own; the others are still taken.
- * @throws UserError when `source` is none of the three, or nothing at all can be read of it
+ * Takes `katas/<slug>/<slug>.ts` of each slug from a folder, an archive or a git repository, and reads nothing else but the
+ * hand-out's `handout.json`. The files may also lie beside each other at the top, or all of it in one folder. A single
+ * `<slug>.ts` is taken as well. A file that is missing, no regular file, or too large is a fault of its own; the others are
+ * still taken.
+ * @throws UserError when `source` is none of these, or nothing at all can be read of it
  */
 export async function collect(
   source: string,
@@ -57,15 +71,21 @@ export async function collect(
       ? await collectFromGit({ url: source, ref: 'HEAD' }, slugs, limits)
       : { source: shown, kind: 'folder', commit: undefined, ...(await collectFromFolder(source, slugs, limits)) };
   }
-  if (folder?.isFile())
+  if (folder?.isFile()) {
+    if (isModule(source))
+      return { source: shown, kind: 'file', commit: undefined, ...(await collectFromFile(source, slugs, limits)) };
+    if (isBundle(source)) return await collectFromGit({ url: source, ref: 'HEAD' }, slugs, limits);
     return { source: shown, kind: 'archive', commit: undefined, ...(await collectFromArchive(source, slugs, limits)) };
+  }
 
   const git = readGitSource(source);
-  if (git.url !== source && statOf(git.url)?.isDirectory()) return await collectFromGit(git, slugs, limits);
+  const repository = git.url === source ? undefined : statOf(git.url);
+  if (repository?.isDirectory() || (repository?.isFile() && isBundle(git.url)))
+    return await collectFromGit(git, slugs, limits);
   throw new UserError(
     folder
-      ? `${shown} is neither a folder nor a file, so it is not read. Name a folder, a .tar.gz or a git repository.`
-      : `There is no ${shown}. Name a folder, a .tar.gz, or a git URL or repository with #branch, #tag or #commit.`,
+      ? `${shown} is neither a folder nor a file, so it is not read. Name a folder, an archive, a kata’s file or a git repository.`
+      : `There is no ${shown}. Name a folder, an archive, a kata’s file, or a git URL or repository with #branch, #tag or #commit.`,
   );
 }
 
@@ -80,15 +100,34 @@ export function pathOf(slug: string): string {
 }
 
 /** Says that a file is too large, with its size and the limit. */
-export function tooLarge(slug: string, bytes: number, limits: CollectLimits): string {
+export function tooLarge(path: string, bytes: number, limits: CollectLimits): string {
   const mebibytes = (count: number) => `${(count / 1024 / 1024).toFixed(1)} MiB`;
-  return `${pathOf(slug)} is ${mebibytes(bytes)} long; a module of more than ${mebibytes(limits.fileBytes)} is not read.`;
+  return `${path} is ${mebibytes(bytes)} long; a module of more than ${mebibytes(limits.fileBytes)} is not read.`;
 }
 
 /** Says that something is not there, and whether there is something of nearly this name. */
-export function missing(path: string, nameInOtherCase: string | undefined): string {
-  if (nameInOtherCase === undefined) return `${path} is missing.`;
-  return `${path} is missing; there is ${harmlessLine(nameInOtherCase)}, whose name differs in case.`;
+export function missing(path: string, nameInOtherCase: string | undefined): Found {
+  if (nameInOtherCase === undefined) return { fault: `${path} is missing.`, isAbsent: true };
+  return { fault: `${path} is missing; there is ${harmlessLine(nameInOtherCase)}, whose name differs in case.` };
+}
+
+/** Whether a file is a kata's own by its name, and no archive. */
+function isModule(file: string): boolean {
+  return /\.ts$/i.test(file);
+}
+
+function isBundle(file: string): boolean {
+  return /^# v\d+ git bundle\n/.test(beginningOf(file, 32).toString('latin1'));
+}
+
+function beginningOf(file: string, bytes: number): Buffer {
+  const descriptor = openSync(file, 'r');
+  try {
+    const buffer = Buffer.alloc(bytes);
+    return buffer.subarray(0, readSync(descriptor, buffer, 0, bytes, 0));
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 function statOf(path: string) {

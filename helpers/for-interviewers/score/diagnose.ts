@@ -20,11 +20,19 @@ const nearestShown = 3;
  * word when it is a copy of a right answer.
  * @param broken numbers of the promises that are broken
  * @param judged whether the module was judged to the end
+ * @param missing what the module must export and does not
  */
-export function diagnose(broken: readonly number[], known: readonly Known[], judged: boolean): Diagnosis {
+export function diagnose(
+  broken: readonly number[],
+  known: readonly Known[],
+  judged: boolean,
+  missing: readonly string[] = [],
+): Diagnosis {
   const byNearness = [...known].sort((one, other) => other.similarity - one.similarity);
   const right = byNearness.find(({ breaks }) => breaks.length === 0);
   const nearest = right ? { name: right.name, similarity: right.similarity } : null;
+  if (missing.length > 0)
+    return { kind: 'incomplete', sentence: `It does not export ${list(missing)}.`, matches: [], nearest };
   if (!judged) {
     const sentence = 'It was not judged to the end, so its broken promises say nothing about how it was built.';
     return { kind: 'unjudged', sentence, matches: [], nearest };

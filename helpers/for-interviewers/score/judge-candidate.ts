@@ -13,12 +13,16 @@ export interface Judgement {
   readonly promises: readonly PromiseVerdict[];
   /** Why there is no verdict, or none on every promise. */
   readonly trouble: string | undefined;
+  /** What kept the module from being judged to the end, when it was not the module itself. */
+  readonly stoppedBy: 'limit' | 'judge' | undefined;
   /** The module did not load; what it printed is kept. */
   readonly notLoaded: { readonly stack: string; readonly printed: string } | undefined;
 }
 
 interface JudgeCandidateOptions {
   readonly sandbox: Sandbox;
+  /** What random examples are drawn by. */
+  readonly seed: number;
   /** Until the judge's process is ended. */
   readonly limitMs: number;
   /** What a reader is told when that limit was met. */
@@ -32,13 +36,13 @@ const outputLimitBytes = 16 * 1024 * 1024;
 /** Judges one module in a process of its own, and ends that process at the limit. Never throws. */
 export async function judgeCandidate(
   order: JudgeOrder,
-  { sandbox, limitMs, limitReason, onPromise }: JudgeCandidateOptions,
+  { sandbox, seed, limitMs, limitReason, onPromise }: JudgeCandidateOptions,
 ): Promise<Judgement> {
   const child = fork(processFile, {
     cwd: repositoryRoot,
     // Ctrl-C is for the one who scores; the leash does the rest.
     detached: process.platform !== 'win32',
-    env: { ...process.env, KATA_SANDBOX: sandbox },
+    env: { ...process.env, KATA_SANDBOX: sandbox, KATA_SEED: String(seed) },
     execArgv: ['--disable-warning=ExperimentalWarning'],
     serialization: 'advanced',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -50,6 +54,7 @@ export async function judgeCandidate(
   const promises: PromiseVerdict[] = [];
   let finished: Judgement | undefined;
   let ended: string | undefined;
+  let isLate = false;
 
   function end(why: string): void {
     ended ??= why;
@@ -60,15 +65,21 @@ export async function judgeCandidate(
     }
   }
 
-  const timer = setTimeout(() => end(limitReason), limitMs);
+  const timer = setTimeout(() => {
+    if (ended !== undefined) return;
+    isLate = true;
+    end(limitReason);
+  }, limitMs);
   child.on('message', (message: FromJudge) => {
     if ('promise' in message) {
       promises.push(message.promise);
       onPromise?.(promises.length);
     } else if ('verdict' in message) {
-      finished = { ...message.verdict, notLoaded: undefined };
+      const { promises: judged, trouble } = message.verdict;
+      const stoppedBy = trouble !== undefined || judged.length === 0 ? 'judge' : undefined;
+      finished = { promises: judged, trouble: trouble ?? noTests(judged.length), stoppedBy, notLoaded: undefined };
     } else {
-      finished = { promises: [], trouble: message.notLoaded, notLoaded: message };
+      finished = { promises: [], trouble: message.notLoaded, stoppedBy: undefined, notLoaded: message };
     }
   });
   child.send(order);
@@ -81,5 +92,9 @@ export async function judgeCandidate(
   if (finished) return finished;
   const words = [stderr!.text, stdout!.text].join('\n').trim().slice(-2000);
   const trouble = ended ?? `The judge’s process ended (${signal ?? code}) before it was done.${words && `\n${words}`}`;
-  return { promises, trouble, notLoaded: undefined };
+  return { promises, trouble, stoppedBy: isLate ? 'limit' : 'judge', notLoaded: undefined };
+}
+
+function noTests(count: number): string | undefined {
+  return count === 0 ? 'The judge has no test.' : undefined;
 }

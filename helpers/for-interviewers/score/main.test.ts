@@ -34,8 +34,8 @@ starterBreaks: [1]
 2. It takes any order.
 `;
 const judge = (slug: string, result: number) => `import { describe, expect, onTestFinished, test } from 'vitest';
-import { startSubject } from '../../judging/subject/start-subject.ts';
-import { chart } from '../../judging/verdict/chart.ts';
+import { startSubject } from '../../helpers/judging/subject/start-subject.ts';
+import { chart } from '../../helpers/judging/verdict/chart.ts';
 
 describe('core', () => {
   test('It counts.', async () => {
@@ -58,6 +58,7 @@ async function count(a, b) {
 `;
 const sum = 'export const count = (a: number, b: number) => a + b;\n';
 const product = 'export const count = (a: number, b: number) => a * b;\n';
+const starter = 'export const count = (a: number, b: number) => a + b + 10;\n';
 const joined =
   '/*\nbreaks: [1, 2]\nwhy: It joins the digits: 2 and 3 are 23.\nask: What is 2 and 3?\n*/\nexport const count = (a: number, b: number) => Number(`${a}${b}`);\n';
 const hangs = 'export const count = (): Promise<number> => new Promise(() => setInterval(() => {}, 1000));\n';
@@ -78,7 +79,7 @@ beforeAll(async () => {
     ['product', product, 6],
   ] as const) {
     await put(house, `katas/${slug}/README.md`, readme(slug));
-    await put(house, `katas/${slug}/${slug}.ts`, 'export const count = (a: number, _b: number) => a;\n');
+    await put(house, `katas/${slug}/${slug}.ts`, starter);
     await put(house, `solutions/${slug}/${slug}.ts`, right);
     await put(house, `tests/${slug}/${slug}.test.ts`, judge(slug, result));
     await put(house, `tests/${slug}/submissions/rejected/joins.ts`, joined);
@@ -111,8 +112,8 @@ test('a right answer, a missing one, four reports, and exit code 1 below --min',
   });
   expect(result.katas[0]!.promises[0]!.charts).toMatchObject([{ title: 'Counted', series: [{ points: [[1, 5]] }] }]);
   expect(result.katas[1]!.promises.map(({ held, seen }) => [held, seen])).toEqual([
-    [false, 'not judged: katas/product is missing.'],
-    [false, 'not judged: katas/product is missing.'],
+    [false, 'katas/product is missing.'],
+    [false, 'katas/product is missing.'],
   ]);
   expect(stdout).toMatch(/^ {2}100 {2}addition {2}core 1 of 1, robust 1 of 1$/m);
   expect(stdout).toMatch(/^ {4}0 {2}product {2}core 0 of 1, robust 0 of 1\n {7}│ katas\/product is missing\.$/m);
@@ -173,7 +174,7 @@ test('limits: for a promise, for a kata; the rest is still scored', async () => 
   await put(jane, 'katas/product/product.ts', product);
 
   const other = join(root, 'by-kata');
-  await Promise.all([
+  const [one, two] = await Promise.all([
     score([jane, '--promise-limit', '1']),
     score([jane, '--katas', 'addition', '--kata-limit', '2', '--out', other]),
   ]);
@@ -181,21 +182,63 @@ test('limits: for a promise, for a kata; the rest is still scored', async () => 
 
   expect(byPromise.katas.map(({ score: value }) => value)).toEqual([0, 100]);
   expect(byPromise.katas[0]!.promises.map(({ seen }) => seen)).toEqual([
-    'it was not done within the limit of 1 s for one promise',
-    'it was not done within the limit of 1 s for one promise',
+    'not judged: the limit of 1 s for one promise was met',
+    'not judged: the limit of 1 s for one promise was met',
   ]);
+  expect(byPromise.katas[0]!.promises.map(({ judged }) => judged)).toEqual([false, false]);
+  expect([byPromise.katas[0]!.stoppedBy, byKata.katas[0]!.stoppedBy]).toEqual(['limit', 'limit']);
+  for (const { code, stdout, stderr } of [one, two]) {
+    expect(code).toBe(3);
+    expect(stdout).toContain('of 100 at least');
+    expect(stderr).toMatch(/A limit was met, so not everything was judged in addition;/);
+  }
   expect(byKata.katas[0]).toMatchObject({ trouble: 'the limit of 2 s for one kata was met', score: 0 });
   expect(byKata.katas[0]!.promises[0]!.seen).toBe('not judged: the limit of 2 s for one kata was met');
 });
 
-test('the limit for the whole: what is left counts as broken', async () => {
+test('the limit for the whole: what is left is not judged', async () => {
   await put(jane, 'katas/addition/addition.ts', hangs);
   await put(jane, 'katas/product/product.ts', product);
 
   await score([jane, '--limit', '2']);
 
   const reason = 'the limit of 2 s for the whole was met';
-  expect((await readResult()).katas.map(({ trouble }) => trouble)).toEqual([reason, reason]);
+  const { katas } = await readResult();
+  expect(katas.map(({ trouble }) => trouble)).toEqual([reason, reason]);
+  expect(katas.flatMap(({ promises }) => promises.map(({ judged }) => judged))).toEqual([false, false, false, false]);
+});
+
+test('without --katas only what was handed out is scored, as handout.json says, which chooses among known katas alone', async () => {
+  await put(jane, 'katas/addition/addition.ts', sum);
+  await put(jane, 'handout.json', JSON.stringify({ katas: ['addition', '../x', 7] }));
+
+  const { code } = await score([jane, '--seed', '41']);
+
+  const { total, katas, notes } = await readResult();
+  expect({ code, total, slugs: katas.map(({ slug }) => slug) }).toEqual({ code: 0, total: 100, slugs: ['addition'] });
+  expect(notes).toEqual(['Scored are the katas that the candidate’s handout.json names: addition.']);
+  expect(katas[0]!.judgedWith.seed).toBe(41);
+});
+
+test('an untouched starter is worth 0, though it holds a promise', async () => {
+  await put(jane, 'katas/addition/addition.ts', starter);
+
+  await score([jane, '--katas', 'addition']);
+
+  const { total, katas } = await readResult();
+  expect(total).toBe(0);
+  expect(katas[0]!.promises.map(({ held, guard, weight }) => [held, guard, weight])).toEqual([
+    [false, false, 100],
+    [true, true, 33.33],
+  ]);
+});
+
+test('what the module does not export is said', async () => {
+  await put(jane, 'katas/addition/addition.ts', '// Later.\n');
+  const { stdout } = await score([jane, '--katas', 'addition']);
+
+  expect(stdout).toContain('It does not export count.');
+  expect((await readResult()).katas[0]!.diagnosis.kind).toBe('incomplete');
 });
 
 test('parts of one candidate make one score', async () => {
@@ -220,6 +263,9 @@ describe('bad input is one sentence and exit code 2, and nothing is made', () =>
   test.each<[string, () => string[], RegExp]>([
     ['no source', () => [], /missing required argument 'source'/],
     ['a source that is not there', () => [join(jane, 'nothing')], /^There is no .*nothing\. Name a folder/],
+    ['an empty folder', () => [jane], /has no kata in it: expected katas\/<kata>\/<kata>\.ts\./],
+    ['a parent folder of several', () => [root], /has no kata in it/],
+    ['a seed that is no number', () => [jane, '--seed', 'x'], /^--seed is "x"/],
     ['an unknown kata', () => [jane, '--katas', 'additon'], /Did you mean addition\?/],
     ['a --min that is no score', () => [jane, '--min', '101'], /It must be a number from 0 to 100/],
     ['an unknown sandbox', () => [jane, '--sandbox', 'none'], /permission-model/],
@@ -275,7 +321,7 @@ import { defaultLimits } from './helpers/for-interviewers/score/score.ts';
 const heap: number[] = [];
 for (let round = 0; round < 4; round++) {
   const collected = await collect(${JSON.stringify(jane)}, ['addition']);
-  const { total } = await scoreCandidate(collected, { limits: defaultLimits, sandbox: 'permission-model', server: () => Promise.reject(new Error()) });
+  const { total } = await scoreCandidate(collected, { limits: defaultLimits, sandbox: 'permission-model', seed: 1, server: () => Promise.reject(new Error()) });
   if (total !== 0) throw new Error('scored ' + total);
   globalThis.gc!();
   heap.push(process.memoryUsage().heapUsed);

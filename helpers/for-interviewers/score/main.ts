@@ -1,11 +1,13 @@
+import { randomInt } from 'node:crypto';
 import { basename, relative, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { chooseKatas, readKata } from '../../foundations/catalogue/catalogue.ts';
+import { chooseKatas, kataSlugs, readKata } from '../../foundations/catalogue/catalogue.ts';
 import { parseArguments } from '../../foundations/command-line/parse-arguments.ts';
 import { runCommand } from '../../foundations/command-line/run-command.ts';
 import { UserError } from '../../foundations/command-line/user-error.ts';
 import type { MysqlServer } from '../../mysql-server/source.ts';
 import { type Sandbox, sandboxes } from '../../judging/subject/sandbox.ts';
+import { chosenSeed } from '../../judging/drawn/seed.ts';
 import { checkOutFolder } from './out-folder.ts';
 import { type Score, defaultLimits } from './score.ts';
 
@@ -18,6 +20,7 @@ interface Options {
   readonly promiseLimit: number;
   readonly kataLimit: number;
   readonly limit: number;
+  readonly seed?: number;
 }
 
 // npm goes to the repository's folder first; a path is meant from where the user stands.
@@ -37,20 +40,38 @@ await runCommand(async () => {
   const files = await writeReports(score, folder);
   const colour = process.stdout.isTTY ? process.env.NO_COLOR === undefined : process.env.FORCE_COLOR !== undefined;
   process.stdout.write(`${terminalReport(score, { colour, files: files.map(shownFile) })}\n`);
-  return options.min !== undefined && score.total < options.min ? 1 : 0;
+  return exitCodeOf(score, options.min);
 });
+
+/** What was not judged goes before the score, for that is a lower bound then. */
+function exitCodeOf({ total, katas }: Score, min = 0): number {
+  const [judge, limit] = (['judge', 'limit'] as const).map((kind) =>
+    katas.filter(({ stoppedBy }) => stoppedBy === kind).map(({ slug }) => slug),
+  ) as [string[], string[]];
+  if (judge.length > 0) {
+    process.stderr.write(`The judge could not run to its end for ${judge.join(', ')}; score.md says why.\n`);
+    return 2;
+  }
+  if (limit.length > 0) {
+    process.stderr.write(
+      `A limit was met, so not everything was judged in ${limit.join(', ')}; give more time with --promise-limit, --kata-limit or --limit.\n`,
+    );
+    return 3;
+  }
+  return total < min ? 1 : 0;
+}
 
 function commandLine(): Command {
   const seconds = (milliseconds: number) => milliseconds / 1000;
   return new Command('npm run score')
     .usage(
-      '-- <folder | .tar.gz | git URL or repository[#ref]> [options]\n       npm run score -- --merge <score.json...> [options]',
+      '-- <folder | archive | kata’s file | git URL or repository[#ref]> [options]\n       npm run score -- --merge <score.json...> [options]',
     )
     .description(
       'Scores what a candidate sent: takes katas/<slug>/<slug>.ts of each kata from it and nothing else, judges each file, and\nwrites score.html, score.md, score.json and junit.xml.',
     )
     .argument('<source...>', 'what the candidate sent')
-    .option('--katas <names>', 'only these katas, with commas between them (default: all)')
+    .option('--katas <names>', 'only these katas, with commas between them (default: those that were handed out)')
     .option('--out <folder>', 'where the results go; it must be new or empty (default: score-<time>)')
     .option('--min <score>', 'exit code 1 when the total is below this', ofHundred)
     .option('--merge', 'make one score of the score.json of several parts of one candidate')
@@ -64,17 +85,18 @@ function commandLine(): Command {
     )
     .option(
       '--promise-limit <seconds>',
-      'until one promise counts as broken',
+      'after so many seconds a promise is not judged',
       positive,
       seconds(defaultLimits.promiseMs),
     )
     .option(
       '--kata-limit <seconds>',
-      'until what is left of a kata counts as broken',
+      'after so many seconds what is left of a kata is not judged',
       positive,
       seconds(defaultLimits.kataMs),
     )
     .option('--limit <seconds>', 'the same for the whole', positive, seconds(defaultLimits.totalMs))
+    .option('--seed <number>', 'draw the same random examples as an earlier scoring (default: a fresh one)', seedOf)
     .addHelpText(
       'after',
       `
@@ -84,7 +106,7 @@ Examples:
   npm run score -- https://github.com/jane/katas#main --out results/jane --min 70
   npm run score -- --merge a/score.json b/score.json --out results/jane
 
-Exit code: 0 it was scored, whatever the score; 1 the total is below --min; 2 it could not begin.`,
+Exit code: 0 it was scored, whatever the score; 1 the total is below --min; 2 bad input, or a judge could\nnot run; 3 a limit was met, so not everything was judged and the score is a lower bound.`,
     );
 }
 
@@ -97,24 +119,24 @@ async function scoreOne(args: readonly string[], options: Options): Promise<Scor
   const [source, ...others] = args;
   if (others.length > 0)
     throw new UserError(`One candidate at a time: ${args.length} were named. Several score.json go behind --merge.`);
-  const slugs = chooseKatas(
+  const named =
     options.katas
       ?.split(',')
       .map((name) => name.trim())
-      .filter(Boolean) ?? [],
-  );
-  for (const slug of slugs) readKata(slug);
+      .filter(Boolean) ?? [];
+  for (const slug of chooseKatas(named)) readKata(slug);
   if (options.sandbox === 'docker') {
     const { prepareContainers } = await import('../../judging/subject/container/prepare-containers.ts');
     await prepareContainers(progress);
   }
   progress('collecting');
-  const [{ collect }, { scoreCandidate }, { startServer }] = await Promise.all([
+  const [{ collect }, { chooseKatasOf }, { scoreCandidate }, { startServer }] = await Promise.all([
     import('./collect.ts'),
+    import('./choose-katas.ts'),
     import('./score-candidate.ts'),
     import('../../mysql-server/start-server.ts'),
   ]);
-  const collected = await collect(source!, slugs);
+  const collected = chooseKatasOf(await collect(source!, kataSlugs()), named);
 
   let server: Promise<MysqlServer> | undefined;
   try {
@@ -125,6 +147,8 @@ async function scoreOne(args: readonly string[], options: Options): Promise<Scor
         totalMs: options.limit * 1000,
       },
       sandbox: options.sandbox,
+      // Fresh for each scoring, so that nobody can prepare for the examples that are drawn.
+      seed: options.seed ?? randomInt(2 ** 31),
       server: () => (server ??= startServer({ onProgress: progress })),
       onProgress: progress,
     });
@@ -153,6 +177,10 @@ function ofHundred(text: string): number {
   if (text.trim() === '' || !(value >= 0 && value <= 100))
     throw new InvalidArgumentError('It must be a number from 0 to 100.');
   return value;
+}
+
+function seedOf(text: string): number {
+  return chosenSeed({ KATA_SEED: text }, '--seed');
 }
 
 function positive(text: string): number {

@@ -33,8 +33,7 @@ export function mergeScores(parts: readonly Score[]): Score {
 }
 
 function countedAgain(kata: KataScore): KataScore {
-  const tiers = weighTiers(kata.promises);
-  return { ...kata, tiers, score: kataScore(tiers) };
+  return { ...kata, tiers: weighTiers(kata.promises), score: kataScore(kata.promises) };
 }
 
 function named({ candidate }: Score): string {

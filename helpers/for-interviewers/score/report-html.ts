@@ -4,7 +4,15 @@ import { html as diffHtml } from 'diff2html';
 import type { Chart } from '../../judging/verdict/chart.ts';
 import { chartSvg } from './chart-svg.ts';
 import type { Diff, KataScore, PromiseScore, Score } from './score.ts';
-import { candidateWords, catalogueWords, judgedWithWords, shownScore, tierWords } from './words.ts';
+import {
+  boundedScore,
+  candidateWords,
+  catalogueWords,
+  formulaWords,
+  judgedWithWords,
+  tierWords,
+  weightWords,
+} from './words.ts';
 
 const { resolve } = createRequire(import.meta.url);
 
@@ -25,13 +33,13 @@ export async function htmlReport(score: Score): Promise<string> {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="robots" content="noindex">
-<title>${shownScore(score.total)} of 100 · ${safe(score.candidate.source)}</title>
+<title>${boundedScore(score.total, score.katas)} of 100 · ${safe(score.candidate.source)}</title>
 <style>${diffStyle}
 ${ownStyle}</style>
 </head>
 <body>
 <header>
-<p class="total"><strong class="${grade(score.total)}">${shownScore(score.total)}</strong> of 100</p>
+<p class="total"><strong class="${grade(score.total)}">${boundedScore(score.total, score.katas)}</strong> of 100</p>
 <p class="candidate">${safe(candidateWords(score))}</p>
 </header>
 <main>
@@ -40,7 +48,7 @@ ${score.notes.length > 0 ? `<ul class="notes">${score.notes.map((note) => `<li>$
 ${katas.join('\n')}
 </main>
 <footer>
-<p>Weights in a kata: core ${score.weights.core}, robust ${score.weights.robust}, stretch ${score.weights.stretch}; the promises of a tier share its weight. The total is the mean over the katas.</p>
+<p>${safe(formulaWords(score))}</p>
 <p>Limits: ${score.limits.promiseMs / 1000} s for a promise, ${score.limits.kataMs / 1000} s for a kata, ${score.limits.totalMs / 1000} s for the whole.</p>
 <p>Catalogue ${safe(catalogueWords(score))}. Scored at ${safe(score.scoredAt)} in ${(score.durationMs / 1000).toFixed(1)} s. This page holds right answers: it is for the interviewer.</p>
 </footer>
@@ -52,7 +60,7 @@ ${katas.join('\n')}
 function overview(score: Score): string {
   const rows = score.katas.map(
     (kata) =>
-      `<tr><td><a href="#${safe(kata.slug)}">${safe(kata.title)}</a></td><td class="figure ${grade(kata.score)}">${shownScore(kata.score)}</td><td>${safe(tierWords(kata))}</td></tr>`,
+      `<tr><td><a href="#${safe(kata.slug)}">${safe(kata.title)}</a></td><td class="figure ${grade(kata.score)}">${boundedScore(kata.score, [kata])}</td><td>${safe(tierWords(kata))}</td></tr>`,
   );
   return `<div class="scroll"><table class="overview"><thead><tr><th>kata</th><th class="figure">score</th><th>promises held</th></tr></thead><tbody>${rows.join('')}</tbody></table></div>`;
 }
@@ -61,11 +69,12 @@ async function kataSection(kata: KataScore): Promise<string> {
   const charts: string[] = [];
   for (const promise of kata.promises) for (const chart of promise.charts) charts.push(await figure(promise, chart));
   const { file, trouble, diagnosis } = kata;
+  const firstBroken = kata.promises.find(({ held, judged }) => !held && judged);
   return `<section id="${safe(kata.slug)}">
-<h2>${safe(kata.title)} <span class="${grade(kata.score)}">${shownScore(kata.score)}</span></h2>
+<h2>${safe(kata.title)} <span class="${grade(kata.score)}">${boundedScore(kata.score, [kata])}</span></h2>
 ${trouble === null ? '' : `<div class="trouble"><p>Not judged, or not to the end:</p>${pre(trouble)}</div>`}
 ${file === null ? '' : diagnosisPart(kata)}
-<ol class="board">${kata.promises.map(promiseItem).join('')}</ol>
+<ol class="board">${kata.promises.map((promise) => promiseItem(promise, promise === firstBroken)).join('')}</ol>
 ${charts.length > 0 ? `<h3>What was measured</h3><div class="charts">${charts.join('')}</div>` : ''}
 ${kata.diffs ? `${diffPart('From the starter to the candidate', kata.diffs.fromStarter)}${diffPart(`From the candidate to ${kata.diffs.toNearest.name}, the nearest right answer${nearness(diagnosis.nearest)}`, kata.diffs.toNearest)}` : ''}
 <p class="fine">${file ? `<code>${safe(file.path)}</code>, ${file.bytes} bytes, SHA-256 <code class="hash">${file.sha256}</code><br>` : ''}${safe(judgedWithWords(kata))}</p>
@@ -82,16 +91,17 @@ function diagnosisPart({ diagnosis }: KataScore): string {
   return `<div class="diagnosis"><p>${safe(diagnosis.sentence)}</p>${list.length > 0 ? `<ul>${list.join('')}</ul>` : ''}</div>`;
 }
 
-function promiseItem({ number, tier, text, held, weight, seen, stack, printed }: PromiseScore): string {
+function promiseItem(promise: PromiseScore, isOpen: boolean): string {
+  const { number, text, held, judged, seen, stack, printed } = promise;
   const told = [
     seen === null ? '' : pre(seen),
     stack === null ? '' : pre(stack),
     printed === null ? '' : `<p>The module printed:</p>${pre(printed)}`,
   ].join('');
-  const head = `<span class="mark ${held ? 'good' : 'bad'}" aria-label="${held ? 'held' : 'broken'}">${held ? '✓' : '✗'}</span><span class="number">${number}</span><span class="text">${safe(text)}</span><span class="tier">${tier}&nbsp;${shownScore(weight)}</span>`;
+  const head = `<span class="mark ${held ? 'good' : judged ? 'bad' : 'part'}" aria-label="${held ? 'held' : judged ? 'broken' : 'not judged'}">${held ? '✓' : judged ? '✗' : '–'}</span><span class="number">${number}</span><span class="text">${safe(text)}</span><span class="tier">${weightWords(promise)}</span>`;
   return held || told === ''
     ? `<li><div class="row">${head}</div></li>`
-    : `<li><details><summary class="row">${head}</summary>${told}</details></li>`;
+    : `<li><details${isOpen ? ' open' : ''}><summary class="row">${head}</summary>${told}</details></li>`;
 }
 
 async function figure({ number }: PromiseScore, chart: Chart): Promise<string> {

@@ -11,17 +11,19 @@ export function junitReport(score: Score): string {
       .name(kata.slug)
       .timestamp(score.scoredAt)
       .time(kata.judgedWith.durationMs / 1000);
-    for (const { number, tier, text, held, seen, stack, printed, durationMs } of kata.promises) {
+    for (const { number, tier, text, held, judged, seen, stack, printed, durationMs } of kata.promises) {
       const testCase = suite
         .testCase()
         .className(`${kata.slug}.${tier}`)
         .name(`${number}. ${text}`)
         .time(durationMs / 1000);
-      if (!held)
+      if (!judged) testCase.skipped();
+      else if (!held)
         testCase
           .failure(seen?.trimEnd().split('\n').at(-1) ?? 'broken', 'broken promise')
           .stacktrace([seen, stack].filter(Boolean).join('\n'));
-      if (printed !== null) testCase.standardOutput(printed);
+      if (!judged && seen !== null) testCase.standardOutput(seen);
+      else if (printed !== null) testCase.standardOutput(printed);
     }
   }
   return report.build();

@@ -1,6 +1,14 @@
 import { harmlessLine } from '../../foundations/sanitizing/harmless.ts';
 import type { KataScore, PromiseScore, Score } from './score.ts';
-import { candidateWords, catalogueWords, judgedWithWords, shownScore, tierWords } from './words.ts';
+import {
+  boundedScore,
+  candidateWords,
+  catalogueWords,
+  formulaWords,
+  judgedWithWords,
+  tierWords,
+  weightWords,
+} from './words.ts';
 
 /** How much of what was seen a summary shows. */
 const seenCharacters = 3_000;
@@ -8,7 +16,7 @@ const seenCharacters = 3_000;
 /** The score as Markdown, for a pull request or a workflow's summary. A stranger's words stand in code blocks only. */
 export function markdownReport(score: Score): string {
   const lines = [
-    `# ${shownScore(score.total)} of 100`,
+    `# ${boundedScore(score.total, score.katas)} of 100`,
     '',
     code(candidateWords(score)),
     '',
@@ -16,7 +24,7 @@ export function markdownReport(score: Score): string {
     '| --- | ---: | --- | --- |',
     ...score.katas.map(
       (kata) =>
-        `| ${text(kata.slug)} | ${shownScore(kata.score)} | ${tierWords(kata)} | ${text(kata.file === null ? 'There is no file to judge.' : kata.diagnosis.sentence)} |`,
+        `| ${text(kata.slug)} | ${boundedScore(kata.score, [kata])} | ${tierWords(kata)} | ${text(kata.file === null ? 'There is no file to judge.' : kata.diagnosis.sentence)} |`,
     ),
     '',
     ...score.notes.flatMap((note) => [`- ${code(note)}`]),
@@ -24,21 +32,21 @@ export function markdownReport(score: Score): string {
     ...score.katas.flatMap(kataLines),
     '---',
     '',
-    `Catalogue ${text(catalogueWords(score))}. Weights: core ${score.weights.core}, robust ${score.weights.robust}, stretch ${score.weights.stretch}. Scored at ${text(score.scoredAt)} in ${(score.durationMs / 1000).toFixed(1)} s.`,
+    `Catalogue ${text(catalogueWords(score))}. ${text(formulaWords(score))} Scored at ${text(score.scoredAt)} in ${(score.durationMs / 1000).toFixed(1)} s.`,
     '',
   ];
   return lines.join('\n');
 }
 
 function kataLines(kata: KataScore): string[] {
-  const lines = [`## ${text(kata.title)}: ${shownScore(kata.score)}`, ''];
+  const lines = [`## ${text(kata.title)}: ${boundedScore(kata.score, [kata])}`, ''];
   if (kata.trouble !== null) lines.push('Not judged, or not to the end:', '', ...block(kata.trouble), '');
   for (const promise of kata.promises)
     lines.push(
-      `- ${promise.held ? '✅' : '❌'} ${promise.number}. ${text(promise.text)} _(${promise.tier}, ${shownScore(promise.weight)})_`,
+      `- ${promise.held ? '✅' : promise.judged ? '❌' : '➖'} ${promise.number}. ${text(promise.text)} _(${weightWords(promise)})_`,
     );
   lines.push('');
-  const first = kata.promises.find((promise) => !promise.held);
+  const first = kata.promises.find((promise) => !promise.held && promise.judged);
   if (first && kata.trouble === null) lines.push(...seenLines(first));
   for (const { name, ask } of kata.diagnosis.matches)
     if (ask !== null) lines.push(`- Ask, as of \`${name}\`: ${text(ask)}`);

@@ -21,9 +21,10 @@ export function terminalReport(score: Score, { colour, files }: { colour: boolea
   }
   for (const note of score.notes) lines.push(quoted(note));
   if (score.notes.length > 0) lines.push('');
+  const hasGaps = score.katas.some(({ promises }) => promises.some(({ judged }) => !judged));
   const seconds = (score.durationMs / 1000).toFixed(1);
   lines.push(
-    `${paint('bold', shownScore(score.total).padStart(5))}  of 100, the mean of ${count(score.katas.length, 'kata')}, in ${seconds} s`,
+    `${paint('bold', shownScore(score.total).padStart(5))}  of 100${hasGaps ? ' at least' : ''}, the mean of ${count(score.katas.length, 'kata')}, in ${seconds} s`,
   );
   for (const line of new Set(score.katas.map((kata) => judgedWithWords(kata).replace(/, [\d.]+ s$/, ''))))
     lines.push(`       ${line}`);
@@ -31,10 +32,12 @@ export function terminalReport(score: Score, { colour, files }: { colour: boolea
 }
 
 function story(kata: KataScore): string[] {
-  const broken = kata.promises.filter(({ held }) => !held);
+  const broken = kata.promises.filter(({ held, judged }) => !held && judged);
+  const unjudged = kata.promises.filter(({ judged }) => !judged);
   const lines: string[] = [];
   if (kata.trouble !== null) lines.push(quoted(kata.trouble.split('\n')[0]!));
   else if (broken.length > 0) lines.push(quoted(`breaks ${broken.map(({ number }) => number).join(', ')}`));
+  if (unjudged.length > 0) lines.push(quoted(`not judged: ${unjudged.map(({ number }) => number).join(', ')}`));
   // A file that is not there needs no second sentence.
   if (kata.file !== null) lines.push(quoted(kata.diagnosis.sentence));
   return lines;

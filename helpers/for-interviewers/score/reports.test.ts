@@ -23,7 +23,7 @@ describe('the schema', () => {
   });
 
   test.each<[string, (score: Record<string, any>) => unknown]>([
-    ['another version', (score) => (score['schemaVersion'] = 2)],
+    ['another version', (score) => (score['schemaVersion'] = 1)],
     ['a total above 100', (score) => (score['total'] = 101)],
     ['a total that is text', (score) => (score['total'] = '100')],
     ['no catalogue', (score) => delete score['catalogue']],
@@ -169,7 +169,7 @@ describe('a diff', () => {
 
 function scoreOf(kata: KataScore): Score {
   return {
-    schemaVersion: 1,
+    schemaVersion: 2,
     candidate: { source: 'jane', kind: 'folder', commit: null },
     catalogue: { version: '1.0.0', commit: 'c'.repeat(40), hash: 'a'.repeat(64) },
     scoredAt: '2026-01-02T03:04:05.678Z',
@@ -191,7 +191,7 @@ function kataOf(slug: string, held = false, said = 'expected 1 to be 2'): KataSc
       series: [{ name: 'read', points: [[1, 2] as const, [2, 3] as const] }],
     },
   ];
-  const promise = { stack: null, durationMs: 5, charts: [] };
+  const promise = { stack: null, judged: true, guard: false, durationMs: 5, charts: [] };
   return {
     slug,
     title: 'A kata',
@@ -203,6 +203,7 @@ function kataOf(slug: string, held = false, said = 'expected 1 to be 2'): KataSc
     ],
     file: { path: `katas/${slug}/${slug}.ts`, sha256: 'd'.repeat(64), bytes: 10 },
     trouble: null,
+    stoppedBy: null,
     promises: [
       {
         ...promise,
@@ -239,6 +240,13 @@ function kataOf(slug: string, held = false, said = 'expected 1 to be 2'): KataSc
         ...diffOf({ name: 'candidate', text: `${said}\n` }, { name: 'solution', text: 'b\n' }),
       },
     },
-    judgedWith: { node: 'v26.10.0', platform: 'linux x64', mysql: null, sandbox: 'permission-model', durationMs: 900 },
+    judgedWith: {
+      node: 'v26.10.0',
+      platform: 'linux x64',
+      mysql: null,
+      sandbox: 'permission-model',
+      seed: 7,
+      durationMs: 900,
+    },
   };
 }

@@ -17,12 +17,15 @@ import { diffOf } from './diff.ts';
 import { harmless, harmlessLine } from '../../foundations/sanitizing/harmless.ts';
 import { type Judgement, judgeCandidate } from './judge-candidate.ts';
 import { type KataScore, type PromiseScore, type Score, schemaVersion } from './score.ts';
+import { exportsOf } from './exports-of.ts';
 import { essence, essenceOf, similarity } from './similarity.ts';
 import { kataScore, promiseWeight, tierWeights, totalScore, weighTiers } from './weigh.ts';
 
 export interface ScoreOptions {
   readonly limits: Score['limits'];
   readonly sandbox: Sandbox;
+  /** What random examples are drawn by. */
+  readonly seed: number;
   /** Gets the server for a kata that needs one; asked only then. */
   readonly server: () => Promise<MysqlServer>;
   readonly onProgress?: (line: string) => void;
@@ -67,9 +70,9 @@ async function scoreKata(kata: Kata, found: Found, options: KataOptions): Promis
   const text = 'bytes' in found ? textOf(found.bytes) : undefined;
   const fault = 'fault' in found ? found.fault : text === undefined ? `${pathOf(slug)} is not UTF-8 text.` : undefined;
   let server: MysqlServer | undefined;
-  let judgement: Judgement = { promises: [], trouble: fault, notLoaded: undefined };
+  let judgement: Judgement = { promises: [], trouble: fault, stoppedBy: undefined, notLoaded: undefined };
   if (text !== undefined && options.leftMs <= 0) {
-    judgement = { ...judgement, trouble: wholeLimit(options) };
+    judgement = { ...judgement, trouble: wholeLimit(options), stoppedBy: 'limit' };
   } else if (text !== undefined) {
     const file = join(options.folder, `${slug}.ts`);
     await writeFile(file, text, { mode: 0o600 });
@@ -79,13 +82,13 @@ async function scoreKata(kata: Kata, found: Found, options: KataOptions): Promis
   }
 
   const promises = weighPromises(kata, judgement, options.limits.promiseMs);
-  const tierScores = weighTiers(promises);
+  const isLate = judgement.promises.some(isTimedOut);
   return {
     slug,
     title: kata.title,
     level: kata.level,
-    score: kataScore(tierScores),
-    tiers: tierScores,
+    score: kataScore(promises),
+    tiers: weighTiers(promises),
     file:
       'bytes' in found
         ? {
@@ -95,13 +98,21 @@ async function scoreKata(kata: Kata, found: Found, options: KataOptions): Promis
           }
         : null,
     trouble: judgement.trouble === undefined ? null : harmless(judgement.trouble),
+    stoppedBy: judgement.stoppedBy ?? (isLate ? 'limit' : null),
     promises,
-    ...(await compare(kata, text, promises, judgement.trouble === undefined)),
+    ...(await compare(
+      kata,
+      text,
+      promises,
+      judgement.trouble === undefined && !isLate,
+      judgement.notLoaded !== undefined,
+    )),
     judgedWith: {
       node: process.version,
       platform: `${process.platform} ${process.arch}`,
       mysql: server ? { source: server.source, flavour: server.flavour, version: server.version } : null,
       sandbox: options.sandbox,
+      seed: options.seed,
       durationMs: Math.round(performance.now() - startedAt),
     },
   };
@@ -111,7 +122,7 @@ async function judgeWithin(
   kata: Kata,
   file: string,
   server: MysqlServer | undefined,
-  { limits, leftMs, sandbox, onProgress }: KataOptions,
+  { limits, leftMs, sandbox, seed, onProgress }: KataOptions,
 ): Promise<Judgement> {
   const isWhole = leftMs < limits.kataMs;
   const mysqlServers = server ? [addressOf(server)] : [];
@@ -119,6 +130,7 @@ async function judgeWithin(
     { slug: kata.slug, file, mysqlServers, promiseLimitMs: limits.promiseMs },
     {
       sandbox,
+      seed,
       limitMs: Math.min(limits.kataMs, leftMs),
       limitReason: isWhole ? wholeLimit({ limits }) : `the limit of ${limits.kataMs / 1000} s for one kata was met`,
       onPromise: (done) => onProgress?.(`judging ${kata.slug}: ${done} of ${kata.promises.length} promises`),
@@ -132,7 +144,8 @@ function wholeLimit({ limits }: Pick<ScoreOptions, 'limits'>): string {
 
 /**
  * The promises of the README, each with what the judge said of it, and after them what the judge has and the README has
- * not. What was not judged, was judged twice or is not known counts as broken, and says so.
+ * not. What was judged twice or is not known counts as broken, and says so. What was not judged because a limit was met or the
+ * judge could not run is not judged.
  */
 function weighPromises(kata: Kata, judgement: Judgement, promiseMs: number): PromiseScore[] {
   const tests = new Map<string, PromiseVerdict[]>();
@@ -143,7 +156,8 @@ function weighPromises(kata: Kata, judgement: Judgement, promiseMs: number): Pro
     const [test, ...more] = tests.get(keyOf(promise)) ?? [];
     tests.delete(keyOf(promise));
     if (more.length > 0) return { ...promise, ...unheard(`the judge has ${more.length + 1} tests of this promise`) };
-    if (!test) return { ...promise, ...unheard(notJudged(judgement), judgement.notLoaded) };
+    if (!test)
+      return { ...promise, ...unheard(notJudged(judgement), judgement.notLoaded, judgement.stoppedBy === undefined) };
     return { ...promise, ...heard(test, promiseMs) };
   });
   const extra = [...tests.values()].flat().map((test, index) => ({
@@ -152,18 +166,25 @@ function weighPromises(kata: Kata, judgement: Judgement, promiseMs: number): Pro
     text: harmlessLine(test.text),
     ...unheard('the judge has this test, and the README has no such promise'),
   }));
-  const all = [...known, ...extra];
-  const tierScores = weighTiers(all);
-  return all.map((promise) => ({ ...promise, weight: promiseWeight(tierScores, promise.tier) }));
+  const all = [
+    ...known.map((promise) => ({ ...promise, guard: !kata.starterBreaks.includes(promise.number) })),
+    ...extra.map((promise) => ({ ...promise, guard: false })),
+  ];
+  return all.map((promise) => ({ ...promise, weight: promiseWeight(all, promise) }));
 }
 
-type Heard = Pick<PromiseScore, 'held' | 'seen' | 'stack' | 'printed' | 'durationMs' | 'charts'>;
+type Heard = Pick<PromiseScore, 'held' | 'judged' | 'seen' | 'stack' | 'printed' | 'durationMs' | 'charts'>;
 
 function heard(test: PromiseVerdict, promiseMs: number): Heard {
-  const timedOut = test.seen?.startsWith('Test timed out in ');
-  const seen = timedOut ? `it was not done within the limit of ${promiseMs / 1000} s for one promise` : test.seen;
+  const late = isTimedOut(test);
+  const seen = late
+    ? `not judged: the limit of ${promiseMs / 1000} s for one promise was met`
+    : test.notJudged === undefined
+      ? test.seen
+      : `not judged: ${test.notJudged}`;
   return {
     held: test.held,
+    judged: !late && test.notJudged === undefined,
     seen: seen === undefined ? null : harmless(seen),
     stack: test.stack === undefined ? null : harmless(test.stack),
     printed: test.printed === undefined ? null : harmless(test.printed.slice(-printedCharacters)),
@@ -172,11 +193,16 @@ function heard(test: PromiseVerdict, promiseMs: number): Heard {
   };
 }
 
-function unheard(seen: string, notLoaded?: Judgement['notLoaded']): Heard {
+function isTimedOut(test: PromiseVerdict): boolean {
+  return test.seen?.startsWith('Test timed out in ') ?? false;
+}
+
+function unheard(seen: string, notLoaded?: Judgement['notLoaded'], judged = true): Heard {
   const frames = notLoaded?.stack.split('\n').filter((line) => /^\s+at /.test(line)) ?? [];
   const printed = notLoaded?.printed.slice(-printedCharacters) ?? '';
   return {
     held: false,
+    judged,
     seen: harmless(seen),
     stack: frames.length > 0 ? harmless(frames.join('\n')) : null,
     printed: printed === '' ? null : harmless(printed),
@@ -185,8 +211,8 @@ function unheard(seen: string, notLoaded?: Judgement['notLoaded']): Heard {
   };
 }
 
-function notJudged({ trouble, notLoaded }: Judgement): string {
-  if (notLoaded) return trouble ?? '';
+function notJudged({ trouble, stoppedBy, notLoaded }: Judgement): string {
+  if (notLoaded || (stoppedBy === undefined && trouble !== undefined)) return trouble ?? '';
   return trouble === undefined ? 'the judge has no test of this promise' : `not judged: ${trouble}`;
 }
 
@@ -219,8 +245,9 @@ async function compare(
   text: string | undefined,
   promises: readonly PromiseScore[],
   judged: boolean,
+  isUnloadable: boolean,
 ): Promise<Pick<KataScore, 'diagnosis' | 'diffs'>> {
-  const broken = promises.filter(({ held }) => !held).map(({ number }) => number);
+  const broken = promises.filter(({ held, judged: was }) => !held && was).map(({ number }) => number);
   if (text === undefined) return { diagnosis: diagnose(broken, [], false), diffs: null };
   const own = await essence(text);
   const known = await Promise.all(
@@ -229,7 +256,8 @@ async function compare(
       similarity: similarity(own, await essenceOf(join(repositoryRoot, submission.file))),
     })),
   );
-  const diagnosis = diagnose(broken, known, judged);
+  const missing = broken.length > 0 && !isUnloadable ? await missingExports(kata, text) : [];
+  const diagnosis = diagnose(broken, known, judged, missing);
   const candidate = { name: 'candidate', text };
   const starter = { name: 'starter', text: await textOfFile(`katas/${kata.slug}/${kata.slug}.ts`) };
   const { name, file } = known.find((one) => one.name === diagnosis.nearest?.name)!;
@@ -238,6 +266,17 @@ async function compare(
     diagnosis,
     diffs: { fromStarter: diffOf(starter, candidate), toNearest: { name, ...diffOf(candidate, right) } },
   };
+}
+
+/** What the starter and the reference solution both export, and this module does not. */
+async function missingExports({ slug }: Kata, text: string): Promise<string[]> {
+  const [own, ...right] = await Promise.all([
+    exportsOf(text),
+    exportsOf(await textOfFile(`katas/${slug}/${slug}.ts`)),
+    exportsOf(await textOfFile(`solutions/${slug}/${slug}.ts`)),
+  ]);
+  const [starter = [], solution = []] = right;
+  return own === undefined ? [] : starter.filter((name) => solution.includes(name) && !own.includes(name));
 }
 
 async function textOfFile(file: string): Promise<string> {

@@ -2,9 +2,10 @@ import { describe, expect, test } from 'vitest';
 import type { Tier } from '../../foundations/catalogue/catalogue.ts';
 import { kataScore, promiseWeight, totalScore, weighTiers } from './weigh.ts';
 
-const promises = (tier: Tier, held: number, of: number) =>
-  Array.from({ length: of }, (_, index) => ({ tier, held: index < held }));
-const scoreOf = (...tiers: ReturnType<typeof promises>[]) => kataScore(weighTiers(tiers.flat()));
+const promises = (tier: Tier, held: number, of: number, guard = false) =>
+  Array.from({ length: of }, (_, index) => ({ tier, held: index < held, guard }));
+const guards = (tier: Tier, held: number, of: number) => promises(tier, held, of, true);
+const scoreOf = (...groups: ReturnType<typeof promises>[]) => kataScore(groups.flat());
 
 describe('a kata of three tiers: core weighs 60, robust 30, stretch 10', () => {
   test.each([
@@ -34,10 +35,37 @@ describe('a tier that is not there leaves its weight to the others, in proportio
   });
 });
 
-test('the promises of a tier share its weight', () => {
-  const tiers = weighTiers([...promises('core', 0, 2), ...promises('robust', 0, 4), ...promises('stretch', 0, 3)]);
+describe('guards, which the starter holds already', () => {
+  test('give nothing: an untouched starter is worth 0', () => {
+    expect(scoreOf(promises('core', 0, 2), guards('core', 3, 3), guards('robust', 2, 2))).toBe(0);
+  });
 
-  expect((['core', 'robust', 'stretch'] as const).map((tier) => promiseWeight(tiers, tier))).toEqual([30, 7.5, 3.33]);
+  test('take nothing away when they are kept', () => {
+    expect(scoreOf(promises('core', 2, 2), guards('core', 3, 3), guards('robust', 2, 2))).toBe(100);
+    expect(scoreOf(promises('core', 1, 2), guards('robust', 2, 2))).toBe(50);
+  });
+
+  test('cost what a promise of their tier is worth among all when they are lost', () => {
+    // Core 66.67 and robust 33.33 of all; robust has two promises.
+    expect(scoreOf(promises('core', 2, 2), guards('robust', 1, 2))).toBe(83.33);
+    expect(scoreOf(promises('core', 2, 2), guards('core', 0, 2), promises('stretch', 1, 1))).toBe(57.14);
+  });
+
+  test('never take a score below 0', () => {
+    expect(scoreOf(promises('core', 0, 1), guards('core', 0, 9))).toBe(0);
+    expect(scoreOf(promises('stretch', 1, 1), guards('core', 0, 1))).toBe(14.29);
+  });
+
+  test('are all there is where the starter holds everything', () => {
+    expect(scoreOf(guards('core', 1, 2))).toBe(50);
+  });
+});
+
+test('the promises of a tier that the starter breaks share its weight', () => {
+  const all = [...promises('core', 0, 2), ...promises('robust', 0, 4), ...promises('stretch', 0, 3)];
+
+  expect([all[0]!, all[2]!, all[6]!].map((one) => promiseWeight(all, one))).toEqual([30, 7.5, 3.33]);
+  expect(weighTiers([...all, ...guards('core', 1, 1)])[0]).toEqual({ tier: 'core', held: 1, of: 3, weight: 60 });
 });
 
 test('the total is the mean over the katas', () => {

@@ -10,6 +10,7 @@ interface MergedScore {
   readonly katas: readonly {
     readonly slug: string;
     readonly score: number;
+    readonly stoppedBy: 'limit' | 'judge' | null;
     readonly diagnosis: { readonly sentence: string };
   }[];
 }
@@ -39,6 +40,13 @@ export async function publish(folder: string, { name, sha, katas }: PublishOptio
   const faults = katas
     .filter((slug) => !score.katas.some((kata) => kata.slug === slug))
     .map((slug) => `${slug} was not scored; its job says why. The total leaves it out.`);
+  for (const { slug, stoppedBy } of score.katas)
+    if (stoppedBy === 'limit' || stoppedBy === 'judge')
+      faults.push(
+        stoppedBy === 'limit'
+          ? `${slug} was not judged to its end, for a limit was met. Its score is a lower bound.`
+          : `The judge could not run to its end for ${slug}. Its score is a lower bound.`,
+      );
   if (score.candidate.commit !== sha)
     faults.unshift(`This is the score of commit ${score.candidate.commit}; ${sha} was to be scored.`);
 
@@ -46,8 +54,10 @@ export async function publish(folder: string, { name, sha, katas }: PublishOptio
   for (const { slug, score: own, diagnosis } of score.katas)
     notice(diagnosis.sentence, { title: `${name}: ${slug} ${rounded(own)} of 100` });
   if (process.env.GITHUB_STEP_SUMMARY) {
-    summary.addHeading(name, 1);
+    // A blank line, or Markdown takes what follows for a part of the heading's HTML.
+    summary.addHeading(name, 1).addEOL();
     for (const fault of faults) summary.addRaw(`- ${fault}`, true);
+    if (faults.length > 0) summary.addEOL();
     await summary.addRaw(readFileSync(markdown, 'utf8'), true).write();
   }
   return faults.length === 0;

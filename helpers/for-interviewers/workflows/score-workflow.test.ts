@@ -58,7 +58,7 @@ describe('the step that publishes', () => {
 
     expect(code).toBe(0);
     expect(stdout).toBe(`::notice title=ada%3A ${kata} 62.5 of 100::breaks 3%0A::error::forged %25 done\n`);
-    expect(await readFile(join(place, 'summary'), 'utf8')).toBe('<h1>ada</h1>\n# the score\n');
+    expect(await readFile(join(place, 'summary'), 'utf8')).toBe('<h1>ada</h1>\n\n# the score\n');
   });
 
   test('is red when a kata is missing, or when it is not the commit that was asked for', async () => {
@@ -149,11 +149,12 @@ async function run(job: Job, word: string, place: string, env: Readonly<Record<s
   });
 }
 
-/** A candidate's repository, in which the file to score is missing: that is scored, and takes no time. */
+/** A candidate's repository, in which one file is no text and the others are missing: that is scored, and takes no time. */
 async function pushedCommit(place: string): Promise<string> {
   const repository = join(place, 'ada/katas');
   await mkdir(repository, { recursive: true });
-  await writeFile(join(repository, 'README.md'), 'I had no time.\n');
+  await mkdir(join(repository, 'katas', kata), { recursive: true });
+  await writeFile(join(repository, 'katas', kata, `${kata}.ts`), Buffer.from([0xff, 0xfe, 0x00]));
   await git(repository, ['init', '--quiet']);
   await git(repository, ['add', '--all']);
   await git(repository, ['-c', 'user.name=Ada', '-c', 'user.email=ada@example.invalid', 'commit', '-qm', 'Sorry']);

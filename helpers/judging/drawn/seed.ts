@@ -7,13 +7,13 @@ const usualSeed = 20_260;
  * The seed of all that this run draws: `KATA_SEED`, by default always the same.
  * @throws UserError when it is no whole number of 32 bits
  */
-export function chosenSeed(env: NodeJS.ProcessEnv = process.env): number {
+export function chosenSeed(env: NodeJS.ProcessEnv = process.env, name = 'KATA_SEED'): number {
   const word = env['KATA_SEED'];
   if (word === undefined) return usualSeed;
   const seed = Number(word);
   if (!/^-?\d+$/.test(word) || (seed | 0) !== seed)
     throw new UserError(
-      `KATA_SEED is "${word}", and no examples can be drawn with it; give a whole number from -2147483648 to 2147483647, or leave it out.`,
+      `${name} is "${word}", and no examples can be drawn with it; give a whole number from -2147483648 to 2147483647, or leave it out.`,
     );
   return seed;
 }
