@@ -1,9 +1,9 @@
 import { createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise';
 
 export interface Counter {
-  /** Adds one to the counter and gives back its new value. */
+  /** Adds one to the counter and returns its new value. */
   increment(id: string): Promise<number>;
-  /** Ends all connections. */
+  /** Closes all connections. */
   close(): Promise<void>;
 }
 

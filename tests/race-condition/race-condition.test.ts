@@ -1,434 +1,333 @@
-import type { RowDataPacket } from 'mysql2/promise';
-import { afterAll, afterEach, describe, expect, onTestFinished, test } from 'vitest';
-import { waitingThreads } from '../../helpers/instruments/mysql/lock-waits.ts';
-import { type Session, explore } from '../../helpers/instruments/mysql/schedule-explorer.ts';
-import type { TestDatabase } from '../../helpers/instruments/mysql/test-database.ts';
-import { useTestDatabase } from '../../helpers/instruments/mysql/use-test-database.ts';
-import { chart } from '../../helpers/judging/verdict/chart.ts';
-import { prepareSubjects, showPrinted, startSubject } from '../../helpers/judging/subject/start-subject.ts';
-import type { Subject } from '../../helpers/judging/subject/subject.ts';
+import { describe, expect } from 'vitest';
 import { once } from '../../helpers/foundations/waiting/once.ts';
 import { settles, until } from '../../helpers/foundations/waiting/until.ts';
+import { judge } from '../../helpers/instruments/judge/judge.ts';
+import { waitingThreads } from '../../helpers/instruments/mysql/lock-waits.ts';
+import { type Schedule, explore, heldCommand } from '../../helpers/instruments/mysql/schedule-explorer.ts';
+import { chart } from '../../helpers/judging/verdict/chart.ts';
+import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/race-condition/race-condition.ts';
+import { type Outcome, closeCounter, incrementAtOnce } from './inside.ts';
+import { type Service, Services, drawn, failuresOf, increment, valuesFromStart, valuesOf } from './service.ts';
 
-/** Both counters' value before each schedule. */
-const start = 100;
-/** A pool smaller than the number of calls at once: more than one call meets on a connection. */
-const connectionLimit = 3;
-/** Lock wait timeout, deadlock, and what NOWAIT meets. */
+const {
+  ids: [id, otherId, unknownId],
+  start,
+  others: fewCalls,
+  crowd,
+} = drawn;
+/** Deadlock, lock wait timeout, and the answer to NOWAIT. */
 const lockErrors = [1205, 1213, 3572];
+const points = ['after', 'before'] as const;
 
-prepareSubjects('race-condition');
-/** For what takes its time and must not be in the way of the rest. */
-const aside = await newDatabase();
-/** A call whose row is locked until the server ends its wait: a second at least, so it is begun before all else. */
-const waitedInVain = beginLockWaitTimeout();
-await settles(waitedInVain.begun);
-const database = await newDatabase();
-const { admin } = database;
+const test = judge<typeof Kata>('race-condition', { spares: 1 })
+  .extend('servicesOfFile', { scope: 'file' }, async ({ database, subjects }, { onCleanup }) => {
+    await database.admin.query('INSERT INTO counters VALUES (?, ?), (?, ?)', [id, start, otherId, start]);
+    const services = new Services(database, subjects);
+    onCleanup(() => services.end());
+    return services;
+  })
+  .extend('atOnce', { scope: 'file' }, ({ servicesOfFile }) => once(() => callsAtOnce(servicesOfFile)))
+  // After a promise that fails, the next test gets new processes.
+  .extend('services', async ({ servicesOfFile, task }, { onCleanup }) => {
+    onCleanup(async () => {
+      if (task.result?.state === 'fail') await servicesOfFile.end();
+    });
+    return servicesOfFile;
+  });
 
 describe('core', () => {
-  test('No increment is lost when five calls run at once in one process.', async () => {
-    for (const { step, calls, value, timeline } of await fiveCallsAtOnce()) {
-      const answered = answers(calls).length;
-      const what = `five calls at once, one of them stopped for a while after its statement ${step}; ${answered} were answered${refusals(calls)}\n${timeline}\n`;
-      expect(answered, `${what}calls answered of five`).toBeGreaterThan(0);
-      expect(value, `${what}value in the table, from ${start}`).toBe(start + answered);
+  test('When several calls run at once, each one that returns must have committed exactly one increment.', async ({
+    atOnce,
+  }) => {
+    for (const schedule of await atOnce()) {
+      const { outcomes, value, what } = schedule;
+      expectNotEarly(schedule, what);
+      const answered = valuesOf(outcomes).length;
+      expectThat(answered > 0, `${what}no call returned a value`);
+      expect(value, `${what}value in the table, from ${start}, after ${answered} calls returned`).toBe(
+        start + answered,
+      );
     }
   });
 
-  test('Each of five calls at once is answered with the value that it made: one more each time, no value twice.', async () => {
-    for (const { step, calls, timeline } of await fiveCallsAtOnce()) {
-      const what = `five calls at once, one of them stopped for a while after its statement ${step}${refusals(calls)}\n${timeline}\n`;
-      expect(answers(calls), `${what}answers, from ${start}`).toEqual([101, 102, 103, 104, 105]);
-    }
+  test('Several calls at once must all succeed and return consecutive values, each value once.', async ({ atOnce }) => {
+    for (const { outcomes, what } of await atOnce())
+      expect(valuesOf(outcomes), `${what}values returned, from ${start}`).toEqual(valuesFromStart(outcomes.length));
   });
 });
 
 describe('robust', () => {
-  test('Nothing is lost and no value given twice between two processes, whatever statement the other one is at.', async () => {
-    const { drawn } = chartOfIncrements();
-    const [a, b] = await services('A', 'B');
+  test('Two processes must not lose an increment or return a value twice, wherever either one is stopped.', async ({
+    services,
+  }) => {
+    const drawPoint = chartOfIncrements();
+    const [a, b] = [await services.running('A'), await services.running('B')];
+    await services.reset();
 
-    const schedules = explore({
-      first: { ...a, call: () => increment(a, 'a') },
-      others: { ...b, call: () => increment(b, 'a') },
-      admin,
-      reset,
-    });
-
-    for await (const { step, first, others, timeline } of schedules) {
-      drawn(step, answers([first]).length, answers([others]).length, (await valueOf('a'))! - start);
-      const what = `process A stopped for a while after its statement ${step}, and B ran${refusals([first, others])}\n${timeline}\n`;
-      await expectNothingLost([first, others], what);
+    for await (const schedule of explore({
+      first: { ...a, call: () => increment(a) },
+      others: { ...b, call: () => increment(b) },
+      admin: services.database.admin,
+      reset: services.reset,
+      points,
+      whenAnswered: () => services.committedValue(),
+    })) {
+      const { first, others, at, step } = schedule;
+      const value = await services.settledValue();
+      if (at === 'after') drawPoint(step, first, others, value!);
+      const what = `process A was stopped ${at} its statement ${step} while B ran${failuresOf([first, others])}\n${schedule.timeline}\n`;
+      expectNotEarly(schedule, what);
+      expectNothingLost([first, others], value, what);
     }
 
-    const strays = async () => await sessionsAround([a, b]);
-    await until(async () => (await strays()).length === 0);
-    expect(await strays(), 'sessions of the module that reached the server around the way that it was given').toEqual(
-      [],
+    await until(async () => (await services.sessionsBesideProxies()).length === 0);
+    expect(
+      await services.sessionsBesideProxies(),
+      'sessions of the module that reached the server around the way that it was given',
+    ).toEqual([]);
+
+    await services.reset();
+    const calls = { id, calls: crowd };
+    const outcomes = await Promise.all([a, b].map(({ subject }) => subject.run(incrementAtOnce, calls)));
+    expectNothingLost(
+      outcomes.flat(),
+      await services.settledValue(),
+      `two processes with ${crowd} calls each, all at once\n`,
     );
-
-    await reset();
-    const crowd = await Promise.all([incrementAtOnce(a, 'a', 8), incrementAtOnce(b, 'a', 8)]);
-    await expectNothingLost(crowd.flat(), 'two processes with eight calls each, all at once\n');
   });
 
-  test('A statement that fails leaves no lock and no connection behind.', async () => {
-    onTestFinished(allowWrites);
-    const [a, b] = await services('A', 'B');
+  test('A statement that fails must leave no lock and no connection behind.', async ({ services, onTestFinished }) => {
+    const [a, b] = [await services.running('A'), await services.running('B')];
+    await services.reset();
+    onTestFinished(services.allowWrites);
 
-    await refuseWrites('disk full');
+    await services.refuseWrites('disk full');
     const failed = [];
-    for (let call = 0; call <= connectionLimit; call++) failed.push(await increment(a, 'a'));
-    const freed = await until(rowIsFree);
-    expect(
-      failed,
-      `${connectionLimit + 1} calls with a pool of ${connectionLimit} connections while every write fails`,
-    ).toEqual(failed.map(() => ({ error: expect.stringContaining('disk full') })));
-    expect(freed, `the row is free again after ${connectionLimit + 1} calls failed`).toBe(true);
+    for (let call = 1; call <= 4; call++) failed.push(await increment(a));
+    const isFree = await until(services.rowIsFree);
+    expect(failed, '4 calls with a pool of 3 connections while every write fails').toEqual(
+      failed.map(() => ({ error: expect.stringContaining('disk full') })),
+    );
+    expectThat(isFree, 'the row was still locked after 4 calls had failed');
 
-    await allowWrites();
-    expect(await increment(b, 'a'), `after the failed calls, one of another process, from ${start}`).toEqual({
-      value: start + 1,
-    });
-    expect(await increment(a, 'a'), `and one of the same process`).toEqual({ value: start + 2 });
+    await services.allowWrites();
+    expect(await increment(b), `after that, a call of another process, from ${start}`).toEqual({ value: start + 1 });
+    expect(await increment(a), 'and a call of the same process').toEqual({ value: start + 2 });
   });
 
-  test('An unknown id is refused with an error that names it, and no counter is made.', async () => {
-    const [a] = await services('A');
+  test('An unknown id must be rejected with an error that names it, and must not create a counter.', async ({
+    services,
+  }) => {
+    const a = await services.running('A');
+    await services.reset();
 
-    const refused = [];
-    for (let call = 0; call <= connectionLimit; call++) refused.push(await increment(a, 'no-such-counter'));
-    const next = await increment(a, 'a');
+    const rejected = [];
+    for (let call = 1; call <= 4; call++) rejected.push(await increment(a, unknownId));
+    const next = await increment(a);
 
-    expect(
-      refused,
-      `${connectionLimit + 1} calls for the unknown id no-such-counter, with a pool of ${connectionLimit} connections`,
-    ).toEqual(refused.map(() => ({ error: expect.stringContaining('no-such-counter') })));
-    expect(await valueOf('no-such-counter'), 'value of the unknown counter in the table').toBeUndefined();
+    expect(rejected, `4 calls for the unknown id ${unknownId}, with a pool of 3 connections`).toEqual(
+      rejected.map(() => ({ error: expect.stringContaining(unknownId) })),
+    );
+    expect(await services.committedValue(unknownId), 'value of the unknown counter in the table').toBeUndefined();
     expect(next, `the next call, for a known id, from ${start}`).toEqual({ value: start + 1 });
   });
 
-  test('close() leaves no connection open.', async () => {
-    // A new one, whose first calls come all at once.
-    await using a = await open('A');
+  test('close() must leave no connection open.', async ({ services }) => {
+    await using a = await services.open('A');
 
-    const calls = await incrementAtOnce(a, 'a', 4);
-    expect(answers(calls).length, `four calls at once${refusals(calls)}; answered`).toBeGreaterThan(0);
-    const before = a.proxy.threadIds.length;
-    await a.subject.evaluate((_kata, _args, kept) => kept.counter.close());
+    const outcomes = await a.subject.run(incrementAtOnce, { id, calls: 4 });
+    expectThat(valuesOf(outcomes).length > 0, `none of four calls at once returned a value${failuresOf(outcomes)}`);
+    const opened = a.proxy.threadIds.length;
+    await a.subject.run(closeCounter);
     await until(() => a.proxy.threadIds.length === 0);
 
-    expect(a.proxy.threadIds.length, `four calls at once opened ${before} connections; still open after close()`).toBe(
-      0,
-    );
+    expect(a.proxy.threadIds.length, `of ${opened} connections still open after close()`).toBe(0);
   });
 });
 
 describe('stretch', () => {
-  test('An increment never waits for one of another id.', async () => {
-    const [a, b] = await services('A', 'B');
+  test('An increment must not wait for an increment of another id.', async ({ services }) => {
+    const [a, b] = [await services.running('A'), await services.running('B')];
 
     for (const other of [b, a]) {
-      const schedules = explore({
-        first: { ...a, call: () => increment(a, 'a') },
-        others: { ...other, call: () => increment(other, 'b') },
-        admin,
-        reset,
+      for await (const { step, others, standstill, timeline } of explore({
+        first: { ...a, call: () => increment(a) },
+        others: { ...other, call: () => increment(other, otherId) },
+        admin: services.database.admin,
+        reset: services.reset,
         standstill: async (call) => ((await settles(call)) ? 'done' : 'not done'),
-      });
-
-      for await (const { step, others, standstill, timeline } of schedules) {
-        const what = `a call for "a" stopped for a while after its statement ${step}; meanwhile one for "b" in ${other === a ? 'the same' : 'another'} process\n${timeline}\n`;
-        expect(standstill, `${what}the call for "b" was`).toBe('done');
+      })) {
+        const where = other === a ? 'the same' : 'another';
+        const what = `a call for ${id} was stopped after its statement ${step}; meanwhile a call for ${otherId} in ${where} process\n${timeline}\n`;
+        expect(standstill, `${what}the call for ${otherId} was`).toBe('done');
         expect(others, `${what}its outcome`).toEqual({ value: expect.any(Number) });
       }
     }
   });
 
-  test('When its connection is killed, a call fails or counts exactly once, and the next call works.', async () => {
-    await using a = await open('A');
+  test('When its connection is lost, a call must fail or count exactly once, and the next call must work.', async ({
+    services,
+  }) => {
+    await using a = await services.open('A');
 
-    for (let step = 1; step <= 12; step++) {
-      await reset();
-      const hold = a.proxy.holdCommand(step);
-      const call = increment(a, 'a');
-      const command = await Promise.race([hold.reached, call.then(() => undefined)]);
-      if (!command) {
-        expect(await valueOf('a'), `a call whose connection was left alone, from ${start}; value in the table`).toBe(
-          start + 1,
-        );
-        break;
+    for (const at of points) {
+      for (let step = 1; step <= 12; step++) {
+        await services.reset();
+        const hold = a.proxy.holdCommand(step, at);
+        const call = increment(a);
+        const command = await heldCommand(hold, call, a.subject);
+        if (!command) {
+          expect(await services.settledValue(), `value in the table, from ${start}, after an undisturbed call`).toBe(
+            start + 1,
+          );
+          break;
+        }
+        if (at === 'after') await services.database.admin.query(`KILL ${command.threadId}`);
+        else hold.drop();
+        await until(() => !a.proxy.threadIds.includes(command.threadId));
+        hold.release();
+        const outcome = await call;
+        const counted = (await services.settledValue())! - start;
+        const next = await increment(a);
+
+        const what = `the connection was lost ${at} the server ran statement ${step}, ${command.sql}\n`;
+        if ('error' in outcome)
+          expect([0, 1], `${what}increments of a call that failed: ${outcome.error}`).toContain(counted);
+        else
+          expect({ ...outcome, counted }, `${what}value returned, from ${start}, and increments in the table`).toEqual({
+            value: start + 1,
+            counted: 1,
+          });
+        expect(next, `${what}the next call, from ${start + counted}`).toEqual({ value: start + counted + 1 });
       }
-      await admin.query(`KILL ${command.threadId}`);
-      await until(() => !a.proxy.threadIds.includes(command.threadId));
-      hold.release();
-      const outcome = await call;
-      const counted = (await valueOf('a'))! - start;
-      const next = await increment(a, 'a');
-
-      const what = `its connection was killed after statement ${step}, ${command.sql}\nthe call ${'error' in outcome ? `failed: ${outcome.error}` : `was answered ${outcome.value}`}\n`;
-      if ('error' in outcome) expect(counted, `${what}times that it counted`).toBeLessThanOrEqual(1);
-      else
-        expect({ ...outcome, counted }, `${what}its answer, from ${start}, and the times that it counted`).toEqual({
-          value: start + 1,
-          counted: 1,
-        });
-      expect(next, `${what}the next call, from ${start + counted}`).toEqual({ value: start + counted + 1 });
     }
   });
 
-  test('A deadlock or a lock wait timeout is tried again and never surfaces.', async () => {
-    // Not while the deadlock is made: with each new wait InnoDB puts off its look for those that are over, by half a second.
+  test('A deadlock or a lock wait timeout must be retried and must not reach the caller.', async ({ services }) => {
+    const counted = { outcome: { value: start + 1 }, inTable: start + 1 };
     expect(
-      await waitedInVain.outcome,
-      `another session held the row until this call's lock wait timeout, then let go; the call, from ${start}`,
-    ).toEqual({ value: start + 1 });
-
-    // Nobody's transaction may stand in the way of the new index.
-    await endServices();
-    await prepareDeadlock();
-    await using a = await open('A');
-    await reset();
-    await using rival = await database.connect();
-    // InnoDB ends the lighter of two transactions in a deadlock: the rival writes enough to be the heavier one.
-    await rival.query('START TRANSACTION; INSERT INTO ballast SELECT n FROM gravel');
-    await rival.query(`SELECT value FROM counters FORCE INDEX (by_value) WHERE value > ${start} FOR UPDATE`);
-    const call = incrementUntilRefused(a, () => rival.query('ROLLBACK'));
-    const met = await until(async () => (await waitingThreads(admin, a.proxy.threadIds)).size > 0);
-    expect(met, 'the call came to wait for the rival, as this test needs it').toBe(true);
-    await rival.query("SELECT value FROM counters WHERE id = 'a' FOR UPDATE");
-    expect(await call, `this call was ended by a deadlock with another session; the call, from ${start}`).toEqual({
-      value: start + 1,
-    });
+      await callThatTimesOut(services),
+      `another session held the row until the server ended this call's wait; the call, from ${start}`,
+    ).toEqual(counted);
+    expect(await callInDeadlock(services), `the server ended this call's deadlock; the call, from ${start}`).toEqual(
+      counted,
+    );
   });
 });
 
-/** Increments by process, schedule by schedule: what was answered, against what the table holds. */
-function chartOfIncrements() {
-  const [byA, byBoth, counted] = [[], [], []] as [number, number][][];
-  chart({
-    title: 'Increments by process',
-    unit: 'increments',
-    xLabel: 'statement of A after which it stood still while B ran',
-    series: [
-      { name: 'answered by A', points: byA! },
-      { name: 'answered by A and B', points: byBoth! },
-      { name: 'counted in the table', points: counted! },
-    ],
-    limit: { label: 'one call of each', y: 2 },
-  });
-  return {
-    drawn(step: number, a: number, b: number, inTable: number) {
-      byA!.push([step, a]);
-      byBoth!.push([step, a + b]);
-      counted!.push([step, inTable]);
-    },
-  };
-}
-
-/** How a call went. */
-type Outcome = { readonly value: number } | { readonly error: string };
-
-interface Party extends Session, AsyncDisposable {
-  readonly subject: Subject<typeof Kata, { counter: Kata.Counter }>;
-}
-
-interface FiveCalls {
-  readonly step: number;
-  readonly calls: readonly Outcome[];
+interface CallsAtOnce extends Pick<Schedule<Outcome, Outcome[]>, 'first' | 'early'> {
+  readonly outcomes: readonly Outcome[];
   readonly value: number | undefined;
-  readonly timeline: string;
+  readonly what: string;
 }
 
-/** Five calls at once in one process, under every schedule; both core promises are about them. */
-const fiveCallsAtOnce = once(async (): Promise<FiveCalls[]> => {
-  const [a] = await services('A');
-  const seen: FiveCalls[] = [];
-  for await (const { step, first, others, timeline } of explore({
-    first: { ...a, call: () => increment(a, 'a') },
-    others: { ...a, call: () => incrementAtOnce(a, 'a', 4) },
-    admin,
-    reset,
-  })) {
-    seen.push({ step, calls: [first, ...others], value: await valueOf('a'), timeline });
+/** Three to five calls at once in one process, the first one stopped at each statement, with a small and a large pool. */
+async function callsAtOnce(services: Services): Promise<CallsAtOnce[]> {
+  const seen: CallsAtOnce[] = [];
+  const settings = [
+    { name: 'A', connections: 3, calls: fewCalls },
+    { name: 'L', connections: 10, calls: 4 },
+  ];
+  for (const { name, connections, calls } of settings) {
+    const a = await services.running(name, connections);
+    await services.reset();
+    for await (const schedule of explore({
+      first: { ...a, call: () => increment(a) },
+      others: { ...a, call: () => a.subject.run(incrementAtOnce, { id, calls }) },
+      admin: services.database.admin,
+      reset: services.reset,
+      points,
+      whenAnswered: () => services.committedValue(),
+    })) {
+      const { first, others, step, at, timeline } = schedule;
+      const outcomes = [first, ...others];
+      const what = `${outcomes.length} calls at once with a pool of ${connections}; one was stopped ${at} its statement ${step}${failuresOf(outcomes)}\n${timeline}\n`;
+      seen.push({ ...schedule, outcomes, value: await services.settledValue(), what });
+    }
   }
   return seen;
-});
-
-/** What goes wrong here is told by the promise that waits for the outcome. */
-function beginLockWaitTimeout(): { begun: Promise<void>; outcome: Promise<Outcome> } {
-  const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
-  const attempt = async () => {
-    await using a = await open('A', aside, 'SET SESSION innodb_lock_wait_timeout = 1');
-    await using rival = await aside.connect();
-    await rival.query("START TRANSACTION; SELECT value FROM counters WHERE id = 'a' FOR UPDATE");
-    begin();
-    return await incrementUntilRefused(a, () => rival.query('ROLLBACK'));
-  };
-  const outcome = attempt().finally(begin);
-  outcome.catch(() => undefined);
-  return { begun, outcome };
 }
 
-const serving = new Map<string, Party>();
-
-async function newDatabase(): Promise<TestDatabase> {
-  const made = await useTestDatabase('race-condition');
-  await made.admin.query(`INSERT INTO counters VALUES ('a', ${start}), ('b', ${start})`);
-  return made;
-}
-
-async function open(name: string, where = database, greeting?: string): Promise<Party> {
-  const proxy = await where.proxy(name, greeting);
-  const subject = await startSubject<typeof Kata, { counter: Kata.Counter }>('race-condition');
-  await subject.evaluate(
-    (kata, account, kept) => {
-      kept.counter = kata.createCounter(account);
-    },
-    await subject.addressInside(where.accountOptions(proxy, connectionLimit)),
+/** A call that returns a value must have committed it, even while one of its statements is stopped. */
+function expectNotEarly({ first, early }: Pick<Schedule<Outcome, unknown>, 'first' | 'early'>, what: string): void {
+  if (early === undefined || !('value' in first)) return;
+  expect(early, `${what}the stopped call had returned ${first.value}; value in the table at that moment`).toBe(
+    first.value,
   );
-  const party = {
-    proxy,
-    subject,
-    async [Symbol.asyncDispose]() {
-      await subject[Symbol.asyncDispose]();
-      await proxy[Symbol.asyncDispose]();
-    },
-  };
-  // Its first connection is open before anything is counted.
-  await increment(party, 'b');
-  return party;
+}
+
+/** A call may fail, but then it must not count. */
+function expectNothingLost(outcomes: readonly Outcome[], value: number | undefined, what: string): void {
+  const values = valuesOf(outcomes);
+  expectThat(values.length > 0, `${what}no call returned a value${failuresOf(outcomes)}`);
+  expect(values, `${what}values returned, from ${start}`).toEqual(valuesFromStart(values.length));
+  expect(value, `${what}value in the table, from ${start}, after ${values.length} calls returned`).toBe(
+    start + values.length,
+  );
+}
+
+/** A rival holds the row until the server ends the call's wait, and lets go before the module hears of it. */
+async function callThatTimesOut(services: Services) {
+  await using a = await services.open('A', 3, 'SET SESSION innodb_lock_wait_timeout = 1');
+  await services.reset();
+  await using rival = await services.database.connect();
+  await rival.query('START TRANSACTION');
+  await rival.query('SELECT value FROM counters WHERE id = ? FOR UPDATE', [id]);
+  const outcome = await incrementUntilRefused(a, () => rival.query('ROLLBACK'));
+  return { outcome, inTable: await services.settledValue() };
 }
 
 /**
- * Processes that serve from promise to promise, as a service does, for as long as they keep them. After a promise that
- * one breaks, the next test gets new ones, so that no promise pays for another.
- *
- * The rows are set back when all of them are open and none is at work: else MariaDB may meet a transaction that read a
- * row and goes on to write it while the reset waits for it, and end the reset with a deadlock.
+ * A rival holds the place of the new value in an index, and then asks for the row. So even a single UPDATE, which needs
+ * both, is in a deadlock. InnoDB ends the lighter transaction: the rival has written more.
  */
-async function services<const Names extends readonly string[]>(...names: Names) {
-  const parties = await Promise.all(
-    names.map(async (name) => {
-      const known = serving.get(name);
-      const party = known?.subject.alive ? known : await open(name);
-      serving.set(name, party);
-      showPrinted(party.subject);
-      return party;
-    }),
-  );
-  await reset();
-  return parties as { [Name in keyof Names]: Party };
+async function callInDeadlock(services: Services) {
+  const { admin } = services.database;
+  // An open transaction would keep the index from being made.
+  await services.end();
+  const rows = Array.from({ length: 200 }, (_, n) => `(${n})`).join();
+  await admin.query(`CREATE TABLE gravel (n INT); INSERT INTO gravel VALUES ${rows}; CREATE TABLE ballast (n INT)`);
+  await admin.query('CREATE INDEX by_value ON counters (value)');
+  await using a = await services.open('A');
+  await services.reset();
+  await using rival = await services.database.connect();
+  await rival.query('START TRANSACTION; INSERT INTO ballast SELECT n FROM gravel');
+  await rival.query('SELECT value FROM counters FORCE INDEX (by_value) WHERE value > ? FOR UPDATE', [start]);
+  const call = incrementUntilRefused(a, () => rival.query('ROLLBACK'));
+  const isWaiting = await until(async () => (await waitingThreads(admin, a.proxy.threadIds)).size > 0);
+  expectThat(isWaiting, 'the call never waited for the row that another session held');
+  await rival.query('SELECT value FROM counters WHERE id = ? FOR UPDATE', [id]);
+  return { outcome: await call, inTable: await services.settledValue() };
 }
 
-async function endServices(): Promise<void> {
-  const ended = [...serving.values()];
-  serving.clear();
-  await Promise.all(ended.map((party) => party[Symbol.asyncDispose]()));
-}
-
-afterEach(async ({ task }) => {
-  if (task.result?.state === 'fail') await endServices();
-});
-afterAll(endServices);
-
-/** Calls at once from one process; how each of them went. */
-function incrementAtOnce({ subject }: Pick<Party, 'subject'>, id: string, calls: number): Promise<Outcome[]> {
-  return subject.evaluate(
-    async (_kata, args, { counter }) => {
-      const all = Array.from({ length: args.calls }, async () => counter.increment(args.id));
-      const settled = await Promise.allSettled(all);
-      return settled.map((one) =>
-        one.status === 'fulfilled' ? { value: one.value } : { error: String(one.reason?.message ?? one.reason) },
-      );
-    },
-    { id, calls },
-  );
-}
-
-async function increment(party: Pick<Party, 'subject'>, id: string): Promise<Outcome> {
-  const [outcome] = await incrementAtOnce(party, id, 1);
-  return outcome!;
-}
-
-/** Calls, and does `then` when the server has refused a statement of it for a lock; the refusal reaches the module after that. */
-async function incrementUntilRefused(party: Party, then: () => Promise<unknown>): Promise<Outcome> {
-  const refusal = party.proxy.holdError(lockErrors);
-  const call = increment(party, 'a');
+/** Makes a call and runs `then` when the server refuses one of its statements for a lock, before the module hears of it. */
+async function incrementUntilRefused(service: Service, then: () => Promise<unknown>): Promise<Outcome> {
+  const refusal = service.proxy.holdError(lockErrors);
+  const call = increment(service);
   await settles(Promise.race([refusal.reached, call]), 8000);
   await then();
   refusal.release();
   return await call;
 }
 
-async function expectNothingLost(calls: readonly Outcome[], what: string): Promise<void> {
-  const given = answers(calls);
-  expect(given.length, `${what}calls answered of ${calls.length}`).toBeGreaterThan(0);
-  expect(await valueOf('a'), `${what}value in the table, from ${start}, with ${given.length} calls answered`).toBe(
-    start + given.length,
-  );
-  expect(given, `${what}answers`).toEqual([...new Set(given)]);
-}
-
-/** Thread ids of the module's account that none of these processes' proxies has seen. */
-async function sessionsAround(parties: readonly Party[]): Promise<number[]> {
-  const [rows] = await admin.query<RowDataPacket[]>('SELECT id FROM information_schema.processlist WHERE user = ?', [
-    database.name,
-  ]);
-  const seen = parties.flatMap(({ proxy }) => proxy.threadIds);
-  return rows.map((row) => Number(row.id)).filter((id) => !seen.includes(id));
-}
-
-function answers(calls: readonly Outcome[]): number[] {
-  return calls.flatMap((call) => ('value' in call ? [call.value] : [])).sort((one, other) => one - other);
-}
-
-function refusals(calls: readonly Outcome[]): string {
-  const errors = calls.flatMap((call) => ('error' in call ? [call.error] : []));
-  return errors.length === 0 ? '' : `; ${errors.length} failed: ${errors[0]}`;
-}
-
-async function reset(): Promise<void> {
-  await admin.query('UPDATE counters SET value = ?', [start]);
-}
-
-async function valueOf(id: string): Promise<number | undefined> {
-  const [rows] = await admin.query<RowDataPacket[]>('SELECT value FROM counters WHERE id = ?', [id]);
-  return rows[0]?.value;
-}
-
-async function rowIsFree(): Promise<boolean> {
-  try {
-    await admin.query("SELECT value FROM counters WHERE id = 'a' FOR UPDATE NOWAIT");
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** From now on every write to the row "a" fails. */
-async function refuseWrites(reason: string): Promise<void> {
-  for (const write of ['INSERT', 'UPDATE', 'DELETE']) {
-    const row = write === 'DELETE' ? 'OLD' : 'NEW';
-    await admin.query(
-      `CREATE TRIGGER guard_${write} BEFORE ${write} ON counters FOR EACH ROW IF ${row}.id = 'a' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '${reason}'; END IF`,
-    );
-  }
-}
-
-/**
- * An index on the value, so that even a single UPDATE takes two locks, of the row and of the place of its new value: who
- * holds one of them and wants the other makes a deadlock, whatever statements the module uses.
- */
-async function prepareDeadlock(): Promise<void> {
-  const rows = Array.from({ length: 200 }, (_, n) => `(${n})`).join();
-  await admin.query(
-    `CREATE TABLE gravel (n INT); INSERT INTO gravel VALUES ${rows}; CREATE TABLE ballast (n INT); CREATE INDEX by_value ON counters (value)`,
-  );
-}
-
-async function allowWrites(): Promise<void> {
-  for (const write of ['INSERT', 'UPDATE', 'DELETE']) await admin.query(`DROP TRIGGER IF EXISTS guard_${write}`);
+/** Increments by process, schedule by schedule, beside what the table holds. */
+function chartOfIncrements() {
+  const [byA, byBoth, counted]: [number, number][][] = [[], [], []];
+  chart({
+    title: 'Increments by process',
+    unit: 'increments',
+    xLabel: 'statement of A after which it was stopped while B ran',
+    series: [
+      { name: 'returned by A', points: byA! },
+      { name: 'returned by A and B', points: byBoth! },
+      { name: 'counted in the table', points: counted! },
+    ],
+    limit: { label: 'one call of each', y: 2 },
+  });
+  return (step: number, a: Outcome, b: Outcome, value: number) => {
+    byA!.push([step, valuesOf([a]).length]);
+    byBoth!.push([step, valuesOf([a, b]).length]);
+    counted!.push([step, value - start]);
+  };
 }

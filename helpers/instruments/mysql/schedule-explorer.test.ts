@@ -159,6 +159,51 @@ test('a session that fails is heard, and the withheld answer is let go', async (
   expect(await a.pool.query('SELECT 2').then(() => 'answered')).toBe('answered');
 });
 
+test('holds a statement before the server runs it, and sees a call that does not wait for it', async () => {
+  const { a, b, admin, reset } = await sessions();
+  const value = async (by: Pick<Party['pool'], 'query'> = admin) => {
+    const [[row]] = await by.query<any[]>("SELECT value FROM counters WHERE id = 'a'");
+    return row.value as number;
+  };
+  const increment = async (isAwaited: boolean) => {
+    const statement = a.pool.query("UPDATE counters SET value = value + 1 WHERE id = 'a'");
+    if (isAwaited) await statement;
+    return 'returned';
+  };
+
+  const seen = [];
+  for (const isAwaited of [true, false]) {
+    for await (const { at, early, others } of explore({
+      first: { ...a, call: () => increment(isAwaited) },
+      others: { ...b, call: () => value(b.pool) },
+      admin,
+      reset,
+      points: ['before'],
+      whenAnswered: () => value(),
+    }))
+      seen.push({ isAwaited, at, early, others });
+  }
+
+  expect(seen).toEqual([
+    { isAwaited: true, at: 'before', early: undefined, others: 100 },
+    { isAwaited: false, at: 'before', early: 100, others: 100 },
+  ]);
+});
+
+test('a connection that is dropped before the server has the statement never runs it', async () => {
+  const { a, admin } = await sessions();
+
+  const hold = a.proxy.holdCommand(1, 'before');
+  const failed = a.pool.query("UPDATE counters SET value = 7 WHERE id = 'a'").catch((error: Error) => error.message);
+  const command = await hold.reached;
+  hold.drop();
+
+  expect(command.sql).toContain('SET value = 7');
+  expect(await failed).toMatch(/closed|lost/i);
+  const [[row]] = await admin.query<any[]>("SELECT value FROM counters WHERE id = 'a' FOR UPDATE");
+  expect(row.value).toBe(100);
+});
+
 test('prepared statements, large answers, several statements and errors pass unharmed and are told', async () => {
   const { a, b, admin, reset } = await sessions({ multipleStatements: true });
   const rows =

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Connection } from 'mysql2/promise';
 import { waitingThreads } from './lock-waits.ts';
-import { type HoldPoint, type MysqlProxy, pendingThreads } from './proxy.ts';
+import { type Command, type Hold, type HoldPoint, type MysqlProxy, pendingThreads } from './proxy.ts';
 import { Timeline } from './timeline.ts';
 
 /** A process, seen from outside: what it says to the server, and whether its event loop still turns. */
@@ -82,7 +82,7 @@ async function* sweep<First, Others>(
         answered = { value };
         return value;
       });
-      const command = await Promise.race([hold.reached, firstCall.then(() => undefined)]);
+      const command = await heldCommand(hold, firstCall, first.subject);
       // A call that asks nothing of the server is judged all the same, once.
       if (command === undefined && step > 1) return;
 
@@ -115,6 +115,22 @@ async function* sweep<First, Others>(
       others.proxy.record(undefined);
     }
   }
+}
+
+/**
+ * Waits for a call's held command; undefined when the call is done without it. What a call sent and did not wait for may still
+ * be on its way to the proxy when the call returns. It was sent before the process answers, so it is read a few turns later.
+ */
+export async function heldCommand(
+  hold: Hold,
+  call: Promise<unknown>,
+  subject: Session['subject'],
+): Promise<Command | undefined> {
+  const returned = call.then(async () => {
+    await subject.turns(20);
+    for (let turns = 0; turns < 10; turns++) await turn();
+  });
+  return await Promise.race([hold.reached, returned.then(() => undefined)]);
 }
 
 /**

@@ -1,0 +1,149 @@
+import type { RowDataPacket } from 'mysql2/promise';
+import fc from 'fast-check';
+import type { Session } from '../../helpers/instruments/mysql/schedule-explorer.ts';
+import type { TestDatabase } from '../../helpers/instruments/mysql/test-database.ts';
+import { chosenSeed } from '../../helpers/judging/drawn/seed.ts';
+import type { Subject } from '../../helpers/judging/subject/subject.ts';
+import type { SubjectsOfFile } from '../../helpers/judging/subject/subjects-of-file.ts';
+import type * as Kata from '../../katas/race-condition/race-condition.ts';
+import { type Outcome, createCounter, incrementAtOnce } from './inside.ts';
+
+const word = fc.stringMatching(/^[a-z]{5,9}$/);
+
+/** What differs from seed to seed: three ids (two of them in the table), the start value, and numbers of calls. */
+export const [drawn] = fc.sample(
+  fc.record({
+    ids: fc.uniqueArray(word, { minLength: 3, maxLength: 3 }),
+    start: fc.integer({ min: 100, max: 90_000 }),
+    others: fc.integer({ min: 2, max: 4 }),
+    crowd: fc.integer({ min: 7, max: 9 }),
+  }),
+  { seed: chosenSeed(), numRuns: 1 },
+) as [{ ids: [string, string, string]; start: number; others: number; crowd: number }];
+const { ids, start } = drawn;
+
+/** One process with the module, and the proxy through which it reaches the server. */
+export interface Service extends Session, AsyncDisposable {
+  readonly subject: Subject<typeof Kata>;
+}
+
+/** The processes of this test file, by name, and the table that they work on. */
+export class Services {
+  readonly database: TestDatabase;
+  readonly #subjects: SubjectsOfFile<typeof Kata>;
+  readonly #running = new Map<string, Service>();
+
+  constructor(database: TestDatabase, subjects: SubjectsOfFile<typeof Kata>) {
+    this.database = database;
+    this.#subjects = subjects;
+  }
+
+  /** Starts a process of the caller's own. `greeting` is a statement that the proxy runs on each new connection. */
+  async open(name: string, connectionLimit = 3, greeting?: string): Promise<Service> {
+    const proxy = await this.database.proxy(name, greeting);
+    const subject = await this.#subjects.fresh();
+    await subject.run(createCounter, await subject.addressInside(this.database.accountOptions(proxy, connectionLimit)));
+    const service = {
+      proxy,
+      subject,
+      async [Symbol.asyncDispose]() {
+        await subject[Symbol.asyncDispose]();
+        await proxy[Symbol.asyncDispose]();
+      },
+    };
+    // Opens its first connection, before a test counts statements.
+    await increment(service, ids[1]);
+    return service;
+  }
+
+  /** The running process of that name, or a new one. Tests share them, as requests do. */
+  async running(name: string, connectionLimit?: number): Promise<Service> {
+    const known = this.#running.get(name);
+    const service = known?.subject.alive ? known : await this.open(name, connectionLimit);
+    this.#running.set(name, service);
+    return service;
+  }
+
+  /** Ends the processes that tests share. */
+  async end(): Promise<void> {
+    const ended = [...this.#running.values()];
+    this.#running.clear();
+    await Promise.all(ended.map((service) => service[Symbol.asyncDispose]()));
+  }
+
+  /** Sets both counters to the start value. */
+  reset = async (): Promise<void> => {
+    await this.database.admin.query('UPDATE counters SET value = ?', [start]);
+  };
+
+  /** The committed value, without waiting for anybody's lock. */
+  async committedValue(id = ids[0]): Promise<number | undefined> {
+    const [rows] = await this.database.admin.query<RowDataPacket[]>('SELECT value FROM counters WHERE id = ?', [id]);
+    return rows[0]?.value;
+  }
+
+  /** The value after every transaction that has changed it has ended. */
+  async settledValue(id = ids[0]): Promise<number | undefined> {
+    const [rows] = await this.database.admin.query<RowDataPacket[]>(
+      'SELECT value FROM counters WHERE id = ? FOR UPDATE',
+      [id],
+    );
+    return rows[0]?.value;
+  }
+
+  /** Whether nobody holds a lock on the first counter. */
+  rowIsFree = async (): Promise<boolean> => {
+    const sql = 'SELECT value FROM counters WHERE id = ? FOR UPDATE NOWAIT';
+    return await this.database.admin.query(sql, [ids[0]]).then(
+      () => true,
+      () => false,
+    );
+  };
+
+  /** Server threads of the module's account that come through no proxy of a running process. */
+  async sessionsBesideProxies(): Promise<number[]> {
+    const [rows] = await this.database.admin.query<RowDataPacket[]>(
+      'SELECT id FROM information_schema.processlist WHERE user = ?',
+      [this.database.name],
+    );
+    const seen = [...this.#running.values()].flatMap(({ proxy }) => proxy.threadIds);
+    return rows.map((row) => Number(row.id)).filter((id) => !seen.includes(id));
+  }
+
+  /** From now on every write to the first counter fails with `reason`. */
+  async refuseWrites(reason: string): Promise<void> {
+    for (const write of ['INSERT', 'UPDATE', 'DELETE']) {
+      const row = write === 'DELETE' ? 'OLD' : 'NEW';
+      await this.database.admin.query(
+        `CREATE TRIGGER guard_${write} BEFORE ${write} ON counters FOR EACH ROW IF ${row}.id = '${ids[0]}' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '${reason}'; END IF`,
+      );
+    }
+  }
+
+  allowWrites = async (): Promise<void> => {
+    for (const write of ['INSERT', 'UPDATE', 'DELETE'])
+      await this.database.admin.query(`DROP TRIGGER IF EXISTS guard_${write}`);
+  };
+}
+
+/** One call from that process. */
+export async function increment({ subject }: Pick<Service, 'subject'>, id = ids[0]): Promise<Outcome> {
+  const [outcome] = await subject.run(incrementAtOnce, { id, calls: 1 });
+  return outcome!;
+}
+
+/** The values that calls returned, in ascending order. */
+export function valuesOf(outcomes: readonly Outcome[]): number[] {
+  return outcomes.flatMap((one) => ('value' in one ? [one.value] : [])).sort((one, other) => one - other);
+}
+
+/** The `count` values that follow the start value. */
+export function valuesFromStart(count: number): number[] {
+  return Array.from({ length: count }, (_, index) => start + 1 + index);
+}
+
+/** `; 2 failed: message`, or nothing when none failed. */
+export function failuresOf(outcomes: readonly Outcome[]): string {
+  const errors = outcomes.flatMap((one) => ('error' in one ? [one.error] : []));
+  return errors.length === 0 ? '' : `; ${errors.length} failed: ${errors[0]}`;
+}
