@@ -10,7 +10,7 @@ import type { Margin } from '../../judging/verdict/expect-that.ts';
 const [mostOfCorrect, leastOfWrong] = [0.5, 1.5];
 
 /** What one submission measured, and the part of the limit that it used: above 1 the limit is exceeded. */
-export interface Use {
+interface Use {
   readonly name: string;
   readonly measured: number;
   readonly limit: number;
