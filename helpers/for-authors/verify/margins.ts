@@ -51,7 +51,10 @@ export function marginsOf(judged: readonly Judged[]): PromiseMargin[] {
     const isCorrect = name === 'solution' || name.startsWith('accepted/');
     for (const { number, held, margins } of verdicts.flatMap((verdict) => verdict.promises)) {
       const uses = margins.map((margin) => ({
-        ...{ what: normalized(margin.what), name, measured: margin.measured, limit: margin.limit },
+        what: normalized(margin.what),
+        name,
+        measured: margin.measured,
+        limit: margin.limit,
         use: useOf(margin),
       }));
       if (isCorrect) {
