@@ -166,6 +166,9 @@ test('It adds.', async () => {
     );
     expect(code).toBe(0);
 
+    const recorded = await readFile(join(house, 'solutions/addition/margins.json'), 'utf8');
+    expect(JSON.parse(recorded)).toEqual({ 1: { name: 'rejected/a', use: 4.6 } });
+
     const strict = await verify('addition', '--strict-margins');
     expect(strict.stdout).toMatch(/\nPromise 1 of addition.* starter is wrong[^]*\n6 passed, 1 failed\n$/);
     expect(strict.code).toBe(1);

@@ -98,7 +98,7 @@ await runCommand(async () => {
       if (options.recordMargins && own.every(isAsClaimed))
         await writeFile(
           join(repositoryRoot, marginsFile(kata.slug)),
-          `${JSON.stringify(recordOf(margins), undefined, 2)}\n`,
+          `${JSON.stringify(recordOf(marginsOf(own.filter(({ submission }) => submission.name !== 'starter'))), undefined, 2)}\n`,
         );
       const faults = [
         ...faultsOfKata(kata, submissions),

@@ -100,8 +100,17 @@ function broke(...measured: Measured[]): PromiseVerdict {
 
 function promise(isHeld: boolean, measured: readonly Measured[]): PromiseVerdict {
   return {
-    ...{ number: 1, tier: 'core', text: 'It holds.', held: isHeld, notJudged: undefined, seen: undefined },
-    ...{ stack: undefined, printed: undefined, line: undefined, durationMs: 0, charts: [] },
+    number: 1,
+    tier: 'core',
+    text: 'It holds.',
+    held: isHeld,
+    notJudged: undefined,
+    seen: undefined,
+    stack: undefined,
+    printed: undefined,
+    line: undefined,
+    durationMs: 0,
+    charts: [],
     margins: measured.map(([what, amount, limit = 100]) => ({ what, measured: amount, limit, side: 'at most' })),
   };
 }

@@ -10,7 +10,7 @@ import type { Margin } from '../../judging/verdict/expect-that.ts';
 const [mostOfCorrect, leastOfWrong] = [0.5, 1.5];
 
 /** What one submission measured, and the part of the limit that it used: above 1 the limit is exceeded. */
-export interface Use {
+interface Use {
   readonly name: string;
   readonly measured: number;
   readonly limit: number;
@@ -51,7 +51,10 @@ export function marginsOf(judged: readonly Judged[]): PromiseMargin[] {
     const isCorrect = name === 'solution' || name.startsWith('accepted/');
     for (const { number, held, margins } of verdicts.flatMap((verdict) => verdict.promises)) {
       const uses = margins.map((margin) => ({
-        ...{ what: normalized(margin.what), name, measured: margin.measured, limit: margin.limit },
+        what: normalized(margin.what),
+        name,
+        measured: margin.measured,
+        limit: margin.limit,
         use: useOf(margin),
       }));
       if (isCorrect) {
