@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 import { type TransformFailure, transform } from 'esbuild';
+import { findForeignImport } from './foreign-imports.ts';
 import { SubjectError } from './subject-error.ts';
 import { shortPath } from '../../foundations/catalogue/target.ts';
 
@@ -13,7 +14,7 @@ interface Compiled {
 /**
  * Turns one TypeScript file into JavaScript. Types are stripped, not checked; enums, parameter properties and
  * decorators (TypeScript's own, as NestJS uses them) work. It is known to Node and to the reader as `name`.
- * @throws SubjectError with line and column when it does not compile
+ * @throws SubjectError with line and column when it does not compile, or with the line when it imports what is not judged
  */
 export async function compile(file: string, name = file): Promise<Compiled> {
   const text = await readFile(file, 'utf8');
@@ -27,6 +28,8 @@ export async function compile(file: string, name = file): Promise<Compiled> {
       sourcesContent: false,
       tsconfigRaw: { compilerOptions: { experimentalDecorators: true, useDefineForClassFields: true } },
     });
+    const foreign = await findForeignImport(name, text);
+    if (foreign) throw new SubjectError(`${shortPath(name)}:${foreign.line} cannot be judged: ${foreign.sentence}.`);
     return { url: pathToFileURL(name).href, source: code };
   } catch (error) {
     const [first] = (error as TransformFailure).errors ?? [];
