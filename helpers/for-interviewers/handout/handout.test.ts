@@ -129,6 +129,16 @@ describe('a hand-out', () => {
     });
   });
 
+  test('speaks of no command that it lacks', async () => {
+    const text = await readFile(join(handout, 'CANDIDATE.md'), 'utf8');
+
+    const { scripts } = JSON.parse(await readFile(join(handout, 'package.json'), 'utf8')) as { scripts: object };
+    const named = [...text.matchAll(/npm run ([\w:-]+)/g)].map(([, name]) => name);
+    expect(named).toContain('watch');
+    expect(named).not.toContain('observe');
+    expect(Object.keys(scripts)).toEqual(expect.arrayContaining(named));
+  });
+
   test('points to no file that is not there', async () => {
     const files = (await filesBelow(handout)).filter((file) => !/^\.git\/|package-lock|handout\.json/.test(file));
     const missing: string[] = [];

@@ -53,7 +53,7 @@ function start() {
     process.stderr.write(
       `Node ${process.version.slice(1)} is newer than what this repository is tested with (${newestNode}); npm ci brings that one.\n`,
     );
-  const main = /\.ts$/.test(command) ? command : `${command}/main.ts`;
+  const main = command.endsWith('.ts') ? command : `${command}/main.ts`;
   const words = [
     '--import',
     pathToFileURL(join(here, 'compile-cache.js')).href,
@@ -71,7 +71,11 @@ function start() {
     process.exitCode = 2;
   });
   child.on('exit', (code, signal) => {
-    if (signal) (process.removeAllListeners(signal), process.kill(process.pid, signal));
-    else process.exitCode = code;
+    if (!signal) {
+      process.exitCode = code;
+      return;
+    }
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
   });
 }
