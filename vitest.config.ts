@@ -9,6 +9,8 @@ export default defineConfig({
     setupFiles: ['helpers/judging/subject/inside/wake-pool.js', 'helpers/judging/run/end-of-thread.ts'],
     reporters: ['./helpers/judging/verdict/board-reporter.ts'],
     pool: 'threads',
+    // Not in node_modules: the modules that are judged may read there.
+    fsModuleCachePath: '.cache/vitest',
     // A judge also waits, so that two cores serve more than Vitest's one worker. Judges that share a server take turns.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     // Limits for what never comes, well above what a busy laptop needs. Nothing is judged by them.

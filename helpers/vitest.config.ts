@@ -23,6 +23,8 @@ export default defineConfig({
     globalSetup: ['helpers/mysql-server/global-setup.ts'],
     setupFiles: ['helpers/judging/subject/inside/wake-pool.js', 'helpers/judging/run/end-of-thread.ts'],
     pool: 'threads',
+    // Not in node_modules: the modules that are judged may read there.
+    fsModuleCachePath: '.cache/vitest',
     sequence: { sequencer: LongestFirst },
     // Much of their time is spent waiting for processes, so that cores serve more workers than they are.
     maxWorkers: availableParallelism() + 1,

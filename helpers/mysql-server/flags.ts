@@ -38,6 +38,13 @@ export function serverFlags(platform: NodeJS.Platform = process.platform): reado
     '--innodb-rollback-on-timeout=OFF',
     '--innodb-print-all-deadlocks=OFF',
     '--max-connections=200',
+    // What a module can fill without a limit of its own: tables in memory, of which it could make any number, and one that is large.
+    '--loose-disabled-storage-engines=MEMORY,MyISAM',
+    '--max-heap-table-size=16M',
+    '--tmp-table-size=16M',
+    '--loose-temptable-max-ram=64M',
+    '--loose-temptable-max-mmap=0',
+    '--innodb-temp-data-file-path=ibtmp1:12M:autoextend:max:1G',
     // LOAD DATA LOCAL INFILE: MariaDB's default, and off on MySQL. The file comes from the client, so only from where it may read.
     '--local-infile=ON',
     // Katas cut connections in the middle of a handshake; the server must not lock the host out for it.

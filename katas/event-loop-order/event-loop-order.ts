@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 
-/** A small program: statements that are carried out one after the other. */
+/** A small program: statements that run one after the other. */
 export type Program = readonly Statement[];
 
 export type Statement =
@@ -11,35 +11,32 @@ export type Statement =
   | { readonly immediate: Program }
   | { readonly timer: Program };
 
-/** Does the steps of the page, each in its place, and resolves after the last of them. */
-export function run(log: (step: string) => void, file: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    log('script');
-    queueMicrotask(() => log('microtask'));
-    process.nextTick(() => log('nextTick'));
-    readFile(file, 'utf8', (error, text) => {
-      if (error) return reject(error);
-      log(`file: ${text}`);
-      process.nextTick(() => log('file nextTick'));
-      return queueMicrotask(() => log('file microtask'));
-    });
-    setImmediate(() => log('immediate'));
-    setTimeout(() => {
-      log('timer');
-      resolve();
-    }, 10);
-  });
+/** Logs the steps of the page, each from its place, and resolves after the last one. */
+export async function run(log: (step: string) => void, file: string): Promise<void> {
+  log('script');
+  queueMicrotask(() => log('microtask'));
+  process.nextTick(() => log('nextTick'));
+  const immediate = new Promise<void>((resolve) => setImmediate(() => resolve(log('immediate'))));
+  const timer = new Promise<void>((resolve) => setTimeout(() => resolve(log('timer')), 10));
+
+  const text = await readFile(file, 'utf8');
+  log(`file: ${text}`);
+  process.nextTick(() => log('file nextTick'));
+  queueMicrotask(() => log('file microtask'));
+  await Promise.all([immediate, timer]);
 }
 
-/** Runs the tasks one after the other, and lets others have their turn in between. */
+/** Runs the tasks one after the other and lets other work run in between. */
 export async function drain(tasks: readonly (() => void)[]): Promise<void> {
-  for (const task of tasks) {
-    task();
-    await Promise.resolve();
-  }
+  await Promise.all(
+    tasks.map(async (task) => {
+      await Promise.resolve();
+      task();
+    }),
+  );
 }
 
-/** The order in which a program says its names, when it is the callback of an I/O operation. */
+/** The order in which a program logs its names when an I/O callback runs it. */
 export function predict(program: Program): string[] {
   const order: string[] = [];
   const later: Record<'nextTick' | 'microtask' | 'timer' | 'immediate', Program[]> = {

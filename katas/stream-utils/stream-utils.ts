@@ -37,7 +37,7 @@ export async function toText(source: Readable, { maxBytes = Infinity }: ReadOpti
   });
 }
 
-/** Takes bytes, and gives lines: what lies between two delimiters. */
+/** Takes bytes and gives lines, without their delimiters. */
 export function split(delimiter = '\n', { maxLineBytes = Infinity }: SplitOptions = {}): Duplex {
   let rest = '';
   return new Transform({
@@ -54,7 +54,7 @@ export function split(delimiter = '\n', { maxLineBytes = Infinity }: SplitOption
   });
 }
 
-/** Takes items, and gives arrays of `size` of them. */
+/** Takes items and gives arrays of `size` items. */
 export function batch(size: number, { maxWaitMs }: BatchOptions = {}): Duplex {
   let items: unknown[] = [];
   const stream = new Transform({

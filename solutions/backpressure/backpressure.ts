@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import type * as Starter from '../../katas/backpressure/backpressure.ts';
@@ -11,14 +11,26 @@ interface Summary {
 }
 
 export const createFileServer = ((file: string): Server => {
-  /** The summary that is being made, for all who ask meanwhile. */
-  let underWay: Promise<Summary> | undefined;
+  /** The summary that is being made, for all who ask meanwhile, and the version of the file that it is of. */
+  let underWay: { version: string; summary: Promise<Summary> } | undefined;
+
+  async function sharedSummary(): Promise<Summary> {
+    const { ino, size, mtimeNs } = await stat(file, { bigint: true });
+    const version = `${ino} ${size} ${mtimeNs}`;
+    if (underWay?.version !== version) {
+      const mine = (underWay = { version, summary: summarize(file) });
+      const forget = () => {
+        if (underWay === mine) underWay = undefined;
+      };
+      mine.summary.then(forget, forget);
+    }
+    return await underWay.summary;
+  }
 
   async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
     if (req.url === '/ping') res.end('pong');
     else if (req.url === '/summary') {
-      underWay ??= summarise(file).finally(() => (underWay = undefined));
-      const summary = await underWay;
+      const summary = await sharedSummary();
       res.setHeader('content-type', 'application/json').end(JSON.stringify(summary));
     } else if (req.url === '/file') await sendFile(file, req, res);
     else res.writeHead(404).end();
@@ -34,7 +46,7 @@ export const createFileServer = ((file: string): Server => {
   });
 }) satisfies typeof Starter.createFileServer;
 
-async function summarise(file: string): Promise<Summary> {
+async function summarize(file: string): Promise<Summary> {
   const hash = createHash('sha256');
   let bytes = 0;
   // A chunk at a time: between two of them the event loop turns, and pings are answered.

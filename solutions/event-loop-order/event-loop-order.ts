@@ -13,7 +13,7 @@ export const run = ((log, file) => {
       log(`file: ${text}`);
       process.nextTick(() => log('file nextTick'));
       queueMicrotask(() => log('file microtask'));
-      // The decisive place: behind the poll phase comes the check phase, and only then the timers, however late it is.
+      // The decisive place: after the poll phase comes the check phase, and only then the timers, however late it is.
       setImmediate(() => log('immediate'));
       setTimeout(() => resolve(log('timer')), 0);
     });
@@ -23,7 +23,7 @@ export const run = ((log, file) => {
 export const drain = (async (tasks) => {
   for (const task of tasks) {
     task();
-    // Not a microtask: those are all done before the loop goes on.
+    // Not a microtask: all microtasks run before the loop goes on.
     await new Promise((resolve) => setImmediate(resolve));
   }
 }) satisfies typeof Starter.drain;
@@ -41,11 +41,11 @@ export const predict = ((program) => {
   for (let next; (next = queues.immediate.shift() ?? queues.timer.shift());) callback(next);
   return order;
 
-  /** One callback of the loop, and all that has to be done before the next one. */
+  /** Runs one callback of the loop and everything that must run before the next one. */
   function callback(body: Program): void {
     perform(body);
     while (queues.tick.length + queues.micro.length > 0) {
-      // Each queue is emptied, what is added meanwhile included, before the other one has its turn.
+      // Each queue is emptied, including what is added meanwhile, before the other one gets its turn.
       for (let next; (next = queues.tick.shift());) perform(next);
       for (let next; (next = queues.micro.shift());) perform(next);
     }

@@ -5,7 +5,7 @@ import type * as Starter from '../../katas/stream-utils/stream-utils.ts';
 export async function toBuffer(source: Readable, { maxBytes = Infinity }: Starter.ReadOptions = {}): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  // Leaving the loop, by an error or by a throw, destroys the source; and a source that closes early is an error.
+  // Leaving the loop by a throw destroys the source, and a source that closes early makes the loop throw.
   for await (const chunk of source) {
     const piece = typeof chunk === 'string' ? Buffer.from(chunk) : (chunk as Uint8Array);
     bytes += piece.length;
@@ -15,12 +15,12 @@ export async function toBuffer(source: Readable, { maxBytes = Infinity }: Starte
   return Buffer.concat(chunks, bytes);
 }
 
-/** The text of a stream in UTF-8. Decoded when it is whole, so that no character can be cut. */
+/** The text of a stream in UTF-8. It is decoded when it is complete, so that no character is cut. */
 export async function toText(source: Readable, options: Starter.ReadOptions = {}): Promise<string> {
   return (await toBuffer(source, options)).toString('utf8');
 }
 
-/** Takes bytes, and gives lines: what lies between two delimiters. */
+/** Takes bytes and gives lines, without their delimiters. */
 export function split(delimiter = '\n', { maxLineBytes = Infinity }: Starter.SplitOptions = {}): Duplex {
   const lines = new LineReader(Buffer.from(delimiter), maxLineBytes);
   return new Transform({
@@ -34,7 +34,7 @@ export function split(delimiter = '\n', { maxLineBytes = Infinity }: Starter.Spl
   });
 }
 
-/** Takes items, and gives arrays of `size` of them; of fewer when the first has waited for `maxWaitMs`, and at the end. */
+/** Takes items and gives arrays of `size` items, or fewer when the first item has waited for `maxWaitMs` and at the end. */
 export function batch(size: number, { maxWaitMs }: Starter.BatchOptions = {}): Duplex {
   let items: unknown[] = [];
   let timer: NodeJS.Timeout | undefined;
@@ -49,7 +49,7 @@ export function batch(size: number, { maxWaitMs }: Starter.BatchOptions = {}): D
     transform(item: unknown, _encoding, callback) {
       items.push(item);
       if (items.length === size) give(this);
-      // The first of a batch starts the clock, and no later one does.
+      // Only the first item of a batch starts the clock.
       else if (items.length === 1 && maxWaitMs !== undefined) timer = setTimeout(give, maxWaitMs, this);
       callback();
     },
@@ -73,14 +73,14 @@ function giveAll(stream: Transform, read: () => Iterable<string>, callback: (err
   }
 }
 
-/** Looks for delimiters among bytes: in UTF-8 no character begins inside of another, so that text need not be decoded for it. */
+/** Searches for delimiters among bytes, without decoding: in UTF-8 no character begins inside another one. */
 class LineReader {
   readonly #delimiter: Buffer;
   readonly #maxLineBytes: number;
-  /** The line that has not ended yet, in the pieces in which it came: joined once, when it ends. */
+  /** The pieces of the current line. They are joined once, when the line ends. */
   #pieces: Buffer[] = [];
   #bytes = 0;
-  /** The last bytes that came, fewer than a delimiter has; they are in no piece yet. */
+  /** The last bytes, fewer than a delimiter has. They are not in `#pieces` yet. */
   #tail: Buffer = Buffer.alloc(0);
 
   constructor(delimiter: Buffer, maxLineBytes: number) {
@@ -95,7 +95,7 @@ class LineReader {
       rest = rest.subarray(end + this.#delimiter.length);
       yield this.#line();
     }
-    // The last bytes may begin a delimiter that the next chunk ends.
+    // The last bytes may be the beginning of a delimiter that the next chunk completes.
     const known = Math.max(0, rest.length - (this.#delimiter.length - 1));
     this.#keep(rest.subarray(0, known));
     this.#tail = rest.subarray(known);

@@ -1,205 +1,213 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe } from 'vitest';
 import { noStuckDisk, stickDisk } from '../../helpers/instruments/disk/stuck-disk.ts';
+import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { expectForDrawn } from '../../helpers/judging/drawn/drawn.ts';
-import { useSubject } from '../../helpers/judging/subject/use-subject.ts';
+import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import { contrast } from '../../helpers/judging/verdict/contrast.ts';
 import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
-import { once } from '../../helpers/foundations/waiting/once.ts';
-import { useWorkspace } from '../../helpers/judging/subject/use-workspace.ts';
 import type * as Kata from '../../katas/event-loop-order/event-loop-order.ts';
-import { observeDrain } from './drains.ts';
-import { drawLarge, drawSmall, execute, sourceOf } from './program.ts';
-import { type KeptRuns, type Run, type RunSeen, type Said, observeRuns } from './runs.ts';
+import { finishRuns, observeDrain, observeRuns, predictAll, startRunsAndAwaitTimers } from './inside.ts';
+import type { Logged, Run, RunSeen } from './observe-runs.ts';
+import { drawLarge, drawSmall, execute, sourceOf } from './programs.ts';
 
 const callers = ['I/O', 'timer', 'immediate'] as const;
 const content = 'Grüße aus der Datei';
 const fileStep = `file: ${content}`;
 const steps = ['script', 'nextTick', 'microtask', fileStep, 'file nextTick', 'file microtask', 'immediate', 'timer'];
-const [resolves, returns, waiting] = ['(the promise resolves)', '(the call returns)', '(a microtask that was waiting)'];
-const laterTimer = '(a timer that was set in the I/O callback)';
-const tasksATurn = 10;
+const [resolves, returns, waiting] = ['(the promise resolves)', '(the call returns)', '(a waiting microtask)'];
+const laterTimer = '(a timer set in the I/O callback)';
+const mostTasksInOneTurn = 10;
 
-const workspace = await useWorkspace();
-const file = join(workspace, 'greeting.txt');
-await writeFile(file, content);
-const folder = join(workspace, 'folder');
-await mkdir(folder);
+const test = judge<typeof Kata>('event-loop-order')
+  .extend('paths', { scope: 'file' }, async ({ workspace }) => {
+    const paths = {
+      file: join(workspace, 'greeting.txt'),
+      missing: join(workspace, 'missing.txt'),
+      folder: join(workspace, 'folder'),
+    };
+    await writeFile(paths.file, content);
+    await mkdir(paths.folder);
+    return paths;
+  })
+  /** One run per kind of caller, on an idle machine. */
+  .extend('calmRuns', async ({ subject, paths }) => await observe(subject, fromEachCaller(paths.file), 'one by one'))
+  /** One run whose read hangs until no timer or immediate of the module is left; empty where no disk can be made to hang. */
+  .extend('slowRuns', async ({ subject, paths, workspace }) => {
+    if (noStuckDisk !== undefined) return [];
+    const runs: Run[] = [{ caller: 'timer', file: paths.file }];
+    await using disk = await stickDisk(subject, workspace);
+    await subject.run(startRunsAndAwaitTimers, runs);
+    await disk.release();
+    return withWords(runs, await subject.run(finishRuns), 'while the disk hung');
+  });
 
 describe('core', () => {
-  test('run does its steps in the order of the table, and resolves after the last of them.', async () => {
-    for (const { how, account } of [...(await slowRuns()), ...(await calmRuns())]) {
-      const said = account.map(({ step }) => step).filter((step) => !step.startsWith('(') || step === resolves);
-      expectSame([...steps, resolves], said, how);
+  test('run must do its steps in the order of the table and resolve after the last one.', async ({
+    calmRuns,
+    slowRuns,
+  }) => {
+    for (const { did, account } of [...slowRuns, ...calmRuns]) {
+      const logged = account.map(({ step }) => step).filter((step) => !step.startsWith('(') || step === resolves);
+      expectSame([...steps, resolves], logged, did);
     }
   });
 
-  test('Its nextTick comes before every microtask that is waiting, and its microtask before the event loop goes on.', async () => {
-    for (const { how, account } of await calmRuns()) {
-      const ofCaller = ['script', returns, 'nextTick', waiting, 'microtask'];
-      const said = placed(account, (step) => ofCaller.includes(step));
+  test('nextTick must come before every waiting microtask, and microtask before the event loop goes on.', async ({
+    calmRuns,
+  }) => {
+    const inCall = ['script', returns, 'nextTick', waiting, 'microtask'];
+    for (const { did, account } of calmRuns) {
       expectSame(
-        ofCaller.map((step) => `${step} · the caller’s callback`),
-        said,
-        `${how}; what was said, and where`,
+        inCall.map((step) => `${step} · the caller’s callback`),
+        withPlaces(account, (step) => inCall.includes(step)),
+        did,
       );
     }
   });
 
-  test('It reads the file without waiting for it, and what follows the file comes before the event loop goes on.', async () => {
-    for (const { how, account } of await calmRuns()) {
-      const said = placed(account, (step) => step.startsWith('file'));
+  test('run must not block while it reads, and both file steps must come before the event loop goes on.', async ({
+    calmRuns,
+  }) => {
+    for (const { did, account } of calmRuns) {
       expectSame(
         [`${fileStep} · an I/O callback`, 'file nextTick · the same callback', 'file microtask · the same callback'],
-        said,
-        `${how}; what was said, and where`,
+        withPlaces(account, (step) => step.startsWith('file')),
+        did,
       );
     }
   });
 
-  test('Its immediate comes before any timer that is set in the I/O callback, and its timer is one.', async () => {
-    // A timer that is not due yet can only lose: the thread is held until it is.
-    for (const { how, account } of await observe(fromEach(file, fileStep), 'one by one')) {
-      const inOrder = placed(account, (step) => step === 'immediate' || step === laterTimer);
-      const timer = placed(account, (step) => step === 'timer');
+  test('immediate must come before any timer set in the I/O callback, and timer must come from a timer.', async ({
+    subject,
+    paths,
+  }) => {
+    // A timer that is not due cannot win, so the thread is held until it is due.
+    for (const { did, account } of await observe(subject, fromEachCaller(paths.file, fileStep), 'one by one')) {
       expectSame(
         ['immediate · an immediate', `${laterTimer} · a timer`, 'timer · a timer'],
-        [...inOrder, ...timer],
-        `${how}; what was said, and where`,
+        [
+          ...withPlaces(account, (step) => step === 'immediate' || step === laterTimer),
+          ...withPlaces(account, (step) => step === 'timer'),
+        ],
+        did,
       );
     }
   });
 });
 
 describe('robust', () => {
-  test('The order and the places are the same in 200 runs, whoever calls, however slow the disk and however busy the thread.', async () => {
+  test('All this must hold in 200 runs: from any caller, side by side, with a slow disk and busy thread.', async ({
+    subject,
+    paths,
+    slowRuns,
+  }) => {
     const holds = [undefined, ...steps];
     const runs = Array.from({ length: 100 }, (_, index): Run => {
       const holdAt = holds[Math.floor(index / callers.length) % holds.length];
-      return { caller: callers[index % callers.length]!, file, ...(holdAt !== undefined && { holdAt }) };
+      return { caller: callers[index % callers.length]!, file: paths.file, ...(holdAt !== undefined && { holdAt }) };
     });
+    const sideBySide = await observe(subject, runs, 'side by side');
+    const oneByOne = await observe(subject, runs, 'one by one');
 
-    const observed = [
-      ...(await slowRuns()),
-      ...(await observe(runs, 'side by side')),
-      ...(await observe(runs, 'one by one')),
-    ];
-
-    for (const { how, account } of observed)
-      expectSame(wholeAccount(), placed(withoutFreeTimer(account)), `${how}; what was said, and where`);
+    for (const { did, account } of [...slowRuns, ...sideBySide, ...oneByOne])
+      expectSame(wholeAccount(), withPlaces(withoutFreeTimer(account)), did);
   });
 
-  test('A file that cannot be read makes run reject with its error, after the first three steps and without the others.', async () => {
-    const missing: [what: string, path: string, code: string][] = [
-      ['there is no file', join(workspace, 'missing.txt'), 'ENOENT'],
-      ['the file is a folder', folder, 'EISDIR'],
-    ];
-    for (const [what, path, code] of missing)
-      for (const { how, account, end } of await observe(fromEach(path), 'one by one')) {
-        const said = account.map(({ step }) => step).filter((step) => !step.startsWith('('));
-        expectSame([...steps.slice(0, 3), `run has rejected with ${code}`], [...said, `run ${end}`], `${what}, ${how}`);
+  test('When the file cannot be read, run must reject with that error after its first three steps.', async ({
+    subject,
+    paths,
+  }) => {
+    for (const [what, path, code] of [
+      ['the file does not exist', paths.missing, 'ENOENT'],
+      ['the file is a folder', paths.folder, 'EISDIR'],
+    ] as const)
+      for (const { did, account, end } of await observe(subject, fromEachCaller(path), 'one by one')) {
+        const logged = account.map(({ step }) => step).filter((step) => !step.startsWith('('));
+        expectSame([...steps.slice(0, 3), `run rejected with ${code}`], [...logged, `run ${end}`], `${what}; ${did}`);
       }
   });
 
-  test('drain runs each task once, in order, and resolves after the last; one that throws ends it with its error.', async () => {
-    const subject = await kataProcess();
+  test('drain must run each task once, in order, and resolve; when a task throws, drain must stop and reject.', async ({
+    subject,
+  }) => {
     for (const count of [0, 1, 25]) {
-      const { order, end } = await subject.evaluate(observeDrain, { count });
-      expect({ order, end }, `${count} tasks; the order in which they ran, and how drain ended`).toEqual({
-        order: [...Array(count).keys()],
-        end: 'resolved',
-      });
+      const { order, end } = await subject.run(observeDrain, { count });
+      expectSame(
+        [...taskLines(count), 'drain resolved'],
+        [...order.map(taskLine), `drain ${end}`],
+        `drain was called with ${count} tasks`,
+      );
     }
     for (const throwsAt of [0, 12]) {
-      const { order, end } = await subject.evaluate(observeDrain, { count: 25, throwsAt });
-      expect({ order, end }, `25 tasks, and number ${throwsAt} throws; those that ran, and how drain ended`).toEqual({
-        order: [...Array(throwsAt + 1).keys()],
-        end: 'rejected with OF_A_TASK',
-      });
+      const { order, end } = await subject.run(observeDrain, { count: 25, throwsAt });
+      expectSame(
+        [...taskLines(throwsAt + 1), 'drain rejected with OF_A_TASK'],
+        [...order.map(taskLine), `drain ${end}`],
+        `drain was called with 25 tasks, and task ${throwsAt + 1} throws`,
+      );
     }
   });
 
-  test('drain runs at most ten tasks in one turn of the event loop, so it keeps neither timers nor I/O waiting.', async () => {
-    const { most, beforeTimer } = await (await kataProcess()).evaluate(observeDrain, { count: 1000 });
+  test('drain must run all tasks, but not more than ten in one turn of the event loop.', async ({ subject }) => {
+    const { order, mostInOneTurn } = await subject.run(observeDrain, { count: 1000 });
 
-    expect(most, 'of 1000 tasks, the most that ran in one turn of the event loop').toBeLessThanOrEqual(tasksATurn);
-    expect(
-      beforeTimer,
-      'a timer had been due since the first of 1000 tasks; tasks that ran before it fired',
-    ).toBeLessThanOrEqual(2 * tasksATurn);
+    expectThat(order.length === 1000, `drain was called with 1000 tasks; expected 1000 to run, saw ${order.length}`);
+    expectThat(
+      mostInOneTurn <= mostTasksInOneTurn,
+      `drain was called with 1000 tasks; expected at most ${mostTasksInOneTurn} in one turn of the event loop, saw ${mostInOneTurn}`,
+    );
   });
 });
 
 describe('stretch', () => {
-  test('predict tells the order of nextTicks, microtasks and async functions as Node keeps it.', async () => {
-    await expectPredicted(drawSmall);
+  test('predict must return Node’s order of nextTicks, microtasks and async functions.', async ({ subject }) => {
+    await expectPredicted(subject, drawSmall);
   });
 
-  test('predict tells the order of immediates and timers, too, as Node keeps it.', async () => {
-    await expectPredicted(drawLarge);
+  test('predict must return Node’s order of immediates and timers, too.', async ({ subject }) => {
+    await expectPredicted(subject, drawLarge);
   });
 });
 
-type Program = Kata.Program;
-
-async function expectPredicted(examples: fc.Arbitrary<Program>): Promise<void> {
+async function expectPredicted(subject: Subject<typeof Kata>, examples: fc.Arbitrary<Kata.Program>): Promise<void> {
   await expectForDrawn({
     examples,
     count: 300,
-    ask: async (programs: readonly Program[]) => {
-      const really = await execute(programs);
-      const predicted = await (
-        await kataProcess()
-      ).evaluate((kata, all) => all.map((program) => [...kata.predict(program)].map(String).slice(0, 1000)), programs);
-      return programs.map((_, index) => contrast(really[index]!, predicted[index], ['Node', 'predicted']));
+    ask: async (programs: readonly Kata.Program[]) => {
+      const inNode = await execute(programs);
+      const predicted = await subject.run(predictAll, programs);
+      return programs.map((_, index) => contrast(inNode[index]!, predicted[index], ['Node logs', 'predict returns']));
     },
-    fault: (difference) => difference && `is predicted otherwise than Node does it\n${difference}\n`,
+    fault: (difference) => difference && `predict was called with this program; Node executed it\n${difference}\n`,
     inWords: sourceOf,
   });
 }
 
-/** The module's process. */
-const { running: kataProcess } = useSubject<typeof Kata, KeptRuns>('event-loop-order');
-
-/** One run, and how it was done, in words. */
+/** What one call did, and in `did` the circumstances in words. */
 interface Observed extends RunSeen {
-  readonly how: string;
+  readonly did: string;
 }
 
-/** One run from each kind of callback, with nothing else to do; seen once, for all promises that are about it. */
-const calmRuns = once(() => observe(fromEach(file), 'one by one'));
-
-/** A run while the disk hangs, for as long as any timer of it is to come; none where a disk cannot be made to hang. */
-const slowRuns = once(async () => {
-  if (noStuckDisk !== undefined) return [];
-  const subject = await kataProcess();
-  const runs: Run[] = [{ caller: 'timer', file }];
-  await using disk = await stickDisk(subject, workspace);
-  await subject.evaluate(observeRuns, { runs, way: 'in the background' });
-  await subject.evaluate(async (_kata, _args, kept) => await kept.timersDone!());
-  await disk.release();
-  const seen = await subject.evaluate(async (_kata, _args, kept) => await kept.observing!);
-  return withWords(runs, seen, 'while the disk was slow');
-});
-
-function fromEach(path: string, holdAt?: string): Run[] {
-  return callers.map((caller) => ({ caller, file: path, ...(holdAt !== undefined && { holdAt }) }));
+function fromEachCaller(file: string, holdAt?: string): Run[] {
+  return callers.map((caller) => ({ caller, file, ...(holdAt !== undefined && { holdAt }) }));
 }
 
-async function observe(runs: readonly Run[], way: 'one by one' | 'side by side'): Promise<Observed[]> {
-  return withWords(runs, await (await kataProcess()).evaluate(observeRuns, { runs, way }), way);
+async function observe(
+  subject: Subject<typeof Kata>,
+  runs: readonly Run[],
+  way: 'one by one' | 'side by side',
+): Promise<Observed[]> {
+  return withWords(runs, await subject.run(observeRuns, { runs, way }), `${runs.length} calls ${way}`);
 }
 
 function withWords(runs: readonly Run[], seen: readonly RunSeen[], way: string): Observed[] {
   return runs.map(({ caller, holdAt }, index) => {
-    const held = holdAt === undefined ? '' : `, and the thread was busy for a while at "${holdAt}"`;
     const from = { 'I/O': 'an I/O callback', timer: 'a timer', immediate: 'an immediate' }[caller];
-    return {
-      ...seen[index]!,
-      how: `called from ${from}, ${runs.length > 1 ? `${runs.length} runs ` : ''}${way}${held}`,
-    };
+    const held = holdAt === undefined ? '' : `, with the thread held for 3 ms at "${holdAt}"`;
+    return { ...seen[index]!, did: `run was called from ${from}, ${way}${held}` };
   });
 }
 
@@ -214,30 +222,36 @@ function wholeAccount(): string[] {
   ];
 }
 
-/** Once the immediate has come, the later timer may come when it likes. */
-function withoutFreeTimer(account: readonly Said[]): Said[] {
+/** After the immediate, the judge's later timer may come at any point. */
+function withoutFreeTimer(account: readonly Logged[]): Logged[] {
   const immediate = account.findIndex(({ step }) => step === 'immediate');
   return account.filter(({ step }, index) => step !== laterTimer || index < immediate);
 }
 
-/** What was said, with the callback of the event loop in which it was said. */
-function placed(account: readonly Said[], isWanted: (step: string) => boolean = () => true): string[] {
-  const ofCaller = account.find(({ step }) => step === returns)?.callback;
+/** Each step with the callback of the event loop in which it was logged. */
+function withPlaces(account: readonly Logged[], isWanted: (step: string) => boolean = () => true): string[] {
+  const callersCallback = account.find(({ step }) => step === returns)?.callback;
   const ofFile = account.find(({ step }) => step.startsWith('file: '));
   return account
     .filter(({ step }) => isWanted(step))
-    .map((said) => {
-      const where =
-        said.callback === ofCaller
-          ? 'the caller’s callback'
-          : said !== ofFile && said.callback === ofFile?.callback
-            ? 'the same callback'
-            : { 'I/O': 'an I/O callback', timer: 'a timer', immediate: 'an immediate' }[said.place];
-      return `${said.step} · ${where ?? 'another callback'}`;
+    .map((logged) => {
+      const { step, callback } = logged;
+      if (callback === callersCallback) return `${step} · the caller’s callback`;
+      if (logged !== ofFile && callback === ofFile?.callback) return `${step} · the same callback`;
+      const where = { 'I/O': 'an I/O callback', timer: 'a timer', immediate: 'an immediate' }[logged.place];
+      return `${step} · ${where ?? 'another callback'}`;
     });
 }
 
-function expectSame(expected: readonly string[], seen: readonly string[], what: string): void {
-  const difference = contrast(expected, seen, ['as promised', 'yours']);
-  expectThat(difference === undefined, `${what}\n${difference}`);
+function taskLines(count: number): string[] {
+  return Array.from({ length: count }, (_, number) => taskLine(number));
+}
+
+function taskLine(number: number): string {
+  return `task ${number + 1} runs`;
+}
+
+function expectSame(expected: readonly string[], seen: readonly string[], did: string): void {
+  const difference = contrast(expected, seen, ['expected', 'seen']);
+  expectThat(difference === undefined, `${did}\n${difference}`);
 }

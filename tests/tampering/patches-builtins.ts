@@ -1,7 +1,7 @@
 /*
 breaks: all
 tries: to bend what the judge's functions use in this process; its own driver uses it too
-says: calls answered of five
+says: Cannot assign to read only property
 */
 import { createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise';
 

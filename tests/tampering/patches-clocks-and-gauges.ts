@@ -1,7 +1,7 @@
 /*
-breaks: [1, 2, 3, 5, 9]
+breaks: all
 tries: to bend what the judge could measure in this process
-says: expected 101 to be 105
+says: Cannot assign to read only property
 */
 import { createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise';
 

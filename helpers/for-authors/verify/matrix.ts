@@ -1,25 +1,25 @@
 import { type Kata, tiers } from '../../foundations/catalogue/catalogue.ts';
 import type { Submission } from '../../foundations/catalogue/submissions.ts';
 
-/** What was seen of one submission over all rounds. */
+/** What was seen of one submission, over all its verdicts. */
 export interface Row {
   readonly submission: Submission;
-  /** For each promise, in how many rounds it was broken. */
+  /** For each promise, in how many verdicts it was broken. */
   readonly broken: readonly number[];
-  /** For each promise, why it could not be judged here, when it could not in any round. */
+  /** For each promise, why it could not be judged here, when no verdict says. */
   readonly notJudged: readonly (string | undefined)[];
   readonly rounds: number;
   readonly medianMs: number;
 }
 
-/** Whether every round said what the submission's file claims, of all promises that can be judged here. */
+/** Whether every verdict said what the submission's file claims, of all promises that can be judged here. */
 export function isAsClaimed({ submission, broken, notJudged, rounds }: Row): boolean {
   const claimed = (index: number) => (submission.breaks.includes(index + 1) ? rounds : 0);
   return rounds > 0 && broken.every((count, index) => notJudged[index] !== undefined || count === claimed(index));
 }
 
 /** Submissions down, promises across: `✗` broken as claimed, `·` held as claimed, `!` neither, `–` not judged here. */
-export function matrix(kata: Kata, rows: readonly Row[]): string {
+export function matrix<One extends Row>(kata: Kata, rows: readonly One[], standing: (row: One) => string): string {
   const nameWidth = Math.max(kata.slug.length, ...rows.map(({ submission }) => submission.name.length)) + 2;
   const cells = (write: (number: number) => string) =>
     tiers
@@ -48,8 +48,7 @@ export function matrix(kata: Kata, rows: readonly Row[]): string {
       if (submission.breaks.includes(number)) return count === rounds ? '✗' : '!';
       return count === 0 ? '·' : '!';
     };
-    const tally = rounds > 1 ? `${rounds} runs, ` : '';
-    return `${submission.name.padEnd(nameWidth)}${cells(cell)}  ${tally}${(medianMs / 1000).toFixed(1)} s${isAsClaimed(row) ? '' : '  NOT AS CLAIMED'}`;
+    return `${submission.name.padEnd(nameWidth)}${cells(cell)}  ${(medianMs / 1000).toFixed(1)} s${isAsClaimed(row) ? '' : `  ${standing(row).toUpperCase()}`}`;
   });
   const reasons = kata.promises.flatMap(({ number }) => {
     const reason = rows.find((row) => row.notJudged[number - 1] !== undefined)?.notJudged[number - 1];

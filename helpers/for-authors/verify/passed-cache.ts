@@ -17,10 +17,18 @@ const variables = ['MYSQL_IMAGE', 'MYSQL_URL', 'KATA_SANDBOX', 'KATA_SEED'];
 /**
  * A key that changes with anything that could change a verdict: the kata's files, all helpers but their tests, the
  * locked packages, the Node in use, where MySQL comes from, and what examples are drawn with.
+ * What was judged, and how strictly, is part of it.
  */
-export function contentKey(slug: string, mysql: string): string {
+export function contentKey(slug: string, mysql: string, all: boolean, strictMargins: boolean): string {
   const hash = createHash('sha256').update(
-    JSON.stringify([process.version, process.platform, mysql, ...variables.map((name) => process.env[name])]),
+    JSON.stringify([
+      process.version,
+      process.platform,
+      mysql,
+      all,
+      strictMargins,
+      ...variables.map((name) => process.env[name]),
+    ]),
   );
   const patterns = [
     `katas/${slug}/**`,

@@ -17,9 +17,13 @@ export interface Fingerprint {
 
 /** The lines that give away the catalogue's answers, and what else is for the interviewer alone, file by file. */
 export async function fingerprints(catalogue: string): Promise<Fingerprint[]> {
-  const files = (await filesBelow(catalogue)).filter((file) => /\.(?:ts|js|md|sql)$/.test(file));
+  const files = (await filesBelow(catalogue)).filter((file) => /\.(?:ts|js|md|sql|patch)$/.test(file));
   const texts = await Promise.all(
-    files.map(async (file) => ({ file, text: await readFile(join(catalogue, file), 'utf8') })),
+    files.map(async (file) => {
+      const text = await readFile(join(catalogue, file), 'utf8');
+      // Of a patch, what it adds: its other lines are those of its base.
+      return { file, text: file.endsWith('.patch') ? text.replace(/^[- @].*$/gm, '').replace(/^\+/gm, '') : text };
+    }),
   );
   const mayBeRead = (file: string) => !isKept(file) || file === readme;
   const open = texts

@@ -36,7 +36,7 @@ const topFiles = [
 ];
 /** Answers, and what is for the interviewer alone. */
 const kept =
-  /^solutions\/|^tests\/tampering\/|\/submissions\/|\bNOTES\.md$|^INTERVIEWER\.md$|^helpers\/for-(?:interviewers|authors)\//;
+  /^solutions\/|^\.submissions\/|\.patch$|^tests\/tampering\/|\/submissions\/|\bNOTES\.md$|^INTERVIEWER\.md$|^helpers\/for-(?:interviewers|authors)\//;
 
 /** Whether a file of the catalogue must never reach a candidate. */
 export function isKept(file: string): boolean {

@@ -13,21 +13,20 @@ import { terminalReport } from './report-terminal.ts';
 import { type Score, defaultLimits } from './score.ts';
 import { scoreCandidate } from './score-candidate.ts';
 
-/** Modules that cheat, each with a header that tells what it still breaks, and what the run has to say. */
+/** Modules that cheat, each with a header that tells its kata, what it still breaks, and what the run has to say. */
 const corpus = join(repositoryRoot, 'tests', 'tampering');
-const slug = 'race-condition';
 const laneCount = 2;
 const limits = { ...defaultLimits, kataMs: 60_000 };
 
 /** What a candidate might send around a file that cheats: none of it is read. */
-const around = {
+const around = (slug: string) => ({
   'package.json': JSON.stringify({ type: 'commonjs', scripts: { postinstall: 'touch /tmp/kata-forged-score.json' } }),
   '.npmrc': 'ignore-scripts=false\n',
   'vitest.config.ts': 'process.exit(0);\n',
   [`tests/${slug}/${slug}.test.ts`]: "import { test } from 'vitest';\ntest('all is well', () => {});\n",
   [`katas/${slug}/README.md`]: '---\nneeds: [mysql, child-process, worker]\n---\n',
   [`solutions/${slug}/${slug}.ts`]: 'export {};\n',
-};
+});
 
 const names = (await readdir(corpus)).map((file) => file.replace(/\.ts$/, '')).sort();
 const folder = await testFolder((dispose) =>
@@ -112,7 +111,8 @@ async function newServer(): Promise<MysqlServer> {
 
 async function scoreOne(name: string, server: () => Promise<MysqlServer>): Promise<Score> {
   const candidate = join(folder, name);
-  const files = { ...around, [`katas/${slug}/${slug}.ts`]: await readFile(join(corpus, `${name}.ts`), 'utf8') };
+  const { slug } = await readHeader(name);
+  const files = { ...around(slug), [`katas/${slug}/${slug}.ts`]: await readFile(join(corpus, `${name}.ts`), 'utf8') };
   for (const [file, text] of Object.entries(files)) {
     await mkdir(join(candidate, file, '..'), { recursive: true });
     await writeFile(join(candidate, file), text);
@@ -125,13 +125,16 @@ async function scoreOne(name: string, server: () => Promise<MysqlServer>): Promi
   });
 }
 
-async function readHeader(name: string): Promise<{ breaks: number[] | undefined; says: string; needsPort: boolean }> {
+async function readHeader(
+  name: string,
+): Promise<{ slug: string; breaks: number[] | undefined; says: string; needsPort: boolean }> {
   const text = await readFile(join(corpus, `${name}.ts`), 'utf8');
   const field = (key: string) => new RegExp(`^${key}: (.+)$`, 'm').exec(text)?.[1]?.trim();
   const [breaks, tries, says] = [field('breaks'), field('tries'), field('says')];
   if (breaks === undefined || tries === undefined || says === undefined)
     throw new Error(`tests/tampering/${name}.ts lacks "breaks", "tries" or "says" in its header.`);
   return {
+    slug: field('kata') ?? 'race-condition',
     breaks: breaks === 'all' ? undefined : (JSON.parse(breaks) as number[]),
     says,
     needsPort: field('needs') === 'port',

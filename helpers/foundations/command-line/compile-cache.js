@@ -3,6 +3,6 @@
 import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 
-const { directory } = enableCompileCache(join(import.meta.dirname, '../../node_modules/.cache/node'));
+const { directory } = enableCompileCache(join(import.meta.dirname, '../../../.cache/node'));
 // For the threads of Vitest.
 if (directory) process.env.NODE_COMPILE_CACHE ??= directory;

@@ -3,6 +3,7 @@
 import { rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
+import { removeDatabase } from './remove-database.js';
 
 /** @typedef {import('./leash.ts').Duty} Duty */
 
@@ -48,7 +49,7 @@ async function undertake(duty) {
   } else {
     const { createConnection } = await import('mysql2/promise');
     const connection = await createConnection(duty.server);
-    for (const statement of duty.sql) await connection.query(statement).catch(() => undefined);
+    await removeDatabase(connection, duty.database, duty.preparedBefore);
     await connection.end();
   }
 }

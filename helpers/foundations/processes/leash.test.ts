@@ -36,9 +36,7 @@ test('a database on a server that stays goes with its holder, also when an earli
     return rows.length > 0;
   };
 
-  await killHolderOf([
-    { sql: ['NONSENSE', `DROP DATABASE ${name}`], server: `mysql://${user}:${password}@${host}:${port}/` },
-  ]);
+  await killHolderOf([{ database: name, preparedBefore: [], server: `mysql://${user}:${password}@${host}:${port}/` }]);
 
   expect(await until(async () => !(await there()), 20_000), 'the database is gone').toBe(true);
 });

@@ -12,8 +12,8 @@ export type Duty =
    * not there yet, because we were killed while the engine made it, is waited for `appearsWithinMs` (default 0).
    */
   | { readonly container: string; readonly appearsWithinMs?: number }
-  /** Run the statements, each by itself, on a server that outlives this process. */
-  | { readonly sql: readonly string[]; readonly server: string };
+  /** Remove the database and its account from a server that outlives this process; see `removeDatabase`. */
+  | { readonly database: string; readonly server: string; readonly preparedBefore: readonly string[] };
 
 const keeperFile = fileURLToPath(new URL('keeper.js', import.meta.url));
 

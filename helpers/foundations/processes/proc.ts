@@ -11,7 +11,12 @@ export const hasProc = process.platform === 'linux' && process.env.KATA_PROC !==
 
 /** How many bytes the process has read so far, from files, sockets and pipes, also what came out of a cache. */
 function bytesRead(pid: number): number {
-  return ioOf(pid).rchar!;
+  return ioOf(`${pid}`).rchar!;
+}
+
+/** How many bytes the process's main thread has read so far: what it reads itself, nobody is served meanwhile. */
+function bytesReadByMainThread(pid: number): number {
+  return ioOf(`${pid}/task/${pid}`).rchar!;
 }
 
 /** With so many bytes a thread wakes another one, by eventfd(2): each finished file operation, each step of a garbage collection. */
@@ -19,13 +24,13 @@ const wakeUpBytes = 8;
 
 /** How many bytes the process has written so far, to files, sockets and pipes: each write counts by what it has beyond a wake-up. */
 function bytesWritten(pid: number): number {
-  const { wchar, syscw } = ioOf(pid);
+  const { wchar, syscw } = ioOf(`${pid}`);
   return wchar! - wakeUpBytes * syscw!;
 }
 
-/** What proc_pid_io(5) tells, by its names. */
-function ioOf(pid: number): Record<string, number> {
-  const text = readFileSync(`/proc/${pid}/io`, 'utf8');
+/** What proc_pid_io(5) tells of a process or of one of its threads, by its names. */
+function ioOf(folder: string): Record<string, number> {
+  const text = readFileSync(`/proc/${folder}/io`, 'utf8');
   return Object.fromEntries([...text.matchAll(/^(\w+): (\d+)$/gm)].map(([, name, figure]) => [name, Number(figure)]));
 }
 
@@ -70,7 +75,10 @@ export function ofThisThread(): { cpuMs: number; waitedForCpuMs: number } {
 /** The numbers of the process's open files that are this one, whatever its name is by now. */
 function descriptors(pid: number, file: { dev: number; ino: number }): number[] {
   const found: number[] = [];
-  for (const name of readdirSync(`/proc/${pid}/fd`)) {
+  const names = readdirSync(`/proc/${pid}/fd`);
+  // A process that is ending still has an entry here for a moment, and nothing open.
+  if (names.length === 0) throw new Error(`Process ${pid} has nothing open: it is ending.`);
+  for (const name of names) {
     // One that has been closed since is no longer open.
     const seen = unlessGone(() => statSync(`/proc/${pid}/fd/${name}`));
     if (seen?.dev === file.dev && seen.ino === file.ino) found.push(Number(name));
@@ -143,6 +151,7 @@ export function endLimiter(): void {
 /** What can be read of a process or done to it by its id, on Linux. */
 export const fromOutside = {
   bytesRead,
+  bytesReadByMainThread,
   bytesWritten,
   cpuMs,
   descriptors,

@@ -196,6 +196,49 @@ test('what this process reads is not counted for the subject', async ({ skip }) 
   expect((await bytesRead(subject)) - before).toBeLessThan(1024);
 });
 
+test('the main thread is charged with what is read synchronously, and with nothing else', async ({ skip }) => {
+  const { bytesReadByMainThread, noBytesRead } = await gauges('with /proc');
+  if (noBytesRead !== undefined) skip(noBytesRead);
+  await using subject = await start();
+  const readSync = (_kata: Kata, path: string) => process.getBuiltinModule('node:fs').readFileSync(path).length;
+  const readAsync = async (_kata: Kata, path: string) =>
+    (await process.getBuiltinModule('node:fs').promises.readFile(path)).length;
+
+  const before = await bytesReadByMainThread(subject);
+  await subject.evaluate(readAsync, file.path);
+  const afterAsync = await bytesReadByMainThread(subject);
+  await subject.evaluate(readSync, file.path);
+  const afterSync = await bytesReadByMainThread(subject);
+
+  expect(afterAsync - before, 'bytes read asynchronously').toBeLessThan(mebibyte);
+  expect(afterSync - afterAsync, 'bytes read synchronously').toBeGreaterThanOrEqual(file.bytes);
+});
+
+test('a gauge of a process that has ended says so, with its last words', async ({ skip }) => {
+  const { bytesRead, openDescriptors, peakBytes, cpuMs } = await gauges('with /proc');
+  if (process.platform !== 'linux') skip('There is no /proc here.');
+  await using subject = await start();
+
+  void subject.evaluate(() => void setImmediate(() => void Promise.reject(new Error('out of paper'))));
+  const first = await Promise.race([untilItThrows(() => bytesRead(subject)), untilItThrows(() => cpuMs(subject))]);
+
+  expect(first, 'the gauge that met the end').toMatch(/ended its process by .*: Error: out of paper/);
+  await expect(openDescriptors(subject, file.path)).rejects.toThrow(/Error: out of paper/);
+  await expect(peakBytes(subject)).rejects.toThrow(/Error: out of paper/);
+});
+
+/** Asks without a pause, so that it meets the moment in which the process ends. */
+async function untilItThrows(ask: () => Promise<unknown>): Promise<string> {
+  for (;;) {
+    try {
+      await ask();
+    } catch (error) {
+      return (error as Error).message;
+    }
+    await new Promise(setImmediate);
+  }
+}
+
 async function gauges(where: string) {
   vi.resetModules();
   if (where === 'without /proc') vi.stubEnv('KATA_PROC', 'off');

@@ -18,6 +18,16 @@ export async function bytesRead(subject: Gauged): Promise<number> {
   return await subject.fromOutside('bytesRead');
 }
 
+/**
+ * How many bytes the process's main thread has read so far: synchronous reads of files, sockets and pipes, and none that a
+ * thread of the pool does for it. Compare two figures of one subject.
+ * @throws Error where `noBytesRead` says why
+ */
+export async function bytesReadByMainThread(subject: Gauged): Promise<number> {
+  if (noBytesRead !== undefined) throw new Error(noBytesRead);
+  return await subject.fromOutside('bytesReadByMainThread');
+}
+
 /** Why bytes written cannot be told on this platform; undefined where they can. */
 export const noBytesWritten = hasProc ? undefined : 'only Linux tells how many bytes a process has written.';
 

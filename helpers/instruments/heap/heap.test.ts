@@ -147,9 +147,9 @@ describe('counts', () => {
     await writeFile(
       lying,
       `process.memoryUsage = (() => ({ rss: 1, heapTotal: 1, heapUsed: 1, external: 1, arrayBuffers: 1 })) as never;
-       globalThis.setImmediate = (() => undefined) as never;
-       globalThis.FinalizationRegistry = class { register() {} } as never;
-       Set.prototype.add = function () { return this; };
+       process.getActiveResourcesInfo = () => [];
+       Error.stackTraceLimit = 0;
+       Error.prepareStackTrace = () => '';
        export const go = 1;`,
     );
     const subject = await startModule(lying, { needs: ['heap'] });
@@ -159,6 +159,23 @@ describe('counts', () => {
 
     expect(heapUsed, 'bytes of heap').toBeGreaterThan(1_000_000);
   });
+});
+
+test('timers of timers/promises count, also with ref: false and where the module shows no stack', async () => {
+  const promised = join(folder, 'promised-timers.ts');
+  await writeFile(
+    promised,
+    `import { setTimeout as pause } from 'node:timers/promises';
+     Error.stackTraceLimit = 0;
+     export const go = (count: number) => { for (let left = count; left > 0; left--) void pause(3_600_000, undefined, { ref: false }); };`,
+  );
+  const subject = await startModule<{ go(count: number): void }>(promised, { needs: ['heap'] });
+  onTestFinished(() => subject[Symbol.asyncDispose]());
+  const { timers: before } = await collect(subject);
+
+  await subject.evaluate((kata) => kata.go(7));
+
+  expect((await collect(subject)).timers - before).toBe(7);
 });
 
 describe('holders', () => {

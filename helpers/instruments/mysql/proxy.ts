@@ -23,13 +23,18 @@ export interface Command {
   readonly errno: number | undefined;
 }
 
-/** A command's answer that the proxy keeps to itself for now. */
+/** A command, or its answer, that the proxy keeps to itself for now. */
 export interface Hold {
-  /** Comes true when the server has answered the command, so that its effects are there and its locks are held. */
+  /** Resolves when the command is held: before the server has it, or with the server's answer, locks and effects in place. */
   readonly reached: Promise<Command>;
-  /** Lets the answer, and all that follows, through. Harmless when nothing is held. */
+  /** Lets the command or the answer, and all that follows, through. Harmless when nothing is held. */
   release(): void;
+  /** Ends the connection instead. A command that is held before the server has it is then never run. */
+  drop(): void;
 }
+
+/** Where a command is held: before the server runs it, or after, with its answer withheld. */
+export type HoldPoint = 'before' | 'after';
 
 /** From some byte on the server takes nothing more of this process. */
 export interface Stall {
@@ -41,7 +46,8 @@ export interface Stall {
 
 interface HoldOrder {
   catches(command: Command): boolean;
-  on: 'command' | 'answer';
+  /** `before` keeps the command from the server, `after` its answer from the client, `error` an answer that is an error. */
+  on: HoldPoint | 'error';
   held: Link | undefined;
   reach(command: Command): void;
 }
@@ -53,7 +59,10 @@ interface Link {
   readonly fromClient: PacketReader;
   readonly fromServer: PacketReader;
   readonly prepared: Map<number, Prepared>;
+  /** What the client does not get for now. */
   readonly withheld: Buffer[];
+  /** What the server does not get for now. */
+  readonly unsent: Buffer[];
   holding: HoldOrder | undefined;
   number: number;
   threadId: number;
@@ -81,7 +90,7 @@ export function pendingThreads(): number[] {
 }
 
 /**
- * Stands between one process and the server, reads along, and can withhold the answer to a chosen command. It changes
+ * Stands between one process and the server, reads along, and can hold a chosen command or the answer to it. It changes
  * nothing of what passes, except that it takes TLS and compression out of the server's offer.
  */
 export class MysqlProxy implements AsyncDisposable {
@@ -147,11 +156,11 @@ export class MysqlProxy implements AsyncDisposable {
     return this.#bytesSent;
   }
 
-  /** Commands that the server has not answered yet, and whether a connection is just being made. */
+  /** Commands that the server has and has not answered yet, and whether a connection is just being made. */
   get pending(): { readonly commands: Command[]; readonly connecting: boolean } {
     const links = [...this.#links];
     return {
-      commands: links.flatMap(({ open }) => (open ? [open.command] : [])),
+      commands: links.flatMap(({ open, holding }) => (open && holding?.on !== 'before' ? [open.command] : [])),
       connecting: links.some(({ authenticated, client }) => !authenticated && !client.destroyed),
     };
   }
@@ -166,15 +175,18 @@ export class MysqlProxy implements AsyncDisposable {
     this.#timeline = timeline;
   }
 
-  /** Withholds the answer to the `count`-th command from now (from 1), over all connections of this process. */
-  holdCommand(count: number): Hold {
+  /**
+   * Holds the `count`-th command from now (from 1), over all connections of this process: before the server has it, or
+   * after the server has run it, by withholding its answer.
+   */
+  holdCommand(count: number, at: HoldPoint = 'after'): Hold {
     let seen = 0;
-    return this.#hold('command', () => ++seen === count);
+    return this.#hold(at, () => ++seen === count);
   }
 
   /** Withholds the next answer from now that is an error with one of these numbers. */
   holdError(errnos: readonly number[]): Hold {
-    return this.#hold('answer', ({ errno }) => errno !== undefined && errnos.includes(errno));
+    return this.#hold('error', ({ errno }) => errno !== undefined && errnos.includes(errno));
   }
 
   /**
@@ -232,8 +244,20 @@ export class MysqlProxy implements AsyncDisposable {
         const link = order.held;
         if (link?.holding !== order) return;
         link.holding = undefined;
-        this.#timeline?.note(this.#name, link.number, 'gets its answer');
+        this.#timeline?.note(this.#name, link.number, on === 'before' ? 'goes on to the server' : 'gets its answer');
+        for (const chunk of link.unsent.splice(0)) {
+          this.#bytesSent += chunk.length;
+          link.server.write(chunk);
+        }
         for (const chunk of link.withheld.splice(0)) link.client.write(chunk);
+      },
+      drop: () => {
+        if (this.#holdOrder === order) this.#holdOrder = undefined;
+        const link = order.held;
+        if (link?.holding !== order) return;
+        this.#timeline?.note(this.#name, link.number, 'loses its connection');
+        link.client.destroy();
+        link.server.destroy();
       },
     };
   }
@@ -246,6 +270,7 @@ export class MysqlProxy implements AsyncDisposable {
       fromServer: new PacketReader(),
       prepared: new Map(),
       withheld: [],
+      unsent: [],
       holding: undefined,
       number: ++this.#accepted,
       threadId: 0,
@@ -259,6 +284,10 @@ export class MysqlProxy implements AsyncDisposable {
     client.on('data', (chunk: Buffer) => {
       this.#activity += 1;
       for (const packet of link.fromClient.push(chunk)) this.#fromClient(link, packet);
+      if (link.holding?.on === 'before') {
+        link.unsent.push(chunk);
+        return;
+      }
       this.#bytesSent += chunk.length;
       if (!server.write(chunk)) client.pause();
       if (this.#isStalled) this.#standStill();
@@ -276,6 +305,7 @@ export class MysqlProxy implements AsyncDisposable {
       this.#links.delete(link);
       link.holding = undefined;
       link.withheld.length = 0;
+      link.unsent.length = 0;
       client.destroy();
       server.destroy();
     };
@@ -300,8 +330,13 @@ export class MysqlProxy implements AsyncDisposable {
     link.open = { command, request, answer: new AnswerReader(request, link.capabilities), answered };
     if (request.matters) this.#commands += 1;
     const order = this.#holdOrder;
-    if (order?.on === 'command' && request.matters && order.held === undefined && order.catches(command))
-      this.#catch(link, order);
+    if (!order || order.on === 'error' || !request.matters || order.held !== undefined || !order.catches(command))
+      return;
+    this.#catch(link, order);
+    if (order.on === 'before') {
+      this.#timeline?.note(this.#name, link.number, 'is held before the server runs it');
+      order.reach(command);
+    }
   }
 
   #catch(link: Link, order: HoldOrder): void {
@@ -318,7 +353,7 @@ export class MysqlProxy implements AsyncDisposable {
     }
     for (const { payload } of packets) if (link.open) this.#answer(link, link.open, payload);
     // What asks for a file is no answer: it has to pass, or there never is one.
-    if (link.holding && !link.open?.answer.wantsFile) link.withheld.push(chunk);
+    if (link.holding && link.holding.on !== 'before' && !link.open?.answer.wantsFile) link.withheld.push(chunk);
     else link.client.write(chunk);
   }
 
@@ -358,9 +393,9 @@ export class MysqlProxy implements AsyncDisposable {
     open.command.errno = errno;
     if (prepared) link.prepared.set(prepared.id, prepared.statement);
     const order = this.#holdOrder;
-    if (order?.on === 'answer' && order.held === undefined && order.catches(open.command)) this.#catch(link, order);
+    if (order?.on === 'error' && order.held === undefined && order.catches(open.command)) this.#catch(link, order);
     open.answered(summary);
-    if (link.holding) {
+    if (link.holding && link.holding.on !== 'before') {
       this.#timeline?.note(this.#name, link.number, 'its answer is withheld');
       link.holding.reach(open.command);
     }

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Connection } from 'mysql2/promise';
 import { waitingThreads } from './lock-waits.ts';
-import { type MysqlProxy, pendingThreads } from './proxy.ts';
+import { type HoldPoint, type MysqlProxy, pendingThreads } from './proxy.ts';
 import { Timeline } from './timeline.ts';
 
 /** A process, seen from outside: what it says to the server, and whether its event loop still turns. */
@@ -13,11 +13,15 @@ export interface Session {
 /** What the other calls had come to when the explorer let the withheld one go on. */
 type Standstill = 'done' | 'waiting for a lock' | 'idle' | 'trying again' | 'not done';
 
-/** One schedule: the first call stood still after its `step`-th command while the others ran. */
+/** One schedule: the first call stood still at its `step`-th command while the others ran. */
 export interface Schedule<First, Others> {
   readonly step: number;
-  /** The command whose answer was withheld; `none` when the call sent none at all. */
+  /** Whether the command was held before the server ran it, or its answer after that. */
+  readonly at: HoldPoint;
+  /** The command that was held; `none` when the call sent none at all. */
   readonly command: string;
+  /** What `whenAnswered` returned, if the first call had been answered although its command was held. */
+  readonly early?: unknown;
   readonly first: First;
   readonly others: Others;
   /** What the other calls had come to before the first was let go. */
@@ -34,6 +38,10 @@ export interface Exploration<First, Others> {
   readonly admin: Connection;
   /** Brings the tables to the same state before each schedule. */
   reset(): Promise<void>;
+  /** Where the command is held. Default: only after the server has run it. */
+  readonly points?: readonly HoldPoint[];
+  /** Called when the first call has been answered while a command of its process was still held: what does the table say? */
+  readonly whenAnswered?: (first: First) => Promise<unknown>;
   /** Steps beyond this one are not explored. Default 12. */
   readonly maxSteps?: number;
   /** Waits until the others' call cannot go further by itself. Default `standstillOf`. */
@@ -41,16 +49,25 @@ export interface Exploration<First, Others> {
 }
 
 /**
- * The preemption sweep. For every k: run the first call until the server has answered its k-th command, withhold that
- * answer, run the others until they are done, wait for a lock, or stand idle; then let the first call go on, and wait
- * for all. Yields each schedule as it was; ends when the first call is done before its k-th command.
+ * The preemption sweep. For every k: run the first call until its k-th command, hold that command (before the server runs
+ * it, or its answer after that), run the others until they are done, wait for a lock, or stand idle; then let the first
+ * call go on, and wait for all. Yields each schedule as it was; ends when the first call is done before its k-th command.
  *
- * Every schedule is one that a server may meet, so a right module keeps its promise in each of them, whatever the
- * explorer took for a standstill. Why it withholds answers and not commands: the statement has run, and its locks are held.
+ * Every schedule is one that a server may meet, so a correct module keeps its promise in each of them, whatever the
+ * explorer took for a standstill. A held answer means that the statement has run and holds its locks. A held command shows
+ * a call that returns without waiting for it.
  * @throws what a call throws; calls are expected to come back with data that says how they went
  */
 export async function* explore<First, Others>(
   exploration: Exploration<First, Others>,
+): AsyncGenerator<Schedule<First, Others>> {
+  const { points = ['after'] } = exploration;
+  for (const at of points) yield* sweep(exploration, at);
+}
+
+async function* sweep<First, Others>(
+  exploration: Exploration<First, Others>,
+  at: HoldPoint,
 ): AsyncGenerator<Schedule<First, Others>> {
   const { first, others, admin, reset, maxSteps = 12, standstill: waitForStandstill = standstillOf } = exploration;
   for (let step = 1; step <= maxSteps; step++) {
@@ -58,21 +75,39 @@ export async function* explore<First, Others>(
     const timeline = new Timeline();
     first.proxy.record(timeline);
     others.proxy.record(timeline);
-    const hold = first.proxy.holdCommand(step);
+    const hold = first.proxy.holdCommand(step, at);
     try {
-      const firstCall = first.call();
+      let answered: { readonly value: First } | undefined;
+      const firstCall = first.call().then((value) => {
+        answered = { value };
+        return value;
+      });
       const command = await Promise.race([hold.reached, firstCall.then(() => undefined)]);
       // A call that asks nothing of the server is judged all the same, once.
       if (command === undefined && step > 1) return;
 
-      const othersCall = others.call();
-      // Should one fail, the other's failure must not go unheard of by the process.
+      // Should a call fail, the other's failure must not go unheard of by the process.
       firstCall.catch(() => undefined);
+      let early: { readonly early?: unknown } = {};
+      if (command !== undefined && exploration.whenAnswered) {
+        // A call that does not wait for what is held is answered within a few turns, and its answer comes before theirs.
+        await first.subject.turns(20);
+        if (answered) early = { early: await exploration.whenAnswered(answered.value) };
+      }
+      const othersCall = others.call();
       othersCall.catch(() => undefined);
       const standstill = await waitForStandstill(othersCall, others, admin);
       hold.release();
       const outcome = { first: await firstCall, others: await othersCall };
-      yield { step, command: command?.sql ?? 'none', ...outcome, standstill, timeline: timeline.toString() };
+      yield {
+        step,
+        at,
+        command: command?.sql ?? 'none',
+        ...early,
+        ...outcome,
+        standstill,
+        timeline: timeline.toString(),
+      };
       if (command === undefined) return;
     } finally {
       hold.release();

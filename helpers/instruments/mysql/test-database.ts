@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Connection, createConnection } from 'mysql2/promise';
+import { preparedTransactions, removeDatabase } from '../../foundations/processes/remove-database.js';
 import { leash } from '../../foundations/processes/leash.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 import type { ServerAddress } from '../../foundations/server-address.ts';
@@ -23,13 +24,22 @@ export class TestDatabase implements AsyncDisposable {
   readonly admin: Connection;
   readonly #server: ServerAddress;
   readonly #password: string;
+  readonly #preparedBefore: readonly string[];
   readonly #release: () => void;
 
-  private constructor(name: string, admin: Connection, server: ServerAddress, password: string, release: () => void) {
+  private constructor(
+    name: string,
+    admin: Connection,
+    server: ServerAddress,
+    password: string,
+    preparedBefore: readonly string[],
+    release: () => void,
+  ) {
     this.name = name;
     this.admin = admin;
     this.#server = server;
     this.#password = password;
+    this.#preparedBefore = preparedBefore;
     this.#release = release;
   }
 
@@ -38,12 +48,13 @@ export class TestDatabase implements AsyncDisposable {
     const name = `kata_${randomBytes(6).toString('hex')}`;
     const password = randomBytes(12).toString('hex');
     const url = `mysql://${encodeURIComponent(server.user)}:${encodeURIComponent(server.password)}@${server.host}:${server.port}/`;
-    const release = leash({ sql: removal(name), server: url });
     const admin = await createConnection({ ...server, multipleStatements: true });
-    const database = new TestDatabase(name, admin, server, password, release);
+    const preparedBefore = await preparedTransactions(admin);
+    const release = leash({ database: name, server: url, preparedBefore });
+    const database = new TestDatabase(name, admin, server, password, preparedBefore, release);
     try {
       await admin.query(
-        `CREATE DATABASE ${name} CHARACTER SET utf8mb4; CREATE USER '${name}'@'%' IDENTIFIED BY '${password}'; GRANT ${rights} ON ${name}.* TO '${name}'@'%'; USE ${name}; SET SESSION lock_wait_timeout = 10`,
+        `CREATE DATABASE ${name} CHARACTER SET utf8mb4; CREATE USER '${name}'@'%' IDENTIFIED BY '${password}' WITH MAX_USER_CONNECTIONS 100; GRANT ${rights} ON ${name}.* TO '${name}'@'%'; USE ${name}; SET SESSION lock_wait_timeout = 10`,
       );
       await admin.query(await readFile(join(repositoryRoot, 'katas', slug, 'schema.sql'), 'utf8'));
       return database;
@@ -72,16 +83,11 @@ export class TestDatabase implements AsyncDisposable {
   /** Drops the database and the account. Never throws. */
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      for (const statement of removal(this.name)) await this.admin.query(statement);
+      await removeDatabase(this.admin, this.name, this.#preparedBefore);
       this.#release();
     } catch {
       // The leash still has it.
     }
     this.admin.destroy();
   }
-}
-
-/** What removes a test's database: its account's sessions first, for they may hold locks on its tables. */
-function removal(name: string): string[] {
-  return [`DROP USER IF EXISTS '${name}'@'%'`, `DROP DATABASE IF EXISTS ${name}`];
 }

@@ -29,10 +29,16 @@ test.for([0, 1, 4095, 4097, mebibyte, 2 * mebibyte + 7, 3 * mebibyte - 1000])(
   },
 );
 
-test('its content depends on its size alone', async () => {
+test('its content depends on its size and its seed', async () => {
   const file = await SparseFile.create(join(workspace, 'pinned.bin'), 4 * mebibyte + 7);
 
-  expect(await file.sha256()).toBe('f1ef21e48834cf1c1a7bc92c6256da4b6c7f8acf1ecc1ccea8097d6ea685870d');
+  const sha256 = await file.sha256();
+
+  const same = await SparseFile.create(join(workspace, 'same.bin'), file.bytes);
+  const other = await SparseFile.create(join(workspace, 'other-seed.bin'), file.bytes, 1);
+
+  expect(await same.sha256()).toBe(sha256);
+  expect(await other.sha256()).not.toBe(sha256);
 });
 
 test('it costs next to no disk', async ({ skip }) => {

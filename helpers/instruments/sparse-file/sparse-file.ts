@@ -10,20 +10,22 @@ const zeros = Buffer.alloc(mebibyte);
 /**
  * A file of any size that costs next to no disk: zeros, which are not stored, and a block of its own at the beginning of
  * each MiB and at the very end, so that a body which is cut, doubled or out of order shows. Its content depends on its
- * size alone. On Windows the zeros are stored.
+ * size and on `seed` alone. On Windows the zeros are stored.
  */
 export class SparseFile {
   readonly path: string;
   readonly bytes: number;
+  readonly #seed: number;
 
-  private constructor(path: string, bytes: number) {
+  private constructor(path: string, bytes: number, seed: number) {
     this.path = path;
     this.bytes = bytes;
+    this.#seed = seed;
   }
 
   /** Makes the file, or makes it anew. */
-  static async create(path: string, bytes: number): Promise<SparseFile> {
-    const file = new SparseFile(path, bytes);
+  static async create(path: string, bytes: number, seed = 0): Promise<SparseFile> {
+    const file = new SparseFile(path, bytes, seed);
     const handle = await open(path, 'w');
     try {
       await handle.truncate(bytes);
@@ -94,7 +96,7 @@ export class SparseFile {
   }
 
   #block(offset: number): Buffer {
-    const name = createHash('sha256').update(`${this.bytes} ${offset}`).digest();
+    const name = createHash('sha256').update(`${this.bytes} ${offset} ${this.#seed}`).digest();
     return Buffer.alloc(Math.min(blockBytes, this.bytes - offset), name);
   }
 }

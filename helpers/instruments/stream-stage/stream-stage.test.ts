@@ -1,18 +1,7 @@
-import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
-import { type StreamStage, cutAt, inPast, setStreamStage } from './stream-stage.ts';
+import { comes, CountedSource, cutAt, ending, flow, readerThat, sourceOf, standstill } from './stream-stage.ts';
 
-const kept = {} as { streams: StreamStage };
-await setStreamStage(undefined, undefined, kept, {
-  load: (name) => import(name),
-  watch: () => undefined,
-  turns: async () => undefined,
-  cpuMs: () => 0,
-  timers: () => 0,
-});
-const { chunks, ending, flow } = kept.streams;
-
-test('an ending is told as it was: done, planned, another error, or none', async () => {
+test('an ending is done, the planned failure, another failure, or still waiting', async () => {
   const planned = new Error('planned');
 
   expect(await ending(Promise.resolve(1), planned)).toBe('done');
@@ -21,31 +10,53 @@ test('an ending is told as it was: done, planned, another error, or none', async
   expect(await ending(Promise.reject(new RangeError('far')))).toBe('failed: RangeError: far');
   expect(await ending(Promise.reject('text'))).toBe('failed: text');
   expect(await ending(new Promise(() => undefined))).toBe('still waiting');
-  expect(inPast('failed: RangeError: far')).toBe('failed with "RangeError: far"');
 });
 
-test('chunks come as they are, and no two in one turn', async () => {
+test.for([true, false])('a source gives its chunks as they are; it pushes at once: %s', async (pushesAtOnce) => {
   const seen: unknown[] = [];
-  const sink = new Writable({
-    objectMode: true,
-    write(chunk, _encoding, callback) {
-      seen.push(chunk);
-      callback();
-    },
-  });
-  const source = chunks(['a', Buffer.alloc(0), 0]);
-  let sameTurn = 0;
-  source.on('data', () => {
-    sameTurn++;
-    setImmediate(() => (sameTurn = 0));
-    expect(sameTurn, 'chunks in this turn').toBe(1);
-  });
 
-  expect(await flow([source, sink])).toBe('done');
+  const how = await flow([
+    sourceOf(['a', Buffer.alloc(0), 0], { pushesAtOnce }),
+    readerThat((chunk) => seen.push(chunk)),
+  ]);
+
+  expect(how).toBe('done');
   expect(seen).toEqual(['a', Buffer.alloc(0), 0]);
 });
 
-test('a text is cut at its places, as far as it has them', () => {
+test('a source ends, fails, closes or stalls, and counts what was pulled', async () => {
+  const planned = new Error('planned');
+  const ends = [];
+  for (const afterwards of ['end', planned, 'destroy', 'stall'] as const) {
+    const source = new CountedSource(3, (index) => index, { afterwards });
+    ends.push([await flow([source, readerThat(() => undefined)], planned), source.pulled]);
+  }
+
+  expect(ends).toEqual([
+    ['done', 3],
+    ['failed as planned', 3],
+    ['failed: Error: Premature close', 3],
+    ['still waiting', 3],
+  ]);
+});
+
+test('a standstill is seen only after a count that rises once in a turn has stopped', async () => {
+  let count = 0;
+  const rise = () => void (++count < 500 && setImmediate(rise));
+  rise();
+
+  expect(await standstill(() => count)).toBe(500);
+});
+
+test('a condition comes, or it does not', async () => {
+  let holds = false;
+  setImmediate(() => (holds = true));
+
+  expect(await comes(() => holds)).toBe(true);
+  expect(await comes(() => false)).toBe(false);
+});
+
+test('a text is cut at its places, as far as it is that long', () => {
   expect(cutAt('abc', [2, 9, 0])).toEqual(['', 'ab', 'c', '']);
   expect(cutAt(Uint8Array.of(1, 2), [1])).toEqual([Uint8Array.of(1), Uint8Array.of(2)]);
   expect(cutAt('', [])).toEqual(['']);

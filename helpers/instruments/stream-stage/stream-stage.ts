@@ -1,77 +1,113 @@
-import type { Tools } from '../../judging/subject/subject.ts';
+import { Readable, Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { settles, until } from '../../foundations/waiting/until.ts';
 
-/** What a judge of streams has in the module's process. */
-export interface StreamStage {
-  readonly stream: typeof import('node:stream');
-  readonly turns: Tools['turns'];
-  /** How a promise came to its end. It is given three seconds in which the process runs; they are for one that never does. */
-  ending(promise: Promise<unknown>, planned?: Error): Promise<Ending>;
-  /** A stream that gives these chunks, each in a turn of its own, as a file or a socket would. */
-  chunks(list: readonly unknown[]): import('node:stream').Readable;
-  /** One into the other; how that came to its end. */
-  flow(streams: readonly unknown[], planned?: Error): Promise<Ending>;
-}
+// For the `inside.ts` of a judge of streams: its bundle is evaluated before the module loads, so these are Node's own.
+const { setImmediate, setTimeout } = globalThis;
 
-/** How something came to its end: well, by the error that was planned, by another one, or not at all. */
+/** How something ended: well, with the planned error, with another error, or not at all. */
 export type Ending = 'done' | 'failed as planned' | 'still waiting' | `failed: ${string}`;
 
-/** For `evaluate`: puts the stage into the module's process, as `kept.streams`. */
-export async function setStreamStage(
-  _kata: unknown,
-  _args: undefined,
-  kept: { streams: StreamStage },
-  tools: Tools,
-): Promise<void> {
-  const stream = await tools.load<typeof import('node:stream')>('node:stream');
-  const waitingSteps = 30;
+/** For how long the judge waits for something that never comes, in ms in which the process ran. No verdict depends on it. */
+const limitMs = 3_000;
+/** A count that did not change in so many looks, each in a later turn of the event loop, stands still. */
+const looksAtStillCount = 20;
 
-  async function ending(promise: Promise<unknown>, planned?: Error): Promise<Ending> {
-    let ended: Ending | undefined;
-    const watched = promise.then(
-      () => (ended = 'done'),
-      (error: unknown) => (ended = planned !== undefined && error === planned ? 'failed as planned' : told(error)),
-    );
-    // In steps: a machine that gives this process no time must not use up the limit.
-    for (let step = 0; step < waitingSteps && ended === undefined; step++) {
-      let timer: NodeJS.Timeout | undefined;
-      await Promise.race([watched, new Promise((resolve) => (timer = setTimeout(resolve, 100)))]);
-      clearTimeout(timer);
-    }
-    return ended ?? 'still waiting';
-  }
-
-  function told(error: unknown): Ending {
-    if (!(error instanceof Error)) return `failed: ${String(error)}`;
-    const kind = [TypeError, RangeError].find((one) => error instanceof one)?.name ?? 'Error';
-    return `failed: ${kind}: ${error.message}`;
-  }
-
-  function chunks(list: readonly unknown[]) {
-    let index = 0;
-    return new stream.Readable({
-      objectMode: true,
-      read() {
-        setImmediate(() => this.push(index < list.length ? list[index++] : null));
-      },
-    });
-  }
-
-  async function flow(streams: readonly unknown[], planned?: Error): Promise<Ending> {
-    return await ending(stream.promises.pipeline(streams as [NodeJS.ReadableStream, NodeJS.WritableStream]), planned);
-  }
-
-  kept.streams = { stream, turns: tools.turns, ending, chunks, flow };
+/** How a promise ended. */
+export async function ending(promise: Promise<unknown>, planned?: Error): Promise<Ending> {
+  let ended: Ending | undefined;
+  const watched = promise.then(
+    () => (ended = 'done'),
+    (error: unknown) => (ended = planned !== undefined && error === planned ? 'failed as planned' : failure(error)),
+  );
+  await settles(watched, limitMs);
+  return ended ?? 'still waiting';
 }
 
-/** A text, cut at these places as far as it has them. An empty chunk is one, too. */
+/** Pipes the streams into each other. Returns how that ended. */
+export async function flow(streams: readonly unknown[], planned?: Error): Promise<Ending> {
+  return await ending(pipeline(streams as [NodeJS.ReadableStream, NodeJS.WritableStream]), planned);
+}
+
+/** Waits until the condition holds. Returns whether it ever did. */
+export async function comes(condition: () => boolean): Promise<boolean> {
+  return await until(condition, limitMs);
+}
+
+/**
+ * Looks at a count until it stands still, and returns it. Between two looks every timer of up to 1 ms, every immediate and
+ * every callback of finished I/O gets its turn. The count must have an upper bound.
+ */
+export async function standstill(count: () => number): Promise<number> {
+  let last = count();
+  for (let still = 0; still < looksAtStillCount; still++) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    await new Promise((resolve) => setImmediate(resolve));
+    if (count() !== last) still = -1;
+    last = count();
+  }
+  return last;
+}
+
+export interface SourceOptions {
+  /** Whether `read` pushes before it returns; otherwise it pushes in a later turn, as a file or a socket does. */
+  readonly pushesAtOnce?: boolean;
+  /** What happens after the last chunk: the source ends, fails, is destroyed without an error, or just gives nothing more. */
+  readonly afterwards?: 'end' | 'stall' | 'destroy' | Error;
+}
+
+/** A source that counts the chunks that were pulled from it. It stays open until somebody destroys it. */
+export class CountedSource extends Readable {
+  pulled = 0;
+  readonly #chunk: (index: number) => unknown;
+  readonly #count: number;
+  readonly #options: SourceOptions;
+
+  constructor(count: number, chunk: (index: number) => unknown, options: SourceOptions = {}) {
+    super({ objectMode: true, highWaterMark: 1 });
+    this.#count = count;
+    this.#chunk = chunk;
+    this.#options = options;
+  }
+
+  override _read(): void {
+    if (this.#options.pushesAtOnce) this.#give();
+    else setImmediate(() => this.#give());
+  }
+
+  #give(): void {
+    const { afterwards = 'end' } = this.#options;
+    if (this.pulled < this.#count) this.push(this.#chunk(this.pulled++));
+    else if (afterwards === 'end') this.push(null);
+    else if (afterwards !== 'stall') this.destroy(afterwards === 'destroy' ? undefined : afterwards);
+  }
+}
+
+/** A source that gives these chunks. */
+export function sourceOf(chunks: readonly unknown[], options?: SourceOptions): CountedSource {
+  return new CountedSource(chunks.length, (index) => chunks[index], options);
+}
+
+/** A reader that takes everything, and hands it to `take`. */
+export function readerThat<Chunk>(take: (chunk: Chunk) => void): Writable {
+  return new Writable({
+    objectMode: true,
+    highWaterMark: 1,
+    write(chunk: Chunk, _encoding, callback) {
+      take(chunk);
+      callback();
+    },
+  });
+}
+
+/** Cuts a text or bytes at these places, as far as it is that long. Chunks may be empty. */
 export function cutAt<Text extends string | Uint8Array>(text: Text, cuts: readonly number[]): Text[] {
   const places = [0, ...cuts.map((cut) => Math.min(cut, text.length)), text.length].sort((a, b) => a - b);
   return places.slice(1).map((place, index) => text.slice(places[index], place) as Text);
 }
 
-/** An ending as what somebody did, such as `did not come to its end`. */
-export function inPast(how: Ending): string {
-  if (how === 'done') return 'came to its end as if all were well';
-  if (how === 'still waiting') return 'did not come to its end';
-  return how.replace(/^failed: (.*)$/s, 'failed with "$1"');
+function failure(error: unknown): Ending {
+  if (!(error instanceof Error)) return `failed: ${String(error)}`;
+  const kind = [TypeError, RangeError].find((one) => error instanceof one)?.name ?? 'Error';
+  return `failed: ${kind}: ${error.message}`;
 }

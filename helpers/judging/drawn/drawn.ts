@@ -65,6 +65,11 @@ export async function expectForEach<Example>(
   expectThat(!failed, `${message}\n(drawn at random, KATA_SEED=${seed})`);
 }
 
+/** One example that follows this run's seed, for a judge whose fixed cases must not be constants that a module could know. */
+export function drawOne<Example>(examples: fc.Arbitrary<Example>): Example {
+  return fc.sample(examples, { seed: chosenSeed(), numRuns: 1 })[0]!;
+}
+
 interface Found<Example> {
   readonly index: number;
   readonly example: Example;

@@ -1,5 +1,6 @@
 import { BaseSequencer, type TestSpecification, createVitest } from 'vitest/node';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import type { ServerAddress } from '../../foundations/server-address.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 import { type PromiseVerdict, type Verdict, promiseVerdict, verdictOf } from '../verdict/verdict.ts';
@@ -13,6 +14,8 @@ export interface JudgeOptions<Module> {
   readonly promiseLimitMs?: number;
   /** How many judges run side by side; by default one for each server or, without servers, one more than cores. */
   readonly workers?: number;
+  /** Further files that are loaded before each judge, relative to the repository. */
+  readonly setupFiles?: readonly string[];
   /** Hears of each promise as soon as it is judged. */
   readonly onPromise?: (judged: Module, promise: PromiseVerdict) => void;
 }
@@ -28,6 +31,7 @@ export async function judge<Module extends Judged>(
   {
     promiseLimitMs = 120_000,
     workers = mysqlServers.length || availableParallelism() + 1,
+    setupFiles = [],
     onPromise,
   }: JudgeOptions<Module> = {},
 ): Promise<void> {
@@ -45,6 +49,7 @@ export async function judge<Module extends Judged>(
       root: repositoryRoot,
       watch: false,
       maxWorkers: workers,
+      fsModuleCachePath: join(repositoryRoot, '.cache', 'vitest'),
       sequence: { sequencer: InTheirOrder },
       reporters: [
         {
@@ -65,7 +70,11 @@ export async function judge<Module extends Judged>(
           test: {
             name,
             include: [`tests/${slug}/${slug}.test.ts`],
-            setupFiles: ['helpers/judging/subject/inside/wake-pool.js', 'helpers/judging/run/end-of-thread.ts'],
+            setupFiles: [
+              'helpers/judging/subject/inside/wake-pool.js',
+              'helpers/judging/run/end-of-thread.ts',
+              ...setupFiles,
+            ],
             env: { KATA_TARGET: target, ...(byName.size > 1 && { KATA_SPARES: '0', KATA_EXPLAIN: 'none' }) },
             provide: { mysqlServers },
             pool: 'threads' as const,

@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
+import { readFrames, writeFrame } from './inside/frames.js';
 import { fromOutside } from '../../foundations/processes/proc.ts';
 import { leash } from '../../foundations/processes/leash.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
@@ -15,8 +17,8 @@ export interface HeldProcess {
   readonly pid: number | undefined;
   readonly stdout: Readable;
   readonly stderr: Readable;
-  /** Sends plain data to its host; what cannot be sent any more is dropped. */
-  send(message: object): void;
+  /** Sends a frame to its host; what cannot be sent any more is dropped. */
+  send(frame: Uint8Array): void;
   /** Ends it at once, with all that it started; after its end it does nothing. */
   kill(): void;
   /** Lets the runner end although it is there. */
@@ -38,8 +40,12 @@ export interface Address {
 }
 
 export interface ProcessEvents {
-  /** Its host, or the module in its place, says something. */
-  message(message: unknown): void;
+  /** Its host, or the module in its place, has sent a frame. */
+  frame(frame: Buffer): void;
+  /** The module has sent what is no frame. */
+  fault(): void;
+  /** The longest frame that is taken, in bytes. */
+  readonly longestFrameBytes: number;
   /** It could not be started. */
   failed(why: string): void;
   /** It has ended, and all that it printed has come. */
@@ -58,8 +64,7 @@ export function startProcess({ args, env }: ProcessOrder, events: ProcessEvents)
     cwd: repositoryRoot,
     detached: process.platform !== 'win32',
     env,
-    serialization: 'advanced',
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     windowsHide: true,
   });
   const release = child.pid === undefined ? () => undefined : leash({ kill: child.pid });
@@ -67,7 +72,8 @@ export function startProcess({ args, env }: ProcessOrder, events: ProcessEvents)
   // After its close the number may be somebody else's.
   const kill = () => void (!hasClosed && killGroup(child));
 
-  child.on('message', events.message);
+  const channel = child.stdio[3] as Socket;
+  readFrames(channel, events.longestFrameBytes, events.frame, events.fault);
   child.on('error', (error) => events.failed(error.message));
   // A child of the module's own may hold the pipes open: the whole group goes with its leader.
   child.on('exit', kill);
@@ -80,12 +86,11 @@ export function startProcess({ args, env }: ProcessOrder, events: ProcessEvents)
     pid: child.pid,
     stdout: child.stdout!,
     stderr: child.stderr!,
-    send: (message) => void child.send(message, () => undefined),
+    send: (frame) => void (channel.writable && writeFrame(channel, frame)),
     kill,
     unref() {
       child.unref();
-      child.channel?.unref();
-      for (const stream of [child.stdout, child.stderr]) (stream as unknown as { unref(): void }).unref();
+      for (const stream of [child.stdout, child.stderr, channel]) (stream as unknown as { unref(): void }).unref();
     },
     // The names and their arguments belong together; TypeScript does not see it through the table.
     fromOutside: async (name, ...rest) =>

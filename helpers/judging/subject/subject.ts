@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto';
-import { realpathSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { deserialize, serialize } from 'node:v8';
 import type { Need } from '../../foundations/catalogue/front-matter.ts';
 import { CapturedOutput } from './captured-output.ts';
+import { setTimeout as pause } from 'node:timers/promises';
+import { hasProc } from '../../foundations/processes/proc.ts';
 import { after, settles } from '../../foundations/waiting/until.ts';
 import { bundleInside } from './bundle-inside.ts';
 import { compile } from './compile.ts';
@@ -12,7 +12,12 @@ import { type Address, type HeldProcess, startProcess } from './held-process.ts'
 import { notPlain } from './inside/plain.js';
 import { chosenSandbox } from './sandbox.ts';
 import { SubjectError } from './subject-error.ts';
-import { repositoryRoot, shortPath } from '../../foundations/catalogue/target.ts';
+import { watchQuota } from './workspace-quota.ts';
+import { shortPath } from '../../foundations/catalogue/target.ts';
+import { type FromHost, readMessage, sentence } from './from-host.ts';
+import { moduleStack } from './module-stack.ts';
+import { containerView, hostFile, nodeFlags, passedOn } from './node-flags.ts';
+import { Seal, keyBytes } from './inside/seal.js';
 
 export interface SubjectOptions {
   /** What the module may use beyond its own file and the installed packages; by default what the kata's README says. */
@@ -22,8 +27,8 @@ export interface SubjectOptions {
   /** The folder that the needs `read-files` and `write-files` are about. */
   readonly workspace?: string;
   /**
-   * How long loading, and each call, may take before the process is killed, counted in time in which the runner itself got
-   * to run. Default 10,000.
+   * How long loading, and each call, may take before the process is killed, in ms; default 10,000. It is CPU time of the process
+   * where its event loop is blocked, and time in which the runner got to run where it waits.
    */
   readonly limitMs?: number;
   /** How much it may print before the process is killed. Default 16 MiB. */
@@ -33,19 +38,6 @@ export interface SubjectOptions {
   /** Lets a debugger attach on a free port of 127.0.0.1; where, it prints itself. */
   readonly inspect?: boolean;
 }
-
-interface Told {
-  readonly name: string;
-  readonly message: string;
-  readonly stack: string;
-}
-
-type FromHost =
-  | { readonly event: 'ready' }
-  | { readonly event: 'exit'; readonly code: number; readonly stack: string }
-  | { readonly event: 'uncaught'; readonly origin: string; readonly error: Told }
-  | { readonly event: 'chunk'; readonly chunk: Uint8Array; readonly of: string }
-  | { readonly id: string; readonly value?: unknown; readonly error?: Told; readonly fault?: string };
 
 /** What a function given to `evaluate` can use beside the module. */
 export interface Tools {
@@ -85,24 +77,16 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-const hostFile = fileURLToPath(new URL('inside/host.js', import.meta.url));
-/** All of ours that is loaded in a subject. */
-const hostFiles = [
-  hostFile,
-  ...['plain.js', 'file-calls.js', 'heap-probe.js', 'wake-pool.js'].map((name) =>
-    fileURLToPath(new URL(`inside/${name}`, import.meta.url)),
-  ),
-];
-const heapLimitMiB = 1024;
 /** How long the system may take to start or to end a process, before whoever waits for it goes on without. */
 const processLimitMs = 60_000;
-/**
- * Objects have the same size at each run only while nothing is optimised, and no bytecode is thrown away and made again. With
- * them a leak of 200 B a connection can be told; without them it cannot.
- */
-const exactHeap = ['--no-opt', '--no-maglev', '--no-sparkplug', '--no-flush-bytecode', '--single-threaded-gc'];
-/** The variables of the runner's environment that a subject gets to see. */
-const passedOn = ['LANG', 'LC_ALL', 'TZ', 'SystemRoot'];
+const interference =
+  'wrote to the channel between its process and the judge, in the place of the judge’s own code, and was stopped';
+/** A frame of the channel: an answer of 16 MiB at most, and what is around it. */
+const longestFrameBytes = 17 * 1024 * 1024;
+/** How many times a call's limit may pass on the wall, while the process does not get the CPU time for it. */
+const starvedTimes = 12;
+/** How long a process that cannot be looked at any more may take to be known as ended. */
+const lastWordsMs = 5_000;
 
 /**
  * A kata's module in a process of its own. The test drives it from outside; what comes back is plain data.
@@ -113,6 +97,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   readonly #name: string;
   readonly #process: HeldProcess;
   readonly #limitMs: number;
+  readonly #toSubject: Seal;
   readonly #insideFile: string | undefined;
   readonly #stdout: CapturedOutput;
   readonly #stderr: CapturedOutput;
@@ -134,20 +119,25 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     this.#ready = ready;
     this.#closed = closed;
     const order = {
-      args: [...nodeFlags(this.#name, options), hostFile, ...(options.needs ?? [])],
+      args: [...nodeFlags(options), hostFile, ...(options.needs ?? [])],
       env: Object.fromEntries(passedOn.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : []))),
     };
+    const key = randomBytes(keyBytes);
+    this.#toSubject = new Seal(key, 'to the subject');
+    const toJudge = new Seal(key, 'to the judge');
     const events = {
-      message: (message: unknown) => {
-        // The module may find a way to write to the channel: whatever comes is taken for a stranger's word.
-        const told = readMessage(message);
-        if (told === undefined) return;
-        if ('id' in told) this.#settle(told);
+      frame: (frame: Buffer) => {
+        const body = toJudge.open(frame);
+        const told = body && readMessage(deserialize(body));
+        if (told === undefined) this.#kill(interference);
+        else if ('id' in told) this.#settle(told);
         else if (told.event === 'chunk') this.#waiting.get(told.of)?.onChunk?.(told.chunk);
         else if (told.event === 'ready') becomeReady();
         else if (told.event === 'uncaught') this.#uncaught = told;
         else this.#exit = told;
       },
+      fault: () => this.#kill(interference),
+      longestFrameBytes,
       failed: (why: string) => {
         this.#end(new SubjectError(`No process could be started for ${shortPath(this.#name)}: ${why}`));
         close();
@@ -160,11 +150,17 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     };
     this.#process =
       chosenSandbox() === 'docker'
-        ? startInContainer({ ...order, file, name: this.#name, ...containerView(options) }, events)
+        ? startInContainer({ ...order, ...containerView(options) }, events)
         : startProcess(order, events);
+    // The first frame, before the module is there to read it; all that follow are sealed with it.
+    this.#process.send(key);
     const outputLimitBytes = options.outputLimitBytes ?? 16 * 1024 * 1024;
     const overflow = () =>
       this.#kill(`printed more than ${outputLimitBytes / 1024 / 1024} MiB and was stopped; a module should say less`);
+    if (options.workspace !== undefined && options.needs?.includes('write-files')) {
+      const endQuota = watchQuota(options.workspace, (what) => this.#kill(`filled its workspace with ${what}`));
+      void closed.then(endQuota);
+    }
     this.#stdout = new CapturedOutput(this.#process.stdout, outputLimitBytes, overflow);
     this.#stderr = new CapturedOutput(this.#process.stderr, outputLimitBytes, overflow);
   }
@@ -174,8 +170,20 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     return this.#process.pid ?? 0;
   }
 
-  /** Looks at the process from outside, for instruments; see helpers/foundations/processes/proc.ts. */
-  fromOutside: HeldProcess['fromOutside'] = (name, ...args) => this.#process.fromOutside(name, ...args);
+  /**
+   * Looks at the process from outside, for instruments; see helpers/foundations/processes/proc.ts.
+   * @throws SubjectError when the process has ended, with its last words
+   */
+  fromOutside: HeldProcess['fromOutside'] = async (name, ...args) => {
+    if (this.#ended) throw this.#ended;
+    try {
+      return (await this.#process.fromOutside(name, ...args)) as never;
+    } catch (error) {
+      // What cannot be read has mostly ended; its last words come a moment later.
+      await settles(this.#closed, lastWordsMs);
+      throw this.#ended ?? error;
+    }
+  };
 
   /** Under which port of 127.0.0.1 a test reaches the port that the module listens at. The same, but in a container. */
   async portOutside(port: number): Promise<number> {
@@ -303,15 +311,21 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     // Not to be guessed: an answer counts only when it names its question.
     const id = randomUUID();
     return new Promise((resolve, reject) => {
-      const cancel = after(this.#limitMs, () => void this.#hang(doing));
+      let usedMs: number | undefined;
+      void this.#cpuMs().then((ms) => (usedMs = ms));
+      const cancel = after(this.#limitMs, () => void this.#hang(doing, id, usedMs));
       this.#waiting.set(id, {
         doing,
         ...(onChunk && { onChunk }),
         resolve: (value) => (cancel(), resolve(value)),
         reject: (error) => (cancel(), reject(error)),
       });
-      this.#process.send({ id, ...order });
+      this.#send({ id, ...order });
     });
+  }
+
+  #send(order: object): void {
+    this.#process.send(this.#toSubject.close(serialize(order)));
   }
 
   #settle(told: Extract<FromHost, { id: string }>): void {
@@ -320,6 +334,12 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     this.#waiting.delete(told.id);
     const name = shortPath(this.#name);
     if (told.fault !== undefined) waiting.reject(new SubjectError(`In the test of ${name}: ${told.fault}.`));
+    else if (told.error?.name === 'ChangedBuiltIn')
+      waiting.reject(
+        new SubjectError(
+          `${name} replaced ${told.error.message}. The judge does not run beside changed built-ins: leave the objects of Node and of the language as they are.`,
+        ),
+      );
     else if (told.error?.name === 'MissingExport')
       waiting.reject(new SubjectError(`${name} has ${told.error.message}.`));
     else if (told.error)
@@ -332,17 +352,41 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     else waiting.resolve(told.value);
   }
 
-  async #hang(doing: string): Promise<void> {
-    const id = randomUUID();
-    const answered = new Promise<boolean>((resolve) => {
-      this.#waiting.set(id, { doing, resolve: () => resolve(true), reject: () => resolve(false) });
-      this.#process.send({ id, kind: 'turns', count: 1 });
-      after(1000, () => resolve(false));
-    });
-    const why = (await answered)
+  /** A call has met its limit on the wall: waits on while the process is starved of the CPU time that the limit allows. */
+  async #hang(doing: string, id: string, usedMs: number | undefined): Promise<void> {
+    for (let times = 1; (await this.#isStarved(usedMs)) && times < starvedTimes; times++) {
+      await pause(this.#limitMs);
+      if (!this.#waiting.has(id)) return;
+    }
+    const why = (await this.#turnsSoon(doing))
       ? 'its event loop is free, so something that it awaits never happens'
       : 'its event loop is blocked, as by an endless loop';
-    this.#kill(`was stopped after ${this.#limitMs / 1000} s of ${doing}: ${why}`);
+    if (this.#waiting.has(id)) this.#kill(`was stopped after ${this.#limitMs / 1000} s of ${doing}: ${why}`);
+  }
+
+  /** Whether its event loop is blocked by work for which it has not had the CPU time of a call's limit yet. */
+  async #isStarved(usedMs: number | undefined): Promise<boolean> {
+    const now = await this.#cpuMs();
+    return (
+      usedMs !== undefined &&
+      now !== undefined &&
+      now - usedMs < this.#limitMs &&
+      !(await this.#turnsSoon('turning its event loop'))
+    );
+  }
+
+  async #turnsSoon(doing: string): Promise<boolean> {
+    const id = randomUUID();
+    return await new Promise<boolean>((resolve) => {
+      this.#waiting.set(id, { doing, resolve: () => resolve(true), reject: () => resolve(false) });
+      this.#send({ id, kind: 'turns', count: 1 });
+      after(1000, () => (this.#waiting.delete(id), resolve(false)));
+    });
+  }
+
+  /** CPU time that the process has used, in ms; undefined where this platform does not tell. */
+  async #cpuMs(): Promise<number | undefined> {
+    return hasProc ? await this.#process.fromOutside('cpuMs').catch(() => undefined) : undefined;
   }
 
   #kill(why: string): void {
@@ -387,95 +431,4 @@ export async function startModule<Kata, Kept extends object = Record<string, nev
   const subject = new Subject<Kata, Kept>(file, options);
   await subject.load();
   return subject;
-}
-
-function nodeFlags(name: string, { needs = [], workspace, inspect = false }: SubjectOptions): string[] {
-  const isContained = chosenSandbox() === 'docker';
-  // Both names of the packages' folder, should it be a link.
-  const packages = join(repositoryRoot, 'node_modules');
-  const folders = [packages, realpathSync(packages), name, ...hostFiles];
-  const allows = new Set<string>(needs.map((need) => (need === 'mysql' ? 'net' : need)));
-  if (inspect) allows.add('inspector');
-  // Both names of the workspace too: the system's temporary folder is a link on macOS.
-  const workspaces = workspace === undefined ? [] : [workspace, realpathSync(workspace)];
-  return [
-    ...(needs.includes('heap') ? exactHeap : []),
-    ...(inspect ? ['--inspect=127.0.0.1:0'] : []),
-    '--enable-source-maps',
-    '--disable-warning=ExperimentalWarning',
-    // So that a module that takes memory without end is ended before the machine feels it.
-    `--max-old-space-size=${heapLimitMiB}`,
-    '--permission',
-    ...folders.map((folder) => `--allow-fs-read=${folder}`),
-    ...(allows.has('read-files') ? workspaces.map((folder) => `--allow-fs-read=${folder}`) : []),
-    ...(allows.has('write-files') ? workspaces.map((folder) => `--allow-fs-write=${folder}`) : []),
-    // Node 24 has no --allow-net, and does not hold the network back; the image has it.
-    ...[...allows]
-      .map((need) => `--allow-${need}`)
-      .filter((flag) => process.allowedNodeEnvironmentFlags.has(flag) || (isContained && flag === '--allow-net')),
-  ];
-}
-
-/** What a subject sees of this machine from inside a container. Its own source is sent to it. */
-function containerView({ needs = [], workspace }: SubjectOptions) {
-  const packages = join(repositoryRoot, 'node_modules');
-  const readable = [packages, realpathSync(packages), join(repositoryRoot, 'package.json'), ...hostFiles];
-  return {
-    readable,
-    workspace: workspace === undefined ? undefined : { folder: workspace, isWritable: needs.includes('write-files') },
-  };
-}
-
-function readMessage(message: unknown): FromHost | undefined {
-  if (typeof message !== 'object' || message === null) return undefined;
-  const { id, event, value, error, fault, code, stack, origin, chunk, of } = message as Record<string, unknown>;
-  const told = readTold(error);
-  if (typeof id === 'string') {
-    return { id, value, ...(told && { error: told }), ...(typeof fault === 'string' && { fault }) };
-  }
-  if (event === 'ready') return { event };
-  if (event === 'chunk' && chunk instanceof Uint8Array && typeof of === 'string') return { event, chunk, of };
-  if (event === 'exit') return { event, code: typeof code === 'number' ? code : -1, stack: text(stack) };
-  if (event === 'uncaught' && told) return { event, origin: text(origin), error: told };
-  return undefined;
-}
-
-function readTold(error: unknown): Told | undefined {
-  if (typeof error !== 'object' || error === null) return undefined;
-  const { name, message, stack } = error as Record<string, unknown>;
-  return { name: text(name), message: text(message), stack: text(stack) };
-}
-
-function sentence({ name, message }: Told): string {
-  return name === 'NonError' ? message : `${name}: ${message}`;
-}
-
-/** The frames of the module and its packages, without those of Node, of the host and of the test's own function. */
-function moduleStack(stack: string): string {
-  return stack
-    .split('\n')
-    .filter(
-      (line) => /^\s+at /.test(line) && !/node:internal|node:events|evaluate\.js|helpers.subject.host\.js/.test(line),
-    )
-    .map((line) =>
-      line
-        .replace('at Proxy.', 'at ')
-        .replace(/file:\/\/\S+?(?=:\d+:\d+)/, pathOf)
-        .replaceAll(`${repositoryRoot}/`, ''),
-    )
-    .join('\n');
-}
-
-/** A module can write what it likes into a stack, also what is no path. */
-function pathOf(url: string): string {
-  try {
-    return shortPath(fileURLToPath(url));
-  } catch {
-    return url;
-  }
-}
-
-/** Not String(): an object from a stranger may have a toString that throws. */
-function text(value: unknown): string {
-  return typeof value === 'string' ? value : '';
 }

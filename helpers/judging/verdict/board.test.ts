@@ -17,6 +17,7 @@ test('what a module printed, said or threw reaches the terminal as text only', (
     line: undefined,
     durationMs: 1,
     charts: [],
+    margins: [],
   };
 
   const text = board(

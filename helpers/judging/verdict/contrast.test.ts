@@ -3,42 +3,55 @@ import { contrast } from './contrast.ts';
 
 const titles = ['Node', 'yours'] as const;
 const shown = (text: string | undefined) => text?.split('\n').map((line) => line.split('|').map((part) => part.trim()));
+const numbered = (length: number) => Array.from({ length }, (_, index) => `line ${index}`);
 
 test('equal accounts have no contrast', () => {
   expect(contrast(['a', 'b'], ['a', 'b'], titles)).toBe(undefined);
 });
 
-test('it begins some lines before the first difference and ends soon behind it', () => {
-  const expected = Array.from({ length: 20 }, (_, index) => `line ${index}`);
-  const seen = expected.with(12, 'another');
+test('a short account is shown as a whole, with the line that differs below it', () => {
+  const expected = numbered(20);
 
-  const rows = shown(contrast(expected, seen, titles))!;
+  const rows = shown(contrast(expected, expected.with(12, 'another'), titles))!;
 
-  expect(rows.slice(0, 3)).toEqual([
+  expect(rows).toHaveLength(24);
+  expect(rows.slice(0, 2)).toEqual([
     ['Node', 'yours'],
+    ['line 0', 'line 0'],
+  ]);
+  expect(rows.slice(-3)).toEqual([['first difference, in line 13:'], ['expected: line 12'], ['seen:     another']]);
+});
+
+test('of a long account, the lines around the first difference are shown', () => {
+  const expected = numbered(60);
+
+  const rows = shown(contrast(expected, expected.with(40, 'another'), titles))!;
+
+  expect(rows.slice(1, 3)).toEqual([
     ['…', '…'],
-    ['line 4', 'line 4'],
+    ['line 28', 'line 28'],
   ]);
-  expect(rows.slice(-3)).toEqual([
-    ['line 12', 'another'],
-    ['line 13', 'line 13'],
-    ['line 14', 'line 14'],
+  expect(rows.slice(-6, -3)).toEqual([
+    ['line 41', 'line 41'],
+    ['line 42', 'line 42'],
+    ['…', '…'],
   ]);
 });
 
-test('the longer one of two accounts is shown beside nothing', () => {
-  expect(shown(contrast(['a'], ['a', 'b'], titles))?.at(-1)).toEqual(['', 'b']);
-  expect(shown(contrast(['a', 'b'], ['a'], titles))?.at(-1)).toEqual(['b', '']);
+test('where one account ends early, the message says so', () => {
+  expect(contrast(['a'], ['a', 'b'], titles)).toMatch(/expected: nothing more\n {2}seen: {5}b$/);
+  expect(contrast(['a', 'b'], ['a'], titles)).toMatch(/expected: b\n {2}seen: {5}nothing more$/);
 });
 
-test('a long line is cut, and one of several lines stays one', () => {
-  const text = contrast([''], [`${'x'.repeat(100)}\n| y`], titles)!;
+test('a long line is cut in the table but not below it, and a line break does not break the table', () => {
+  const lines = contrast([''], [`${'x'.repeat(100)}\n| y`], titles)!.split('\n');
 
-  expect(text.split('\n')).toHaveLength(2);
-  expect(text.split('\n')[1]).toHaveLength(75);
+  expect(lines).toHaveLength(5);
+  expect(lines[1]).toHaveLength(75);
+  expect(lines[4]).toContain(`${'x'.repeat(100)} | y`);
 });
 
-test('what is no account is told as such', () => {
-  expect(shown(contrast(['a'], undefined, titles))?.at(-1)).toEqual(['a', 'undefined, and no account']);
-  expect(shown(contrast(['a'], [{ toString: 7 }], titles))?.at(-1)).toEqual(['a', 'object']);
+test('an answer that is not a list of strings is named by its type', () => {
+  expect(contrast(['a'], undefined, titles)).toContain('undefined, not a list of lines');
+  expect(contrast(['a'], [{ toString: 7 }], titles)).toMatch(/seen: {5}object$/);
 });

@@ -1,6 +1,7 @@
 import type { TestCase, TestModule } from 'vitest/node';
 import { type KataPromise, type Tier, tiers } from '../../foundations/catalogue/catalogue.ts';
 import type { Chart } from './chart.ts';
+import type { Margin } from './expect-that.ts';
 
 /** What the judge says of one promise. */
 export interface PromiseVerdict extends KataPromise {
@@ -18,6 +19,8 @@ export interface PromiseVerdict extends KataPromise {
   readonly durationMs: number;
   /** What the judge measured. */
   readonly charts: readonly Chart[];
+  /** The quantities that the verdict depended on. */
+  readonly margins: readonly Margin[];
 }
 
 /** What the judge says of one module, promise by promise, in the order of its file. */
@@ -63,6 +66,7 @@ export function promiseVerdict(test: TestCase, number: number): PromiseVerdict {
     line: frame?.line,
     durationMs: test.diagnostic()?.duration ?? 0,
     charts: test.meta().charts ?? [],
+    margins: test.meta().margins ?? [],
   };
 }
 

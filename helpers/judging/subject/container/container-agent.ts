@@ -4,10 +4,12 @@ import { spawn } from 'node:child_process';
 import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net';
 import { join as joinPath } from 'node:path';
 import { fromOutside } from '../../../foundations/processes/proc.ts';
+import { readFrames, writeFrame } from '../inside/frames.js';
 import type { FromAgent, ToAgent } from './container.ts';
 import { join, listenTo, say } from './wire.ts';
 
-const [, , folder = ''] = process.argv;
+const [, , folder = '', longest = ''] = process.argv;
+const longestFrameBytes = Number(longest);
 const control = connect(joinPath(folder, 'control'));
 const tell = (message: FromAgent) => say(control, message);
 let subject: ReturnType<typeof start> | undefined;
@@ -20,8 +22,9 @@ tell({ kind: 'here' });
 async function obey(order: ToAgent): Promise<void> {
   if (order.kind === 'start') {
     subject = start(order.args, order.env);
-  } else if (order.kind === 'message') {
-    if (subject?.connected) subject.send(order.message, () => undefined);
+  } else if (order.kind === 'frame') {
+    const channel = subject?.stdio[3] as Socket | undefined;
+    if (channel?.writable) writeFrame(channel, order.frame);
   } else {
     try {
       tell({ kind: 'answer', id: order.id, value: await answer(order) });
@@ -43,8 +46,7 @@ async function answer(order: Extract<ToAgent, { id: number }>): Promise<unknown>
 function start(args: readonly string[], env: Record<string, string>) {
   const child = spawn(process.execPath, args, {
     env,
-    serialization: 'advanced',
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
   });
   for (const kind of ['stdout', 'stderr'] as const) {
     const stream = child[kind]!;
@@ -54,7 +56,12 @@ function start(args: readonly string[], env: Record<string, string>) {
       control.once('drain', () => stream.resume());
     });
   }
-  child.on('message', (message) => tell({ kind: 'message', message }));
+  readFrames(
+    child.stdio[3] as Socket,
+    longestFrameBytes,
+    (frame) => tell({ kind: 'frame', frame }),
+    () => tell({ kind: 'fault' }),
+  );
   child.on('error', (error) => tell({ kind: 'failed', why: error.message }));
   child.on('close', (code, signal) => tell({ kind: 'closed', code, signal }));
   return child;

@@ -1,3 +1,4 @@
+import { deserialize } from 'node:v8';
 import { once } from 'node:events';
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { type AddressInfo, type Server, connect, createServer } from 'node:net';
@@ -222,19 +223,25 @@ test('without an engine it says so, and what to do', async () => {
 async function answerOf(script: string): Promise<unknown> {
   const said = Promise.withResolvers<unknown>();
   const packages = join(repositoryRoot, 'node_modules');
-  const file = await moduleFile('');
-  const body = `const say = (value) => process.send(value); (async () => { ${script} })().catch((error) => say(String(error)));`;
+  const body = `const channel = new (require('net').Socket)({ fd: 3 });
+    const say = (value) => {
+      const told = require('v8').serialize(value);
+      const head = Buffer.alloc(4);
+      head.writeUInt32BE(told.length);
+      channel.write(Buffer.concat([head, told]));
+    };
+    (async () => { ${script} })().catch((error) => say(String(error)));`;
   const held: HeldProcess = startInContainer(
     {
       args: ['-e', body],
       env: { OWN: 'given', NODE_PATH: packages },
-      file,
-      name: file,
       readable: [packages, join(repositoryRoot, 'package.json')],
       workspace: undefined,
     },
     {
-      message: said.resolve,
+      frame: (frame) => said.resolve(deserialize(frame)),
+      fault: () => said.reject(new Error('It wrote what is no frame.')),
+      longestFrameBytes: 1024 * 1024,
       failed: (why) => said.reject(new Error(why)),
       closed: (code) => said.reject(new Error(`It ended with ${code}.`)),
     },

@@ -16,7 +16,7 @@ import { join, listenTo, say } from './wire.ts';
 /** What the runner sends to the agent in a container. */
 export type ToAgent =
   | { readonly kind: 'start'; readonly args: readonly string[]; readonly env: Record<string, string> }
-  | { readonly kind: 'message'; readonly message: object }
+  | { readonly kind: 'frame'; readonly frame: Uint8Array }
   | {
       readonly kind: 'from outside';
       readonly id: number;
@@ -28,16 +28,14 @@ export type ToAgent =
 /** What the agent sends back. */
 export type FromAgent =
   | { readonly kind: 'here' }
-  | { readonly kind: 'message'; readonly message: unknown }
+  | { readonly kind: 'frame'; readonly frame: Uint8Array }
+  | { readonly kind: 'fault' }
   | { readonly kind: 'stdout' | 'stderr'; readonly chunk: Uint8Array }
   | { readonly kind: 'failed'; readonly why: string }
   | { readonly kind: 'closed'; readonly code: number | null; readonly signal: string | null }
   | { readonly kind: 'answer'; readonly id: number; readonly value?: unknown; readonly error?: string };
 
 export interface ContainerOrder extends ProcessOrder {
-  /** The module, and the name under which it is found there: it is sent, but Node wants to see a file of that name. */
-  readonly file: string;
-  readonly name: string;
   /** Folders and files of this machine that it sees under their own names. */
   readonly readable: readonly string[];
   /** The folder that the kata's needs are about, where it has one. */
@@ -46,6 +44,7 @@ export interface ContainerOrder extends ProcessOrder {
 
 const agentFile = fileURLToPath(new URL('container-agent.ts', import.meta.url));
 const ownFiles = [
+  'judging/subject/inside/frames.js',
   'judging/subject/container/container-agent.ts',
   'judging/subject/container/wire.ts',
   'foundations/processes/proc.ts',
@@ -103,8 +102,8 @@ class ContainedProcess implements HeldProcess {
     });
   }
 
-  send(message: object): void {
-    this.#tell({ kind: 'message', message });
+  send(frame: Uint8Array): void {
+    this.#tell({ kind: 'frame', frame });
   }
 
   kill(): void {
@@ -157,7 +156,13 @@ class ContainedProcess implements HeldProcess {
     const container = await engine.createContainer({
       name: this.#name,
       Image: nodeImage(),
-      Cmd: ['node', '--disable-warning=ExperimentalWarning', agentFile, this.#folder.path],
+      Cmd: [
+        'node',
+        '--disable-warning=ExperimentalWarning',
+        agentFile,
+        this.#folder.path,
+        String(this.#events.longestFrameBytes),
+      ],
       Entrypoint: [],
       User: `${user.uid}:${user.gid}`,
       WorkingDir: repositoryRoot,
@@ -174,7 +179,6 @@ class ContainedProcess implements HeldProcess {
         NanoCpus: cpuLimit * 1e9,
         LogConfig: { Type: 'none', Config: {} },
         Mounts: [
-          mount(order.file, 'read', order.name),
           ...[...new Set([...files, ...order.readable])].map((path) => mount(path, 'read')),
           mount(this.#folder.path, 'write'),
           ...(order.workspace ? [mount(order.workspace.folder, order.workspace.isWritable ? 'write' : 'read')] : []),
@@ -199,7 +203,8 @@ class ContainedProcess implements HeldProcess {
   #hear(message: FromAgent, isHere: () => void): void {
     // The module may have found a way to speak here: whatever does not fit is left alone.
     if (message.kind === 'here') isHere();
-    else if (message.kind === 'message') this.#events.message(message.message);
+    else if (message.kind === 'frame') this.#events.frame(Buffer.from(message.frame));
+    else if (message.kind === 'fault') this.#events.fault();
     else if (message.kind === 'stdout' || message.kind === 'stderr') this[message.kind].write(message.chunk);
     else if (message.kind === 'failed') this.#events.failed(message.why);
     else if (message.kind === 'closed') void this.#end(message.code, message.signal);
@@ -261,8 +266,8 @@ class ContainedProcess implements HeldProcess {
 
 type DistributiveOmit<T, Key extends keyof T> = T extends unknown ? Omit<T, Key> : never;
 
-function mount(path: string, right: 'read' | 'write', name = path) {
-  return { Type: 'bind' as const, Source: path, Target: name, ReadOnly: right === 'read' };
+function mount(path: string, right: 'read' | 'write') {
+  return { Type: 'bind' as const, Source: path, Target: path, ReadOnly: right === 'read' };
 }
 
 export function wordsOf(error: unknown): string {

@@ -11,17 +11,20 @@ const gc = /** @type {() => void} */ (runInNewContext('gc'));
 
 /**
  * Timers that are not cleared, whether or not they keep the process alive. Those of Node itself, of its HTTP server and its
- * cached date, are made without a hold on the process; those of a module have one when they are made.
+ * cached date, are made without a hold on the process; those of a module have one when they are made, or are asked for by
+ * timers/promises with `ref: false`.
  */
 let timers = 0;
 const timerIds = new Set();
 const sample = setTimeout(() => undefined, 0);
 clearTimeout(sample);
 const { hasRef } = sample;
+const { apply } = Reflect;
+const { includes } = String.prototype;
 const [addTimer, deleteTimer] = [timerIds.add.bind(timerIds), timerIds.delete.bind(timerIds)];
 createHook({
   init(id, type, _trigger, resource) {
-    if (type !== 'Timeout' || !hasRef.call(resource)) return;
+    if (type !== 'Timeout' || !(apply(hasRef, resource, []) || isOfTimersPromises())) return;
     addTimer(id);
     timers += 1;
   },
@@ -29,6 +32,16 @@ createHook({
     if (deleteTimer(id)) timers -= 1;
   },
 }).enable();
+
+/** Whether what is made just now is asked for by timers/promises, as the stack tells. A module can change what a stack shows. */
+function isOfTimersPromises() {
+  const { stackTraceLimit, prepareStackTrace } = Error;
+  Error.stackTraceLimit = 10;
+  Reflect.set(Error, 'prepareStackTrace', undefined);
+  const stack = new Error().stack ?? '';
+  Object.assign(Error, { stackTraceLimit, prepareStackTrace });
+  return apply(includes, stack, ['node:timers/promises']);
+}
 
 /** How many objects were given to `watch`, and how many of them were collected, by name. */
 /** @type {Record<string, { seen: number, collected: number }>} */

@@ -1,125 +1,193 @@
-// The only code of ours in a subject's process: it loads the module, runs what the test sends, and answers with data.
-// Plain JavaScript, so that the process starts without a transform. It keeps to itself what it needs of the process
-// before the module is loaded, and takes away what a module could use to speak in its place or to reach other
-// processes: the permission model does not hold signals back.
-import { createRequire, registerHooks } from 'node:module';
+// The only code of ours in a subject's process: it loads the module, runs what the judge sends, and answers with data. Plain
+// JavaScript, so that the process starts without a transform. All that it uses is taken before the module loads, and the module
+// can replace none of it; see lockdown.js. What the two say to each other is sealed; see seal.js.
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { createRequire, isBuiltin, registerHooks } from 'node:module';
+import { Socket } from 'node:net';
 import v8 from 'node:v8';
 import vm from 'node:vm';
+import { readFrames, writeFrame } from './frames.js';
+import { changed, lockLanguage, lockModule, takeAway } from './lockdown.js';
 import { notPlain } from './plain.js';
+import { Seal, keyBytes } from './seal.js';
 
 /** @typedef {{ name: string, message: string, stack: string, code?: string | number }} Told */
+/** @typedef {{ id: string, kind: string, name: string, url: string, source: string, args: unknown, count: number, packages: string[], question: string }} Order */
 
-/** This process's channel to the test, kept out of reach of the module. */
-const channel = Object.create(
-  process,
-  Object.fromEntries(['_send'].map((name) => [name, { value: Reflect.get(process, name) }])),
-);
-const send = /** @type {(message: unknown) => void} */ (process.send?.bind(channel));
+/** Which descriptor the channel is. */
+const channelDescriptor = 3;
+/** What a judge asks for is small; a module may answer with what would fill the memory of the one who judges it. */
+const largestAnswerBytes = 16 * 1024 * 1024;
+const largestOrderBytes = 256 * 1024 * 1024;
+const longestText = 20_000;
+const evaluatedName = 'evaluate.js';
+
 const exit = process.exit.bind(process);
 const turn = setImmediate;
 const threadCpuUsage = process.threadCpuUsage.bind(process);
 const cpuUsage = process.cpuUsage.bind(process);
 const activeResources = process.getActiveResourcesInfo.bind(process);
 const memoryUsage = process.memoryUsage.bind(process);
-const { serialize, setFlagsFromString } = v8;
-const { runInNewContext } = vm;
-/** The judge's functions, from its `inside.ts`; they are here before the module. @type {Record<string, Function>} */
-let judges = {};
-const compileFunction = vm.compileFunction;
+const { deserialize, serialize } = v8;
+const { compileFunction, runInNewContext } = vm;
+const indirectEval = globalThis.eval;
 const require = createRequire(import.meta.url);
-const evaluatedName = 'evaluate.js';
-const cut = (/** @type {string} */ text) =>
-  text.length > longestText ? `${text.slice(0, longestText)} [${text.length - longestText} characters left out]` : text;
-/** What a test asks for is small; a module may answer with what would fill the memory of the one who judges it. */
-const largestAnswerBytes = 16 * 1024 * 1024;
-const longestText = 20_000;
-
-/** @type {Record<string, unknown>} */
-let kata = {};
-/** What the test keeps in this process from one evaluate to the next. */
-const kept = {};
-/** While the turns of the event loop are watched: the CPU time of the busiest one, and when the present one began. */
-const turns = { watched: false, busiestMs: 0, beganMs: 0 };
+v8.setFlagsFromString('--expose-gc');
+const gc = /** @type {() => void} */ (runInNewContext('gc'));
 
 /** The heap probe, where the heap is measured. It is here before the module, and takes what it needs for itself. */
 const probe = process.argv.includes('heap') ? await import('./heap-probe.js') : undefined;
 // Where each byte of the heap counts, no module uses the pool.
 if (!probe) await import('./wake-pool.js');
 if (process.argv.includes('write-files')) await import('./file-calls.js');
-/** What an evaluated function can use of this process: Vitest rewrites its import(), so it has none of its own. */
-const tools = {
-  load: (/** @type {string} */ name) => import(name),
+
+/** @type {Record<string, unknown>} */
+let kata = {};
+/** The judge's functions, from its `inside.ts`; they are here before the module. @type {Record<string, Function>} */
+let judges = {};
+/** What the judge keeps in this process from one call to the next. */
+const kept = {};
+/** While the turns of the event loop are watched: the CPU time of the busiest one, and when the present one began. */
+const turns = { watched: false, busiestMs: 0, beganMs: 0 };
+/** What a judge's function can use of this process. */
+const tools = Object.freeze({
+  load: async (/** @type {string} */ name) => (isBuiltin(name) ? require(name) : await import(name)),
   watch: probe?.watch,
   turns: passTurns,
   cpuMs: () => totalOf(cpuUsage()),
   timers: () => activeResources().filter((kind) => kind === 'Timeout').length,
+});
+
+/** The orders that a judge gives, by their kind. @type {Record<string, (order: Order) => unknown>} */
+const orders = {
+  inside: ({ source }) => loadInside(source),
+  warm: async ({ packages }) => {
+    for (const name of packages) await import(name);
+  },
+  load: ({ url, source }) => load(url, source),
+  run: async ({ name, args }) => plain(await runJudges(name, args)),
+  evaluate: async ({ source, args }) => plain(await evaluate(source, args)),
+  turns: ({ count }) => passTurns(count),
+  probe: (order) => measure(order),
+  'held bytes': async () => {
+    // Buffers are freed beside the collection that found them unused, and the next one waits for that.
+    for (const _ of [1, 2]) {
+      await passTurns(1);
+      gc();
+    }
+    const { heapUsed, external } = memoryUsage();
+    return heapUsed + external;
+  },
+  'watch turns': () => {
+    Object.assign(turns, { watched: true, busiestMs: 0, beganMs: cpuMs() });
+    turn(watchTurn).unref();
+  },
+  'busiest turn': () => {
+    watchTurn();
+    turns.watched = false;
+    return turns.busiestMs;
+  },
 };
+
+/** The module's text, by the name under which it is loaded: Node need not find a file there, and may not read one. */
+let hooked = { url: '', source: '' };
+const hooks = registerHooks({
+  resolve: (specifier, context, next) =>
+    specifier === hooked.url ? { url: specifier, format: 'module', shortCircuit: true } : next(specifier, context),
+  load: (loaded, context, next) =>
+    loaded === hooked.url ? { format: 'module', source: hooked.source, shortCircuit: true } : next(loaded, context),
+});
+
+const socket = new Socket({ fd: channelDescriptor, readable: true, writable: true });
+/** What comes back from the judge's side belongs to no call of the module's. */
+const outside = AsyncLocalStorage.snapshot();
+/** @type {Seal | undefined} */
+let fromJudge;
+/** @type {Seal | undefined} */
+let toJudge;
+readFrames(
+  socket,
+  largestOrderBytes,
+  (frame) => {
+    if (!fromJudge || !toJudge) {
+      const key = new Uint8Array(keyBytes);
+      key.set(frame.subarray(0, keyBytes));
+      frame.fill(0);
+      fromJudge = new Seal(key, 'to the subject');
+      toJudge = new Seal(key, 'to the judge');
+      send({ event: 'ready' });
+      return;
+    }
+    const body = fromJudge.open(frame);
+    if (body) void outside(answer, deserialize(body));
+  },
+  () => exit(0),
+);
+// The runner is gone.
+socket.on('close', () => exit(0));
 
 process.on('uncaughtExceptionMonitor', (error, origin) => send({ event: 'uncaught', origin, error: tell(error) }));
 process.on('exit', (code) => send({ event: 'exit', code, stack: new Error().stack ?? '' }));
-process.on('message', (message) => void answer(/** @type {any} */ (message)));
 
-for (const name of ['kill', '_kill', 'send', '_send', 'abort', '_debugProcess', '_debugEnd']) {
-  Object.defineProperty(process, name, { value: undefined, configurable: false, writable: false });
+takeAway();
+lockLanguage();
+for (const name of [
+  'events',
+  'stream',
+  'stream/promises',
+  'fs',
+  'fs/promises',
+  'timers',
+  'timers/promises',
+  'net',
+  'util',
+  'async_hooks',
+  'buffer',
+  'v8',
+  'vm',
+])
+  lockModule(`node:${name}`, require(name));
+
+/** @param {unknown} message */
+function send(message) {
+  if (toJudge) writeFrame(socket, toJudge.close(serialize(message)));
 }
-// Node itself calls this one when the runner is gone.
-Object.defineProperty(process, 'disconnect', { value: () => exit(0), configurable: false, writable: false });
-send({ event: 'ready' });
 
-/** @param {{ id: string, kind: string, name: string, url: string, source: string, args: unknown, count: number, packages: string[], question: string }} order */
+/** @param {Order} order */
 async function answer(order) {
+  const { id, kind } = order;
   try {
-    if (order.kind === 'probe') {
-      send({ id: order.id, value: await measure(order) });
-    } else if (order.kind === 'load') {
-      const exported = await load(order.url, order.source);
-      send({ id: order.id, value: exported });
-    } else if (order.kind === 'inside') {
-      const module = { exports: {} };
-      compileFunction(order.source, ['module', 'exports', 'require'], { filename: evaluatedName })(
-        module,
-        module.exports,
-        require,
-      );
-      judges = { ...module.exports };
-      send({ id: order.id });
-    } else if (order.kind === 'warm') {
-      for (const name of order.packages) await import(name);
-      send({ id: order.id });
-    } else if (order.kind === 'turns') {
-      await passTurns(order.count);
-      send({ id: order.id });
-    } else if (order.kind === 'held bytes') {
-      setFlagsFromString('--expose-gc');
-      const gc = runInNewContext('gc');
-      // Buffers are freed beside the collection that found them unused, and the next one waits for that.
-      for (const _ of [1, 2]) {
-        await new Promise((resolve) => turn(resolve));
-        gc();
-      }
-      const { heapUsed, external } = memoryUsage();
-      send({ id: order.id, value: heapUsed + external });
-    } else if (order.kind === 'watch turns') {
-      Object.assign(turns, { watched: true, busiestMs: 0, beganMs: cpuMs() });
-      turn(watchTurn).unref();
-      send({ id: order.id });
-    } else if (order.kind === 'busiest turn') {
-      watchTurn();
-      turns.watched = false;
-      send({ id: order.id, value: turns.busiestMs });
-    } else {
-      const value = await (order.kind === 'run'
-        ? runJudges(order.name, order.args)
-        : evaluate(order.source, order.args));
-      const fault = notPlain(value, 'result') ?? tooLarge(value);
-      if (fault === undefined) send({ id: order.id, value });
-      else send({ id: order.id, fault: `what the judge's function returns must be plain data, but ${fault}` });
-    }
+    refuseChanges();
+    const obey = orders[kind];
+    if (!obey) throw new Fault(`a subject takes no order called ${kind}`);
+    const value = await obey(order);
+    refuseChanges();
+    send({ id, value });
   } catch (error) {
+    if (error instanceof Fault) {
+      send({ id, fault: error.message });
+      return;
+    }
     const told = tell(error);
     const free = error instanceof ReferenceError && topFrame(told.stack).includes(evaluatedName);
-    send(free ? { id: order.id, fault: closureFault(told.message) } : { id: order.id, error: told });
+    send(free ? { id, fault: closureFault(told.message) } : { id, error: told });
   }
+}
+
+/** What is wrong with the judge's own code. */
+class Fault extends Error {}
+
+/** A module that replaces what belongs to Node or to the language could answer in the judge's place. */
+function refuseChanges() {
+  const what = changed();
+  if (what !== undefined) throw Object.assign(new Error(what), { name: 'ChangedBuiltIn' });
+}
+
+/** @param {unknown} value */
+function plain(value) {
+  const fault = notPlain(value, 'result') ?? tooLarge(value);
+  if (fault !== undefined) throw new Fault(`what the judge's function returns must be plain data, but ${fault}`);
+  return value;
 }
 
 /** @param {number} count */
@@ -150,15 +218,29 @@ function watchTurn() {
   turn(watchTurn).unref();
 }
 
+/** @param {string} source the judge's functions as one CommonJS text */
+function loadInside(source) {
+  const module = { exports: {} };
+  /** @param {string} name */
+  const requireLocked = (name) => {
+    const exported = require(name);
+    if (isBuiltin(name)) lockModule(name, exported);
+    return exported;
+  };
+  compileFunction(source, ['module', 'exports', 'require'], { filename: evaluatedName })(
+    module,
+    module.exports,
+    requireLocked,
+  );
+  judges = { ...module.exports };
+}
+
 /**
  * @param {string} url
  * @param {string} source
  */
 async function load(url, source) {
-  const hooks = registerHooks({
-    load: (loaded, context, next) =>
-      loaded === url ? { format: 'module', source, shortCircuit: true } : next(loaded, context),
-  });
+  hooked = { url, source };
   const namespace = await import(url);
   hooks.deregister();
   const exported = Object.keys(namespace);
@@ -174,27 +256,27 @@ async function load(url, source) {
 }
 
 /**
- * @param {string} source
- * @param {unknown} args
- */
-async function evaluate(source, args) {
-  const run = (0, eval)(`(${source})\n//# sourceURL=${evaluatedName}`);
-  return await run(kata, args, kept, tools);
-}
-
-/**
  * @param {string} name
  * @param {unknown} args
  */
 async function runJudges(name, args) {
   const judge = judges[name];
-  if (!judge) throw new Error(`inside.ts exports no function called ${name}`);
+  if (!judge) throw new Fault(`inside.ts exports no function called ${name}`);
   return await judge({ kata, args, kept, tools });
 }
 
-/** @param {{ id: string, question: string }} order */
+/**
+ * @param {string} source
+ * @param {unknown} args
+ */
+async function evaluate(source, args) {
+  const run = indirectEval(`(${source})\n//# sourceURL=${evaluatedName}`);
+  return await run(kata, args, kept, tools);
+}
+
+/** @param {Order} order */
 async function measure({ id, question }) {
-  if (!probe) throw new Error('its README does not say "heap" among its needs, so there is no probe');
+  if (!probe) throw new Fault('its README does not say "heap" among its needs, so there is no probe');
   if (question === 'collect') return await probe.collect();
   if (question === 'collect once') return await probe.collectOnce();
   if (question === 'measure') return probe.measure();
@@ -218,6 +300,13 @@ function closureFault(message) {
 /** @param {string} stack */
 function topFrame(stack) {
   return stack.split('\n').find((line) => /^\s+at /.test(line)) ?? '';
+}
+
+/** @param {string} text */
+function cut(text) {
+  return text.length > longestText
+    ? `${text.slice(0, longestText)} [${text.length - longestText} characters left out]`
+    : text;
 }
 
 /**

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import { setImmediate as turn } from 'node:timers/promises';
 
 /** for await over the file, and an AbortController that ends every wait when the reader leaves. */
 export function createFileServer(file: string): Server {
-  let summary: Promise<string> | undefined;
+  /** The summary that is being made, and the version of the file that it is of. */
+  let underWay: { version: string; summary: Promise<string> } | undefined;
 
   async function makeSummary(): Promise<string> {
     await using handle = await open(file);
@@ -54,8 +55,14 @@ export function createFileServer(file: string): Server {
       if (req.url === '/ping') res.writeHead(200).end('pong\n');
       else if (req.url === '/file') await sendFile(req, res, left.signal);
       else if (req.url === '/summary') {
-        summary ??= makeSummary().finally(() => (summary = undefined));
-        res.end(await summary);
+        const { ino, size, mtimeNs } = await stat(file, { bigint: true });
+        const version = [ino, size, mtimeNs].join();
+        if (underWay?.version !== version) {
+          const mine = (underWay = { version, summary: makeSummary() });
+          const forget = () => void (underWay === mine && (underWay = undefined));
+          mine.summary.then(forget, forget);
+        }
+        res.end(await underWay.summary);
       } else res.writeHead(404).end();
     };
     work().catch((error: NodeJS.ErrnoException) => {

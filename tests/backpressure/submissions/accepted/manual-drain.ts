@@ -4,7 +4,8 @@ import * as http from 'node:http';
 
 /** A read when the reader wants one: fs.read with a buffer of its own, no stream on the file's side. */
 export function createFileServer(file: string): http.Server {
-  let pending: Promise<string> | null = null;
+  /** Summaries that are being made, by the version of the file. */
+  const pending = new Map<string, Promise<string>>();
 
   const summarise = () =>
     new Promise<string>((resolve, reject) => {
@@ -84,8 +85,13 @@ export function createFileServer(file: string): http.Server {
       case '/ping':
         return void res.end();
       case '/summary':
-        pending ??= summarise().finally(() => (pending = null));
-        return void pending.then((text) => res.end(text), refuse);
+        return fs.stat(file, (error, stats) => {
+          if (error) return refuse(error);
+          const version = `${stats.ino} ${stats.size} ${stats.mtimeMs}`;
+          const made = pending.get(version) ?? summarise().finally(() => pending.delete(version));
+          pending.set(version, made);
+          made.then((text) => res.end(text), refuse);
+        });
       case '/file':
         return fs.open(file, 'r', (error, fd) => {
           if (error) return refuse(error);

@@ -38,7 +38,7 @@ class Slices extends Readable {
 }
 
 class FileServer extends Server {
-  #underWay = new Map<'summary', Promise<object>>();
+  #underWay = new Map<string, Promise<object>>();
 
   constructor(private readonly file: string) {
     super();
@@ -56,10 +56,12 @@ class FileServer extends Server {
     }
   }
 
-  #summary(): Promise<object> {
-    const made = this.#underWay.get('summary') ?? this.#summarise();
-    this.#underWay.set('summary', made);
-    const forget = () => this.#underWay.delete('summary');
+  async #summary(): Promise<object> {
+    const { size, mtimeMs } = await fs.stat(this.file);
+    const version = `${size} ${mtimeMs}`;
+    const made = this.#underWay.get(version) ?? this.#summarise();
+    this.#underWay.set(version, made);
+    const forget = () => this.#underWay.delete(version);
     made.then(forget, forget);
     return made;
   }

@@ -6,7 +6,8 @@ type Told = (error: NodeJS.ErrnoException | null, summary?: object) => void;
 
 /** Callbacks and events only; pipe(), and by hand what it does not do. */
 export function createFileServer(file: string): Server {
-  let asking: Told[] = [];
+  /** Who waits for the summary of which version of the file. */
+  const asking = new Map<string, Told[]>();
 
   function fail(res: ServerResponse, error: NodeJS.ErrnoException): void {
     if (res.headersSent) res.destroy();
@@ -14,12 +15,21 @@ export function createFileServer(file: string): Server {
   }
 
   function summary(told: Told): void {
-    if (asking.push(told) > 1) return;
-    const tell: Told = (error, made) => {
-      const all = asking;
-      asking = [];
-      for (const one of all) one(error, made);
-    };
+    stat(file, (error, stats) => {
+      if (error) return told(error);
+      const version = `${stats.size} ${stats.mtimeMs}`;
+      const others = asking.get(version);
+      if (others) return void others.push(told);
+      asking.set(version, [told]);
+      return make((failure, made) => {
+        const all = asking.get(version)!;
+        asking.delete(version);
+        for (const one of all) one(failure, made);
+      });
+    });
+  }
+
+  function make(tell: Told): void {
     const hash = createHash('sha256');
     let bytes = 0;
     createReadStream(file)

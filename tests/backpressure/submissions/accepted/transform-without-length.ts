@@ -27,13 +27,27 @@ export function createFileServer(file: string) {
 
   const summarise = (tell: (summary: Tally | NodeJS.ErrnoException) => void) => {
     waiting.add(tell);
-    if (waiting.size > 1) return;
+    if (waiting.size === 1) void make();
+  };
+  const version = () =>
+    promises.stat(file).then(
+      ({ ino, size, mtimeMs }) => `${ino} ${size} ${mtimeMs}`,
+      (error: NodeJS.ErrnoException) => error,
+    );
+
+  /** Makes it again when the file has changed meanwhile: somebody may have asked since. */
+  const make = async () => {
+    const before = await version();
     const tally = new Tally();
     tally.resume();
     pipeline(createReadStream(file, { highWaterMark: 512 << 10 }), tally, (error) => {
-      const all = [...waiting];
-      waiting.clear();
-      for (const one of all) one(error ?? tally);
+      void version().then((after) => {
+        if (typeof after === 'string' && after !== before) return void make();
+        const all = [...waiting];
+        waiting.clear();
+        for (const one of all) one(error ?? tally);
+        return undefined;
+      });
     });
   };
 

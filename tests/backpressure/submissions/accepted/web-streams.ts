@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises';
 export function createFileServer(file: string): Server {
   const open = (start = 0, end = Infinity) =>
     Readable.toWeb(createReadStream(file, { start, end })) as ReadableStream<Uint8Array>;
-  let making: Promise<{ bytes: number; sha256: string }> | undefined;
+  const making = new Map<number, Promise<{ bytes: number; sha256: string }>>();
 
   async function make() {
     const hash = createHash('sha256');
@@ -33,7 +33,15 @@ export function createFileServer(file: string): Server {
   async function answer(method: string, url: string, range: string | undefined): Promise<Response> {
     if (url === '/ping') return new Response('pong');
     if (!existsSync(file)) return new Response('missing', { status: 404 });
-    if (url === '/summary') return Response.json(await (making ??= make().finally(() => (making = undefined))));
+    if (url === '/summary') {
+      const { mtimeMs } = statSync(file);
+      if (!making.has(mtimeMs))
+        making.set(
+          mtimeMs,
+          make().finally(() => making.delete(mtimeMs)),
+        );
+      return Response.json(await making.get(mtimeMs));
+    }
     if (url !== '/file') return new Response(null, { status: 404 });
 
     const { size } = statSync(file);

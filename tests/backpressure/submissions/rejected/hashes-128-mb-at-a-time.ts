@@ -10,7 +10,7 @@ import { type IncomingMessage, type ServerResponse, createServer } from 'node:ht
 import { pipeline } from 'node:stream/promises';
 
 export function createFileServer(file: string) {
-  let underWay: Promise<object> | undefined;
+  let underWay: { version: string; summary: Promise<object> } | undefined;
 
   async function summarise() {
     const hash = createHash('sha256');
@@ -38,8 +38,11 @@ export function createFileServer(file: string) {
     try {
       if (req.url === '/ping') res.end('pong');
       else if (req.url === '/summary') {
-        underWay ??= summarise().finally(() => (underWay = undefined));
-        res.end(JSON.stringify(await underWay));
+        const { size, mtimeMs } = await stat(file);
+        const version = `${size} ${mtimeMs}`;
+        if (underWay?.version !== version)
+          underWay = { version, summary: summarise().finally(() => (underWay = undefined)) };
+        res.end(JSON.stringify(await underWay.summary));
       } else if (req.url === '/file') await sendFile(req, res);
       else res.writeHead(404).end();
     } catch (error) {

@@ -1,5 +1,5 @@
 /*
-breaks: [6, 7]
+breaks: [6, 7, 11]
 why: A promise that failed is kept as if it were an answer: the file comes, or can be read again, and the summary stays an error.
 ask: What is in your cache after an error?
 */

@@ -1,8 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { useWorkspace } from '../use-workspace.ts';
-import { startModule } from '../subject.ts';
+import { useWorkspace } from './use-workspace.ts';
+import { startModule } from './subject.ts';
 
 const workspace = await useWorkspace();
 

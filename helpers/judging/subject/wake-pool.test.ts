@@ -2,9 +2,9 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { testFolder } from '../../../foundations/processes/test-folder.ts';
-import { startModule } from '../subject.ts';
-import { until } from '../../../foundations/waiting/until.ts';
+import { testFolder } from '../../foundations/processes/test-folder.ts';
+import { startModule } from './subject.ts';
+import { until } from '../../foundations/waiting/until.ts';
 
 test.skipIf(process.platform !== 'linux')(
   'the thread pool of a process in which nothing happens is woken, and the process itself may end',

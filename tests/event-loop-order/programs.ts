@@ -3,8 +3,8 @@ import { stat } from 'node:fs';
 import type { Program, Statement } from '../../katas/event-loop-order/event-loop-order.ts';
 
 /**
- * Lets this very Node execute programs, each from an I/O callback, and tells the order of their names. A program writes
- * each of its names once.
+ * Executes each program in an I/O callback of this very Node, and returns the order of its logs. A program logs each name
+ * once.
  */
 export async function execute(programs: readonly Program[]): Promise<string[][]> {
   return await Promise.all(
@@ -40,7 +40,7 @@ function perform(program: Program, log: (name: string) => void): void {
   }
 }
 
-/** Where a program may make immediates and timers, so that Node leaves nothing of its order open. */
+/** Where a program may set immediates and timers without making its order a matter of luck. */
 interface Freedom {
   readonly immediates: 'no' | 'outside immediates' | 'anywhere';
   readonly timers: boolean;
@@ -50,8 +50,8 @@ interface Freedom {
 export const drawSmall = drawn({ immediates: 'no', timers: false });
 
 /**
- * Programs with immediates and timers, but without what Node leaves open: a timer beside an immediate that was made in an
- * immediate, and an immediate that was made in a timer.
+ * Programs with immediates and timers whose order Node guarantees. It does not where an immediate was set in a timer, or a timer
+ * competes with an immediate that was set in an immediate.
  */
 export const drawLarge = fc.oneof(
   drawn({ immediates: 'outside immediates', timers: true }),
@@ -77,7 +77,7 @@ function drawProgram(freedom: Freedom, depth: number, minLength = 0): fc.Arbitra
   return fc.array(fc.oneof(...kinds), { minLength, maxLength: 4 });
 }
 
-/** Lets each body begin and end with a name of its own: a, b, c, … in the order of the text. */
+/** Adds a log at the start and the end of each body; the names are a, b, c, … in the order of the text. */
 function named(program: Program): Program {
   let count = 0;
   return name(program);
@@ -112,7 +112,7 @@ function namesOf(program: Program): string[] {
   );
 }
 
-/** A program as one would write it. */
+/** A program as JavaScript. */
 export function sourceOf(program: Program): string {
   return program
     .map((statement) => {

@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest';
+import type { Submission } from '../../foundations/catalogue/submissions.ts';
+import { coverOf } from './cover.ts';
+
+const submissions = [
+  submission('starter', [1, 2]),
+  submission('solution', []),
+  submission('accepted/other', []),
+  submission('rejected/a', [1, 2]),
+  submission('rejected/b', [1]),
+  submission('rejected/c', [1]),
+  submission('rejected/d', [2, 3]),
+];
+
+test('without recorded margins it is the answer that breaks the fewest promises, then the first by name', () => {
+  // Promise 2 is broken by a and by d, with two each.
+  expect(chosen({})).toEqual(['rejected/a', 'rejected/b', 'rejected/d']);
+});
+
+test('the answer with the smallest recorded margin is taken', () => {
+  expect(chosen({ 1: { name: 'rejected/c', use: 1.6 }, 2: { name: 'rejected/d', use: 2 } })).toEqual([
+    'rejected/c',
+    'rejected/d',
+  ]);
+});
+
+test('a record of an answer that is gone, or that breaks something else now, counts for nothing', () => {
+  expect(chosen({ 1: { name: 'rejected/gone', use: 2 }, 2: { name: 'rejected/c', use: 2 } })).toEqual(chosen({}));
+});
+
+test('the order in which answers are listed makes no difference', () => {
+  const names = (list: readonly Submission[]) => new Set(coverOf(list, {}).map(({ name }) => name));
+  expect(names(submissions.toReversed())).toEqual(names(submissions));
+});
+
+function chosen(recorded: Parameters<typeof coverOf>[1]): string[] {
+  const names = coverOf(submissions, recorded).map(({ name }) => name);
+  expect(names.slice(0, 3)).toEqual(['starter', 'solution', 'accepted/other']);
+  return names.slice(3);
+}
+
+function submission(name: string, breaks: readonly number[]): Submission {
+  return { slug: 'kata', name, target: name, file: name, source: name, breaks, ask: undefined };
+}

@@ -1,0 +1,222 @@
+// What a kata's module must not reach or change in its own process. Runs before the module. Node's permission model does not
+// hold what is taken away here; see INTERVIEWER.md, "Threat model". Plain JavaScript, so that it starts without a transform.
+import fs from 'node:fs';
+import { Socket, Server } from 'node:net';
+import nodeModule, { syncBuiltinESMExports } from 'node:module';
+import os from 'node:os';
+import v8 from 'node:v8';
+
+const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf } = Object;
+const { apply, ownKeys } = Reflect;
+
+/** @param {string} name */
+const refusal = (name) =>
+  Object.assign(new Error(`${name} is not open to a kata's module`), { code: 'ERR_ACCESS_DENIED' });
+
+/**
+ * @param {object} holder
+ * @param {string} name
+ * @param {unknown} value
+ */
+function fix(holder, name, value) {
+  defineProperty(holder, name, { value, writable: false, configurable: false });
+}
+
+/** Each of these writes, signals or reads what the permission model does not look at. */
+export function takeAway() {
+  // Signals, the inspector, other users, and the handles that the judge's channel is one of.
+  for (const name of [
+    'kill',
+    '_kill',
+    'abort',
+    '_debugProcess',
+    '_debugEnd',
+    '_getActiveHandles',
+    '_getActiveRequests',
+    'setuid',
+    'seteuid',
+    'setgid',
+    'setegid',
+    'setgroups',
+    'initgroups',
+  ]) {
+    fix(process, name, undefined);
+  }
+  for (const [holder, prefix, names] of /** @type {const} */ ([
+    // Some of V8's flags write to any file.
+    [v8, 'v8', ['setFlagsFromString', 'setHeapSnapshotNearHeapLimit']],
+    // They copy links, and write through them.
+    [fs, 'fs', ['cp', 'cpSync']],
+    [fs.promises, 'fs.promises', ['cp']],
+    [os, 'os', ['setPriority']],
+    // The judge's own imports would go through them.
+    [nodeModule, 'module', ['register', 'registerHooks']],
+  ])) {
+    for (const name of names) {
+      if (!(name in holder)) continue;
+      const refuse = () => {
+        throw refusal(`${prefix}.${name}`);
+      };
+      fix(holder, name, prefix === 'fs.promises' ? async () => refuse() : refuse);
+    }
+  }
+  closeUnixSockets();
+  syncBuiltinESMExports();
+}
+
+/** With the network open, Node opens any Unix socket: an engine's, an SSH agent's. */
+function closeUnixSockets() {
+  const { connect } = Socket.prototype;
+  const { listen } = Server.prototype;
+  /** @param {unknown} first */
+  const path = (first) => {
+    const options = Array.isArray(first) ? first[0] : first;
+    if (typeof options === 'object' && options !== null) return options.path ?? undefined;
+    return typeof options === 'string' && !(Number(options) >= 0) ? options : undefined;
+  };
+  fix(
+    Socket.prototype,
+    'connect',
+    /** @this {Socket} */ function (/** @type {any[]} */ ...args) {
+      if (path(args[0]) !== undefined) throw refusal('A Unix socket');
+      return apply(connect, this, args);
+    },
+  );
+  fix(
+    Server.prototype,
+    'listen',
+    /** @this {Server} */ function (/** @type {any[]} */ ...args) {
+      if (path(args[0]) !== undefined) throw refusal('A Unix socket');
+      return apply(listen, this, args);
+    },
+  );
+}
+
+/** Globals of Node and of the language, and the methods of the language's own objects, stay as they are. */
+export function lockLanguage() {
+  const seen = new Set();
+  // What libraries set by assignment on objects that inherit from these; they are watched instead.
+  const open = new Set([Object.prototype, Function.prototype, Error.prototype]);
+  /** @param {any} value */
+  const lockAll = (value) => {
+    if ((typeof value !== 'object' && typeof value !== 'function') || value === null || seen.has(value)) return;
+    seen.add(value);
+    if (open.has(value)) {
+      watch(value, 'prototype of ' + value.constructor.name);
+      return;
+    }
+    lock(value, ownKeys(value));
+  };
+  const generators = [function* () {}, async function* () {}, async () => undefined];
+  for (const name of Object.getOwnPropertyNames(globalThis)) {
+    const descriptor = getOwnPropertyDescriptor(globalThis, name);
+    if (!descriptor?.configurable || name === 'process') continue;
+    if (isLanguage(name)) {
+      const value = descriptor.value;
+      if (typeof value === 'function' || typeof value === 'object') {
+        lockAll(name === 'Error' ? undefined : value);
+        if (typeof value === 'function') lockAll(value.prototype);
+      }
+    }
+    defineProperty(
+      globalThis,
+      name,
+      'value' in descriptor ? { writable: false, configurable: false } : { configurable: false },
+    );
+  }
+  for (const value of [
+    getPrototypeOf(Int8Array),
+    getPrototypeOf(Int8Array.prototype),
+    getPrototypeOf([][Symbol.iterator]()),
+    getPrototypeOf(getPrototypeOf([][Symbol.iterator]())),
+    getPrototypeOf(new Map()[Symbol.iterator]()),
+    getPrototypeOf(new Set()[Symbol.iterator]()),
+    getPrototypeOf(''[Symbol.iterator]()),
+    ...generators.flatMap((make) => [getPrototypeOf(make), getPrototypeOf(make).prototype]),
+  ])
+    lockAll(value);
+}
+
+/** @param {string} name */
+function isLanguage(name) {
+  return (
+    /^[A-Z]/.test(name) &&
+    /^(?:Array|ArrayBuffer|SharedArrayBuffer|Atomics|BigInt|Boolean|DataView|Date|Error|FinalizationRegistry|Function|Iterator|JSON|Map|Math|Number|Object|Promise|Proxy|Reflect|RegExp|Set|String|Symbol|WeakMap|WeakRef|WeakSet|\w+Array|\w+Error)$/.test(
+      name,
+    )
+  );
+}
+
+/**
+ * The functions that a module of Node's exports stay as they are; the methods of its classes are watched.
+ * @param {string} name
+ * @param {any} exported
+ */
+export function lockModule(name, exported) {
+  if (typeof exported !== 'object' && typeof exported !== 'function') return;
+  lock(
+    exported,
+    ownKeys(exported).filter((key) => typeof getOwnPropertyDescriptor(exported, key)?.value === 'function'),
+  );
+  for (const key of ownKeys(exported)) {
+    const prototype = getOwnPropertyDescriptor(exported, key)?.value?.prototype;
+    if (prototype && typeof prototype === 'object') watch(prototype, `${String(key)}.prototype of ${name}`);
+  }
+  if (typeof exported === 'function' && exported.prototype) watch(exported.prototype, `the prototype of ${name}`);
+}
+
+/**
+ * @param {object} holder
+ * @param {(string | symbol)[]} keys
+ */
+function lock(holder, keys) {
+  for (const key of keys) {
+    const descriptor = getOwnPropertyDescriptor(holder, key);
+    if (!descriptor?.configurable) continue;
+    // Libraries set these by assignment on what inherits from here.
+    if (
+      key === 'constructor' ||
+      key === 'name' ||
+      key === 'message' ||
+      (key === 'toString' && holder instanceof Error)
+    ) {
+      watched.push([holder, 'an object of the language', key, descriptor]);
+      continue;
+    }
+    defineProperty(
+      holder,
+      key,
+      'value' in descriptor ? { writable: false, configurable: false } : { configurable: false },
+    );
+  }
+}
+
+/** What is compared: a holder, its name, a key, and the value or the accessors that it had. @type {[object, string, string | symbol, PropertyDescriptor][]} */
+const watched = [];
+const watchedHolders = new Set();
+
+/**
+ * @param {object} holder
+ * @param {string} name
+ */
+function watch(holder, name) {
+  if (watchedHolders.has(holder)) return;
+  watchedHolders.add(holder);
+  for (const key of ownKeys(holder)) {
+    const descriptor = getOwnPropertyDescriptor(holder, key);
+    if (descriptor?.configurable) watched.push([holder, name, key, descriptor]);
+  }
+}
+
+/**
+ * What the module has put in the place of something of Node's or of the language's, if it has.
+ * @returns {string | undefined} for example `emit, in EventEmitter.prototype of node:events`
+ */
+export function changed() {
+  for (const [holder, name, key, before] of watched) {
+    const now = getOwnPropertyDescriptor(holder, key);
+    if (now && now.value === before.value && now.get === before.get && now.set === before.set) continue;
+    return `${String(key)}, in ${name}`;
+  }
+  return undefined;
+}

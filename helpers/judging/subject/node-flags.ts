@@ -1,0 +1,57 @@
+import { realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import { repositoryRoot } from '../../foundations/catalogue/target.ts';
+import { chosenSandbox } from './sandbox.ts';
+import type { SubjectOptions } from './subject.ts';
+
+/** The folder of all of ours that is loaded in a subject: it may read exactly this, the packages and its workspace. */
+const insideFolder = join(import.meta.dirname, 'inside');
+export const hostFile = join(insideFolder, 'host.js');
+const heapLimitMiB = 1024;
+/**
+ * Objects have the same size at each run only while nothing is optimised, and no bytecode is thrown away and made again. With
+ * them a leak of 200 B a connection can be told; without them it cannot.
+ */
+const exactHeap = ['--no-opt', '--no-maglev', '--no-sparkplug', '--no-flush-bytecode', '--single-threaded-gc'];
+/** The variables of the runner's environment that a subject gets to see. */
+export const passedOn = ['LANG', 'LC_ALL', 'TZ', 'SystemRoot'];
+
+/** The flags of Node's that hold a subject. */
+export function nodeFlags({ needs = [], workspace, inspect = false }: SubjectOptions): string[] {
+  const isContained = chosenSandbox() === 'docker';
+  // Both names of the packages' folder, should it be a link.
+  const packages = join(repositoryRoot, 'node_modules');
+  const folders = [packages, realpathSync(packages), insideFolder];
+  const allows = new Set<string>(needs.map((need) => (need === 'mysql' ? 'net' : need)));
+  if (inspect) allows.add('inspector');
+  // Both names of the workspace too: the system's temporary folder is a link on macOS.
+  const workspaces = workspace === undefined ? [] : [workspace, realpathSync(workspace)];
+  return [
+    ...(needs.includes('heap') ? exactHeap : []),
+    ...(inspect ? ['--inspect=127.0.0.1:0'] : []),
+    '--enable-source-maps',
+    '--disable-warning=ExperimentalWarning',
+    // So that a module that takes memory without end is ended before the machine feels it.
+    `--max-old-space-size=${heapLimitMiB}`,
+    '--permission',
+    // The permission model does not look at what it opens.
+    '--no-experimental-sqlite',
+    ...folders.map((folder) => `--allow-fs-read=${folder}`),
+    ...(allows.has('read-files') ? workspaces.map((folder) => `--allow-fs-read=${folder}`) : []),
+    ...(allows.has('write-files') ? workspaces.map((folder) => `--allow-fs-write=${folder}`) : []),
+    // Node 24 has no --allow-net, and does not hold the network back; the image has it.
+    ...[...allows]
+      .map((need) => `--allow-${need}`)
+      .filter((flag) => process.allowedNodeEnvironmentFlags.has(flag) || (isContained && flag === '--allow-net')),
+  ];
+}
+
+/** What a subject sees of this machine from inside a container. Its own source is sent to it. */
+export function containerView({ needs = [], workspace }: SubjectOptions) {
+  const packages = join(repositoryRoot, 'node_modules');
+  const readable = [packages, realpathSync(packages), join(repositoryRoot, 'package.json'), insideFolder];
+  return {
+    readable,
+    workspace: workspace === undefined ? undefined : { folder: workspace, isWritable: needs.includes('write-files') },
+  };
+}

@@ -1,0 +1,13 @@
+/*
+breaks: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
+why: It answers pings and nothing else. What never begins neither blocks nor leaks.
+ask: Which of your tests would a service pass that serves nobody?
+*/
+import { type Server, createServer } from 'node:http';
+
+export function createFileServer(_file: string): Server {
+  return createServer((req, res) => {
+    if (req.url === '/ping') res.end('pong');
+    else res.writeHead(404).end();
+  });
+}

@@ -1,0 +1,42 @@
+import type { Inside } from '../../helpers/instruments/judge/judge.ts';
+import type * as Kata from '../../katas/event-loop-order/event-loop-order.ts';
+import { type DrainSeen, observeDrainOf } from './observe-drain.ts';
+import { type ObservedRuns, type Run, type RunSeen, startRuns } from './observe-runs.ts';
+
+interface Kept {
+  slowRuns?: ObservedRuns;
+}
+
+/** Calls `run` as told, and reports each step with the callback of the event loop in which it was logged. */
+export async function observeRuns({
+  kata,
+  args: { runs, way },
+}: Inside<typeof Kata, { readonly runs: readonly Run[]; readonly way: 'one by one' | 'side by side' }>): Promise<
+  RunSeen[]
+> {
+  return await startRuns(kata, runs, way).seen;
+}
+
+/** Calls `run` in the background; `finishRuns` reports. Returns when none of the module's timers and immediates is left. */
+export async function startRunsAndAwaitTimers({ kata, args: runs, kept }: Inside<typeof Kata, readonly Run[], Kept>) {
+  kept.slowRuns = startRuns(kata, runs, 'one by one');
+  await kept.slowRuns.timersDone();
+}
+
+/** Reports the runs that `startRunsAndAwaitTimers` began. */
+export async function finishRuns({ kept }: Inside<typeof Kata, undefined, Kept>): Promise<RunSeen[]> {
+  return await kept.slowRuns!.seen;
+}
+
+/** Calls `drain` with `count` tasks, of which one may throw, and reports what ran when. */
+export async function observeDrain({
+  kata,
+  args,
+}: Inside<typeof Kata, { readonly count: number; readonly throwsAt?: number }>): Promise<DrainSeen> {
+  return await observeDrainOf(kata, args);
+}
+
+/** What `predict` returns for each program. */
+export function predictAll({ kata, args: programs }: Inside<typeof Kata, readonly Kata.Program[]>): string[][] {
+  return programs.map((program) => [...kata.predict(program)].map(String).slice(0, 1000));
+}

@@ -1,0 +1,77 @@
+import { createHook } from 'node:async_hooks';
+
+/** What one call of `drain` did. */
+export interface DrainSeen {
+  /** The numbers of the tasks in the order in which they ran. */
+  readonly order: number[];
+  /** The most tasks that ran in one turn of the event loop. */
+  readonly mostInOneTurn: number;
+  readonly end: string;
+}
+
+interface DrainModule {
+  drain(tasks: readonly (() => void)[]): Promise<void>;
+}
+
+/**
+ * Calls `drain` with `count` tasks, of which one may throw.
+ *
+ * A turn ends at each of our immediates, and when the loop calls a callback that was requested after the last task. Immediates alone
+ * are not enough: a timer of 1 ms that `drain` sets after ten tasks may fire before our next immediate.
+ */
+export async function observeDrainOf(
+  kata: DrainModule,
+  { count, throwsAt }: { readonly count: number; readonly throwsAt?: number },
+): Promise<DrainSeen> {
+  const order: number[] = [];
+  let inThisTurn = 0;
+  let mostInOneTurn = 0;
+  let isOver = false;
+  const tasks = Array.from({ length: count }, (_, number) => () => {
+    order.push(number);
+    mostInOneTurn = Math.max(mostInOneTurn, ++inThisTurn);
+    // The clock moves during the first task, so that timers that were set before it are due together.
+    if (order.length === 1) holdThread(5);
+    if (number === throwsAt) throw Object.assign(new Error('of a task'), { code: 'OF_A_TASK' });
+  });
+
+  /** How many tasks had run when each callback of the loop was requested. */
+  const requestedAt = new Map<number, number>();
+  const timers = new Set<number>();
+  const hook = createHook({
+    init(id, type) {
+      if (['PROMISE', 'TickObject', 'Microtask'].includes(type)) return;
+      requestedAt.set(id, order.length);
+      if (type === 'Timeout') timers.add(id);
+    },
+    before(id) {
+      if (requestedAt.get(id) === order.length) inThisTurn = 0;
+    },
+    after(id) {
+      // An interval requests its next callback when this one returns.
+      if (timers.has(id)) requestedAt.set(id, order.length);
+    },
+  }).enable();
+
+  // Our immediate is set before any of drain's, so it is the first of each check phase.
+  const turn = () => {
+    inThisTurn = 0;
+    if (!isOver) setImmediate(turn);
+  };
+  await new Promise<void>((resolve) => setImmediate(() => (turn(), resolve())));
+  const end = await kata.drain(tasks).then(
+    () => 'resolved',
+    (error) => `rejected with ${String(error?.code ?? error?.name)}`.slice(0, 80),
+  );
+  const atEnd = order.length;
+  // Tasks that run after the end get the time to show themselves.
+  for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve));
+  isOver = true;
+  hook.disable();
+  return { order, mostInOneTurn, end: order.length === atEnd ? end : `${end} before other tasks ran` };
+}
+
+function holdThread(ms: number) {
+  const began = performance.now();
+  while (performance.now() - began < ms);
+}
