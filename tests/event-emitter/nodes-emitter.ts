@@ -4,8 +4,20 @@ import { syncBuiltinESMExports } from 'node:module';
 type Method = (this: unknown, ...args: unknown[]) => unknown;
 
 const names = [
-  ...['on', 'addListener', 'prependListener', 'once', 'prependOnceListener', 'off', 'removeListener'],
-  ...['removeAllListeners', 'emit', 'listenerCount', 'listeners', 'rawListeners', 'eventNames', 'setMaxListeners'],
+  'on',
+  'addListener',
+  'prependListener',
+  'once',
+  'prependOnceListener',
+  'off',
+  'removeListener',
+  'removeAllListeners',
+  'emit',
+  'listenerCount',
+  'listeners',
+  'rawListeners',
+  'eventNames',
+  'setMaxListeners',
 ];
 const prototype = EventEmitter.prototype as unknown as Record<string, Method>;
 /** What Node's emitters were asked to do while somebody watches; undefined while nobody does. */
@@ -56,7 +68,7 @@ interface EmitterModule {
 
 interface Emitter {
   on(event: string, listener: Method): unknown;
-  once(event: string, listener: Method): unknown;
+  once(event: string, listener: (...args: unknown[]) => unknown): unknown;
   off(event: string, listener: Method): unknown;
   emit(event: string, ...args: unknown[]): unknown;
   listenerCount(event: string): unknown;

@@ -141,7 +141,12 @@ function testRun(args: readonly string[]): Promise<number> {
 /** A command of the house as its npm script calls it, without the time that npm takes. */
 function asByNpm(name: string, args: readonly string[]): string[] {
   const own = join(repositoryRoot, 'helpers');
-  return ['--import', pathToFileURL(join(own, 'command/compile-cache.js')).href, join(own, name, 'main.ts'), ...args];
+  return [
+    '--import',
+    pathToFileURL(join(own, 'foundations/command-line/compile-cache.js')).href,
+    join(own, name, 'main.ts'),
+    ...args,
+  ];
 }
 
 async function commandRun(name: string, args: readonly string[]): Promise<number> {

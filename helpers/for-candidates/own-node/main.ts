@@ -5,6 +5,6 @@ import { join } from 'node:path';
 
 const { dirname } = import.meta;
 for (const name of ['node', 'node.cmd', 'node.ps1']) {
-  rmSync(join(dirname, '../../node_modules/.bin', name), { force: true });
+  rmSync(join(dirname, '../../../node_modules/.bin', name), { force: true });
 }
 process.stdout.write('npm’s scripts now run on the Node that is installed on this machine. To go back: npm ci\n');

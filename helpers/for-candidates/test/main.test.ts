@@ -39,12 +39,49 @@ describe('the board', () => {
   });
 });
 
+test('one promise of a kata, named by the path of its file', async () => {
+  const { code, stdout } = await runHouseCommand('for-candidates/test', [
+    'katas/event-emitter/event-emitter.ts',
+    '--solution',
+    '--promise',
+    '4',
+  ]);
+
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/event-emitter +1 of 1 promises hold/);
+  expect(stdout.match(/✓ +\d+/g)).toEqual(['✓  4']);
+});
+
+test('--explain all explains each broken promise', async () => {
+  const { starterBreaks } = readKata('event-emitter');
+
+  const { stdout } = await runHouseCommand('for-candidates/test', ['event-emitter', '--explain', 'all']);
+
+  expect(stdout.match(/What was seen:/g)).toHaveLength(starterBreaks.length);
+});
+
+test('a judge that takes too long is one sentence and exit code 2', async () => {
+  const { code, stderr } = await runHouseCommand('for-candidates/test', ['memory-leak', '--limit', '1']);
+
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/^memory-leak was not judged to its end within 1 s\. Try one promise .*\n$/);
+});
+
 describe('bad input is one sentence and exit code 2', () => {
   test('an unknown kata, with the nearest name', async () => {
     const { code, stderr } = await runHouseCommand('for-candidates/test', ['race-conditon']);
 
     expect(code).toBe(2);
     expect(stderr).toMatch(/^There is no kata "race-conditon"\. Did you mean race-condition\? .*\n$/);
+  });
+
+  test.for<[args: string[], sentence: string]>([
+    [['event-emitter', '--promise', '99'], 'event-emitter has no promise 99; it has 1 to 17.\n'],
+    [['--promise', '1'], '--promise needs one kata: npm test <kata> -- --promise 1\n'],
+  ])('a promise that there is not: %j', async ([args, sentence]) => {
+    const { code, stderr } = await runHouseCommand('for-candidates/test', args);
+
+    expect({ code, stderr }).toEqual({ code: 2, stderr: sentence });
   });
 
   test('an unknown option', async () => {

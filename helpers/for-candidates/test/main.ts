@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command } from 'commander';
-import type { Vitest } from 'vitest/node';
-import { chooseKatas, readKata } from '../../foundations/catalogue/catalogue.ts';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { TestModule, Vitest } from 'vitest/node';
+import { type KataPromise, chooseKatas, readKata } from '../../foundations/catalogue/catalogue.ts';
 import { runCommand } from '../../foundations/command-line/run-command.ts';
+import { UserError } from '../../foundations/command-line/user-error.ts';
 import { parseArguments } from '../../foundations/command-line/parse-arguments.ts';
 import { chosenSeed } from '../../judging/drawn/seed.ts';
 import { startServer } from '../../mysql-server/start-server.ts';
@@ -18,20 +19,33 @@ await runCommand(async () => {
     )
     .argument('[kata...]', 'names of katas, for example race-condition')
     .option('--watch', 'stay, and judge again at each save')
-    .addHelpText('after', '\nExit code: 0 all promises hold, 1 one is broken, 2 the run could not begin.');
+    .option('--promise <number>', 'judge this promise alone', wholeNumber)
+    .addOption(
+      new Option('--explain <which>', 'which broken promises are explained').choices(['first', 'all']).default('first'),
+    )
+    .option('--limit <seconds>', 'how long the judge of one kata may take', wholeNumber, 300)
+    .addHelpText(
+      'after',
+      '\nExit code: 0 all promises hold, 1 one is broken, 2 the run could not begin or the\njudge could not run to its end.',
+    );
   // A candidate's repository has none.
   if (existsSync(join(repositoryRoot, 'solutions')))
     command.option('--solution', 'judge the reference solutions instead of katas/');
-  const { args, options } = parseArguments<{ watch?: boolean; solution?: boolean }>(command);
+  const { args, options } = parseArguments<Options>(command);
   const slugs = chooseKatas(args);
   chosenSeed();
+  const only = options.promise === undefined ? undefined : chosenPromise(slugs, options.promise);
+  if (only) process.env.KATA_PROMISE = String(only.number);
+  if (options.explain === 'all') process.env.KATA_EXPLAIN = 'all';
+  // Whoever watches a judge at work has a clock of their own.
+  if (!options.watch) process.env.KATA_LIMIT = String(options.limit);
   if (options.solution) process.env.KATA_TARGET = 'solutions';
 
   // The server and Vitest start side by side; each of them takes most of a second.
   const needsMysql = slugs.some((slug) => readKata(slug).needs.includes('mysql'));
   const [server, vitest] = await bothOrNeither(
     needsMysql ? startTimed() : undefined,
-    prepareVitest(options.watch ?? false),
+    prepareVitest(options.watch ?? false, only),
   );
   vitest.provide('mysqlServers', server ? [addressOf(server)] : []);
   await vitest.start(slugs.map((slug) => join(repositoryRoot, 'tests', slug, `${slug}.test.ts`)));
@@ -42,7 +56,12 @@ await runCommand(async () => {
   }
   await Promise.all([vitest.close(), server?.[Symbol.asyncDispose]()]);
   const modules = vitest.state.getTestModules();
-  const held = modules.length > 0 && modules.every((module) => module.ok());
+  const mute = modules.filter((module) => module.errors().length > 0 || !hasJudged(module));
+  if (modules.length === 0 || mute.length > 0) {
+    process.stderr.write('The judge could not run, so nothing is said about the module.\n');
+    return 2;
+  }
+  const held = modules.every((module) => module.ok());
   return held && vitest.state.getUnhandledErrors().length === 0 ? 0 : 1;
 });
 
@@ -55,9 +74,48 @@ async function startTimed(): Promise<MysqlServer> {
   return server;
 }
 
-async function prepareVitest(watch: boolean): Promise<Vitest> {
+interface Options {
+  readonly watch?: boolean;
+  readonly solution?: boolean;
+  readonly promise?: number;
+  readonly explain: 'first' | 'all';
+  readonly limit: number;
+}
+
+function wholeNumber(text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('It must be a whole number above 0.');
+  return Number(text);
+}
+
+function chosenPromise(slugs: readonly string[], number: number): KataPromise {
+  const [slug, ...others] = slugs;
+  if (slug === undefined || others.length > 0)
+    throw new UserError(`--promise needs one kata: npm test <kata> -- --promise ${number}`);
+  const { promises } = readKata(slug);
+  const found = promises.find((promise) => promise.number === number);
+  if (!found) throw new UserError(`${slug} has no promise ${number}; it has 1 to ${promises.length}.`);
+  return found;
+}
+
+async function prepareVitest(watch: boolean, only: KataPromise | undefined): Promise<Vitest> {
   const { createVitest } = await import('vitest/node');
-  return await createVitest('test', { watch, root: repositoryRoot });
+  return await createVitest('test', {
+    watch,
+    root: repositoryRoot,
+    ...(only && { testNamePattern: `${escaped(only.text)}$` }),
+  });
+}
+
+function escaped(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
+}
+
+/** A test that was skipped with a reason was judged as far as this platform can. */
+function hasJudged(module: TestModule): boolean {
+  return [...module.children.allTests()].some((test) => {
+    const result = test.result();
+    return result.state !== 'skipped' || result.note !== undefined;
+  });
 }
 
 /** Waits for both; when one cannot be had, the other is closed again. */

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
-import { join, relative, sep } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 import { type Kata, readKata } from '../../foundations/catalogue/catalogue.ts';
 import { fileClosure } from './file-closure.ts';
 
@@ -8,6 +8,8 @@ import { fileClosure } from './file-closure.ts';
 export interface PackageFile {
   readonly version: string;
   readonly scripts: Readonly<Record<string, string>>;
+  /** What a candidate's module may import. */
+  readonly dependencies: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;
 }
 
@@ -47,11 +49,12 @@ export function isKept(file: string): boolean {
  */
 export async function handedFiles(root: string, slugs: readonly string[]): Promise<HandedFiles> {
   const katas = slugs.map((slug) => readKata(slug, root));
-  const { scripts, devDependencies } = readPackageFile(root);
+  const { scripts, dependencies, devDependencies } = readPackageFile(root);
   const offered = [
     'test',
     'watch',
     'doctor',
+    'check',
     ...(katas.some(({ needs }) => needs.includes('mysql')) ? ['mysql'] : []),
     ...(slugs.some((slug) => existsSync(join(root, 'tests', slug, 'observe.ts'))) ? ['observe'] : []),
   ];
@@ -62,13 +65,27 @@ export async function handedFiles(root: string, slugs: readonly string[]): Promi
       filesBelow(root, `tests/${slug}`).then((files) => files.filter((file) => !isKept(file))),
     ]),
   );
-  const entries = [...topFiles, ...own.flat(), ...lines.flatMap((line) => line.match(/\bhelpers\/\S+/g) ?? [])];
-  const { files, packages } = await fileClosure(root, entries, Object.keys(devDependencies));
+  const entries = [...topFiles, ...own.flat(), ...lines.flatMap(programsOf)];
+  const { files, packages } = await fileClosure(root, entries, [
+    ...Object.keys(dependencies),
+    ...Object.keys(devDependencies),
+  ]);
 
   const forbidden = files.find((file) => isKept(file) || isOfAnotherKata(file, slugs));
   if (forbidden !== undefined) throw new Error(`A file of the hand-out leads to ${forbidden}, which must stay here.`);
-  const preloaded = lines.flatMap((line) => [...line.matchAll(/--import ([^.\s]\S*)/g)].map(([, name = '']) => name));
-  return { katas, files, packages: [...new Set([...packages, ...preloaded, '@types/node'])].sort(), scripts: offered };
+  return {
+    katas,
+    files,
+    packages: [...new Set([...packages, '@types/node', 'typescript'])].sort(),
+    scripts: offered,
+  };
+}
+
+/** The launcher and the program that it starts, of an npm script's line. */
+function programsOf(line: string): string[] {
+  const [, launcher, command] = /^node (helpers\/\S+\/launch\.js) (\S+)/.exec(line) ?? [];
+  if (launcher === undefined || command === undefined) return [];
+  return [launcher, `${dirname(launcher)}/compile-cache.js`, `helpers/${command}/main.ts`];
 }
 
 /** Reads the package.json of a root. */

@@ -129,6 +129,16 @@ describe('a hand-out', () => {
     });
   });
 
+  test('speaks of no command that it lacks', async () => {
+    const text = await readFile(join(handout, 'CANDIDATE.md'), 'utf8');
+
+    const { scripts } = JSON.parse(await readFile(join(handout, 'package.json'), 'utf8')) as { scripts: object };
+    const named = [...text.matchAll(/npm run ([\w:-]+)/g)].map(([, name]) => name);
+    expect(named).toContain('watch');
+    expect(named).not.toContain('observe');
+    expect(Object.keys(scripts)).toEqual(expect.arrayContaining(named));
+  });
+
   test('points to no file that is not there', async () => {
     const files = (await filesBelow(handout)).filter((file) => !/^\.git\/|package-lock|handout\.json/.test(file));
     const missing: string[] = [];
@@ -169,10 +179,15 @@ describe('a hand-out', () => {
     const lock = await readFile(join(handout, 'package-lock.json'), 'utf8');
 
     const { packages } = JSON.parse(lock) as { packages: Record<string, object> };
-    const { name, version, devDependencies } = JSON.parse(await readFile(join(handout, 'package.json'), 'utf8'));
+    const { name, version, scripts, dependencies, devDependencies } = JSON.parse(
+      await readFile(join(handout, 'package.json'), 'utf8'),
+    );
     expect(lock).not.toMatch(/"resolved"|https?:\/\/[^"]*\.tgz/);
-    expect(packages['']).toMatchObject({ name, version, devDependencies });
-    for (const path of Object.keys(devDependencies)) expect(Object.keys(packages)).toContain(`node_modules/${path}`);
+    expect(packages['']).toMatchObject({ name, version, dependencies, devDependencies });
+    expect(devDependencies).toHaveProperty('typescript');
+    expect(scripts.check).toBe('tsc --noEmit');
+    for (const path of Object.keys({ ...dependencies, ...devDependencies }))
+      expect(Object.keys(packages)).toContain(`node_modules/${path}`);
     expect(Object.keys(packages)).not.toEqual(expect.arrayContaining(['node_modules/knip']));
     expect(Object.keys(packages)).not.toEqual(expect.arrayContaining(['node_modules/memlab']));
   });

@@ -85,15 +85,24 @@ async function refuseUsed(out: string): Promise<void> {
 async function writeFiles(
   catalogue: string,
   folder: string,
-  { katas, files }: HandedFiles,
+  { katas, files, scripts }: HandedFiles,
   candidate: string | undefined,
 ): Promise<void> {
   await cp(templates, folder, { recursive: true });
   for (const file of files) await cp(join(catalogue, file), join(folder, file));
+  const guide = join(folder, 'CANDIDATE.md');
+  await writeFile(guide, withoutOtherCommands(await readFile(guide, 'utf8'), scripts));
   await writeFile(join(folder, 'README.md'), readmeText(katas, candidate));
   const settings = JSON.parse(await readFile(join(catalogue, 'tsconfig.json'), 'utf8')) as { include: string[] };
   settings.include = settings.include.filter((name) => existsSync(join(folder, name)));
   await writeFile(join(folder, 'tsconfig.json'), `${JSON.stringify(settings, undefined, 2)}\n`);
+}
+
+/** Leaves out each line about an npm script that this hand-out lacks. */
+function withoutOtherCommands(text: string, scripts: readonly string[]): string {
+  const isKnown = (line: string) =>
+    [...line.matchAll(/npm run ([\w:-]+)/g)].every(([, name = '']) => scripts.includes(name));
+  return text.split('\n').filter(isKnown).join('\n');
 }
 
 async function hashesOf(folder: string): Promise<Record<string, string>> {

@@ -24,7 +24,9 @@ export async function writePackageFiles(
   const cut = {
     ...rest,
     name: 'backend-katas-handout',
-    scripts: pick(whole.scripts, (name) => scripts.includes(name)),
+    // The catalogue's own check also looks at lint, format and unused code.
+    scripts: { ...pick(whole.scripts, (name) => scripts.includes(name)), check: whole.scripts['check:types'] },
+    dependencies: pick(whole.dependencies, (name) => packages.includes(name)),
     devDependencies: pick(whole.devDependencies, (name) => packages.includes(name)),
   };
   await writeJson(join(folder, 'package.json'), cut);

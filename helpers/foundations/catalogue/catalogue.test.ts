@@ -55,6 +55,15 @@ test('an unknown kata is refused with the nearest name, nothing is all of them',
   expect(chooseKatas([], root)).toEqual(['one']);
 });
 
+test.for(['katas/one', './katas/one/', 'katas/one/one.ts', 'katas\\one\\one.ts', '/home/jane/katas/one/one.ts'])(
+  'a path to the kata names it: %s',
+  async (typed) => {
+    const root = await repositoryWith(readme(frontMatter, promises));
+
+    expect(chooseKatas([typed], root)).toEqual(['one']);
+  },
+);
+
 test.for([
   ['rase', 'race-condition'],
   ['race', 'race-condition'],

@@ -39,11 +39,12 @@ export function kataSlugs(root = repositoryRoot): string[] {
 }
 
 /**
- * Resolves what a user typed to slugs; nothing typed is all of them.
+ * Resolves what a user typed to slugs: a slug, or a path to a kata's folder or file. Nothing typed is all of them.
  * @throws UserError that names the nearest kata when one is unknown
  */
-export function chooseKatas(typed: readonly string[], root = repositoryRoot): string[] {
+export function chooseKatas(words: readonly string[], root = repositoryRoot): string[] {
   const slugs = kataSlugs(root);
+  const typed = words.map(slugOf);
   for (const name of typed) {
     if (!slugs.includes(name)) {
       throw new UserError(
@@ -52,6 +53,11 @@ export function chooseKatas(typed: readonly string[], root = repositoryRoot): st
     }
   }
   return typed.length === 0 ? slugs : slugs.filter((slug) => typed.includes(slug));
+}
+
+/** `katas/x`, `./katas/x/` and `katas/x/x.ts` are x. */
+function slugOf(word: string): string {
+  return /(?:^|[\\/])(?:katas|tests|solutions)[\\/]([^\\/]+)(?:[\\/][^\\/]*)?$/.exec(word)?.[1] ?? word;
 }
 
 /** Who types a name cuts it short, or knows one of its words. */

@@ -5,6 +5,7 @@ import { UserError } from './user-error.ts';
  * one sentence on standard error and exit code 2; anything else is a defect of ours and shows its stack, exit code 70.
  */
 export async function runCommand(main: () => Promise<number>): Promise<void> {
+  endWithParent();
   try {
     process.exitCode = await main();
   } catch (error) {
@@ -16,4 +17,16 @@ export async function runCommand(main: () => Promise<number>): Promise<void> {
       process.exitCode = 70;
     }
   }
+}
+
+/** How long a command may outlive the shell that npm started it by. */
+const lookEveryMs = 250;
+
+/** npm hands SIGTERM to its shell alone, and not every shell hands it on: so a command of npm's ends when its parent is gone. */
+function endWithParent(): void {
+  if (process.env.npm_lifecycle_event === undefined) return;
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== parent) process.kill(process.pid, 'SIGTERM');
+  }, lookEveryMs).unref();
 }

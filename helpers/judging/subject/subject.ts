@@ -44,7 +44,7 @@ export interface Tools {
   /** Imports a package, or a module of Node's. */
   load<Module>(name: string): Promise<Module>;
   /**
-   * Counts an object now, and once more when it is collected; the figures come with `collect` of helpers/instruments/heap. Holds nothing
+   * Counts an object now, and once more when it is collected; the figures come with `collect` of the heap instrument. Holds nothing
    * of it. Only where the kata's README names `heap`.
    */
   watch(name: string, object: object): void;

@@ -1,4 +1,5 @@
 import type { Reporter, TestModule, Vitest } from 'vitest/node';
+import { harmless } from '../../foundations/sanitizing/harmless.ts';
 import { shortPath, targetFile } from '../../foundations/catalogue/target.ts';
 import { verdictOf } from './verdict.ts';
 import { board } from './board.ts';
@@ -7,6 +8,8 @@ import { board } from './board.ts';
 export default class BoardReporter implements Reporter {
   #startedAt = 0;
   #vitest: Vitest | undefined;
+  /** One for each kata that is being judged; see `KATA_LIMIT`. */
+  readonly #timers = new Map<string, NodeJS.Timeout>();
 
   onInit(vitest: Vitest): void {
     this.#vitest = vitest;
@@ -14,6 +17,25 @@ export default class BoardReporter implements Reporter {
 
   onTestRunStart(): void {
     this.#startedAt = performance.now();
+  }
+
+  onTestModuleStart(module: TestModule): void {
+    const seconds = Number(process.env.KATA_LIMIT);
+    if (!(seconds > 0)) return;
+    const { slug } = verdictOf(module);
+    const late = () => {
+      this.#clear();
+      process.stderr.write(
+        `${slug} was not judged to its end within ${seconds} s. Try one promise (npm test ${slug} -- --promise 1), or give more time with --limit.\n`,
+      );
+      // What was started is on a leash, and goes with this process.
+      process.exit(2);
+    };
+    this.#timers.set(module.moduleId, setTimeout(late, seconds * 1000));
+  }
+
+  onTestModuleEnd(module: TestModule): void {
+    clearTimeout(this.#timers.get(module.moduleId));
   }
 
   onTestModuleCollected(): void {
@@ -26,12 +48,21 @@ export default class BoardReporter implements Reporter {
 
   onTestRunEnd(modules: readonly TestModule[], errors: readonly { readonly message?: string }[]): void {
     this.#clear();
-    const verdicts = modules.map(verdictOf).sort((one, other) => one.slug.localeCompare(other.slug));
+    const only = process.env.KATA_PROMISE === undefined ? undefined : Number(process.env.KATA_PROMISE);
+    const verdicts = modules
+      .map(verdictOf)
+      .map((verdict) => ({
+        ...verdict,
+        promises: verdict.promises.filter(({ number }) => only === undefined || number === only),
+      }))
+      .sort((one, other) => one.slug.localeCompare(other.slug));
     const colour = process.stdout.isTTY ? process.env.NO_COLOR === undefined : process.env.FORCE_COLOR !== undefined;
     for (const verdict of verdicts) {
-      this.#say(`\n${board(verdict, verdict, { colour, file: shortPath(targetFile(verdict.slug)) })}\n`);
+      this.#say(
+        `\n${board(verdict, verdict, { colour, file: shortPath(targetFile(verdict.slug)), explainsAll: process.env.KATA_EXPLAIN === 'all' })}\n`,
+      );
     }
-    for (const { message } of errors) this.#say(`\nThe run itself met an error: ${message}\n`);
+    for (const { message } of errors) this.#say(`\nThe run itself met an error: ${harmless(message ?? '')}\n`);
 
     const promises = verdicts.flatMap((verdict) => verdict.promises);
     const held = promises.filter((promise) => promise.held).length;

@@ -1,6 +1,7 @@
 import { styleText } from 'node:util';
 import wrapAnsi from 'wrap-ansi';
 import { type Kata, tiers } from '../../foundations/catalogue/catalogue.ts';
+import { harmless } from '../../foundations/sanitizing/harmless.ts';
 import type { PromiseVerdict, Verdict } from './verdict.ts';
 
 export interface BoardOptions {
@@ -8,18 +9,26 @@ export interface BoardOptions {
   readonly colour: boolean;
   /** Which file was judged, as the reader knows it. */
   readonly file: string;
+  /** Whether every broken promise is explained, and not the first one alone. */
+  readonly explainsAll?: boolean;
 }
 
 const columns = 80;
 /** Lines of what a module printed, and of its stack, that the board shows. */
 const printedLines = 10;
 const stackLines = 4;
+/** What of a module's own words is looked at. */
+const printedCharacters = 10_000;
 
 /**
  * A kata's verdict as a text of 80 columns: which promises hold, by tier, and for the first broken one what was seen
  * and where to read on.
  */
-export function board(kata: Pick<Kata, 'slug'>, verdict: Verdict, { colour, file }: BoardOptions): string {
+export function board(
+  kata: Pick<Kata, 'slug'>,
+  verdict: Verdict,
+  { colour, file, explainsAll = false }: BoardOptions,
+): string {
   const paint = (style: Parameters<typeof styleText>[0], text: string) =>
     colour ? styleText(style, text, { validateStream: false }) : text;
   const held = verdict.promises.filter((promise) => promise.held).length;
@@ -41,27 +50,40 @@ export function board(kata: Pick<Kata, 'slug'>, verdict: Verdict, { colour, file
   for (const { number, notJudged: reason } of notJudged)
     lines.push('', wrap(`Promise ${number} is not judged here: ${reason}`, columns));
 
-  const broken = verdict.promises.find((promise) => !promise.held && promise.notJudged === undefined);
+  const allBroken = verdict.promises.filter((promise) => !promise.held && promise.notJudged === undefined);
+  const [broken] = allBroken;
   if (verdict.trouble !== undefined)
-    lines.push('', 'The judge could not run:', indent(wrap(verdict.trouble, columns - 2), 2));
-  if (broken) lines.push('', ...story(broken, paint), '', ...readOn(kata.slug, file, broken));
+    lines.push('', 'The judge could not run:', indent(wrap(harmless(verdict.trouble), columns - 2), 2));
+  for (const one of explainsAll ? allBroken : allBroken.slice(0, 1)) {
+    const title =
+      one === broken
+        ? `The first broken promise is ${one.number}. What was seen:`
+        : `Promise ${one.number} is broken. What was seen:`;
+    lines.push('', ...story(one, title, paint));
+  }
+  if (broken) lines.push('', ...readOn(kata.slug, file, broken));
   return lines.join('\n');
 }
 
-function story(broken: PromiseVerdict, paint: (style: 'bold' | 'dim', text: string) => string): string[] {
+function story(
+  broken: PromiseVerdict,
+  title: string,
+  paint: (style: 'bold' | 'dim', text: string) => string,
+): string[] {
   const lines = [
-    paint('bold', `The first broken promise is ${broken.number}. What was seen:`),
-    indent(keepTable(broken.seen ?? ''), 2),
+    paint('bold', title),
+    // A module's own words may be in it, and a terminal obeys what it is sent.
+    indent(keepTable(harmless(broken.seen ?? '')), 2),
   ];
   if (broken.stack !== undefined)
     lines.push(
-      ...broken.stack
+      ...harmless(broken.stack)
         .split('\n')
         .slice(0, stackLines)
         .map((line) => `  ${line}`),
     );
   if (broken.printed !== undefined) {
-    const printed = broken.printed.trimEnd().split('\n');
+    const printed = harmless(broken.printed.slice(-printedCharacters)).trimEnd().split('\n');
     const rest = printed.length > printedLines ? ` (the last ${printedLines} of ${printed.length} lines)` : '';
     lines.push(
       paint('bold', `The module printed${rest}:`),
