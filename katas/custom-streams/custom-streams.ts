@@ -9,7 +9,7 @@ export type Save = (numbers: readonly number[]) => Promise<void>;
 
 const batchSize = 100;
 
-/** Gives the numbers of a source, one a line. */
+/** Gives the numbers of a source, one per line. */
 export class NumberGenerator extends Readable {
   readonly #numbers: Iterator<number>;
 
@@ -26,7 +26,7 @@ export class NumberGenerator extends Readable {
   }
 }
 
-/** Takes numbers, and gives twice each of them. */
+/** Takes numbers and gives twice each number. */
 export class Doubler extends Transform {
   constructor(options: StreamOptions = {}) {
     super(options);
@@ -37,7 +37,7 @@ export class Doubler extends Transform {
   }
 }
 
-/** Takes numbers, and saves them by the hundred. */
+/** Takes numbers and saves them, a hundred at a time. */
 export class Collector extends Writable {
   readonly #save: Save;
   #batch: number[] = [];

@@ -7,7 +7,7 @@ type Callback = (error?: Error | null) => void;
 
 const batchSize = 100;
 
-/** Gives the numbers of a source, one a line or, in object mode, one a chunk. */
+/** Gives the numbers of a source, one per line or, in object mode, one per chunk. */
 export class NumberGenerator extends Readable {
   readonly #source: Iterable<number>;
   #numbers: Iterator<number> | undefined;
@@ -19,7 +19,7 @@ export class NumberGenerator extends Readable {
 
   override _read(): void {
     this.#numbers ??= this.#source[Symbol.iterator]();
-    // The answer of push() is the whole of backpressure: on false we wait for the next call of _read.
+    // Backpressure: when push() returns false, wait for the next call of _read.
     for (let hasRoom = true; hasRoom;) {
       const { done, value } = this.#numbers.next();
       if (done) {
@@ -41,7 +41,7 @@ export class NumberGenerator extends Readable {
   }
 }
 
-/** Takes numbers, and gives twice each of them. */
+/** Takes numbers and gives twice each number. */
 export class Doubler extends Transform {
   readonly #numbers: NumberReader;
 
@@ -70,7 +70,7 @@ export class Doubler extends Transform {
   }
 }
 
-/** Takes numbers, and saves them, at most a hundred at a time. */
+/** Takes numbers and saves them, at most a hundred at a time. */
 export class Collector extends Writable {
   readonly #numbers: NumberReader;
   readonly #save: Save;
@@ -83,7 +83,7 @@ export class Collector extends Writable {
   }
 
   override _write(chunk: unknown, _encoding: BufferEncoding, callback: Callback): void {
-    // Called back only when the saves are done: until then the stream takes no more, and says so.
+    // Call back only when the saves have ended: until then `write` tells its caller to wait.
     this.#collect(() => this.#numbers.read(chunk), batchSize).then(() => callback(), callback);
   }
 
@@ -91,7 +91,7 @@ export class Collector extends Writable {
     this.#collect(() => this.#numbers.end(), 1).then(() => callback(), callback);
   }
 
-  /** Saves batches for as long as there are `least` numbers. */
+  /** Saves batches while there are at least `least` numbers. */
   async #collect(read: () => number[], least: number): Promise<void> {
     for (const number of read()) this.#batch.push(number);
     while (this.#batch.length >= least && !this.destroyed) {
@@ -100,10 +100,10 @@ export class Collector extends Writable {
   }
 }
 
-/** Makes numbers of chunks, wherever their lines are cut. */
+/** Reads numbers from chunks, wherever their lines are cut. */
 class NumberReader {
   readonly #objectMode: boolean;
-  /** Digits are ASCII, so that no character can be cut. */
+  /** The line that has not ended yet. Digits are ASCII, so no character can be cut. */
   #rest = '';
 
   constructor(objectMode: boolean) {
@@ -117,7 +117,7 @@ class NumberReader {
     return lines.map(parseLine);
   }
 
-  /** What the last line holds, when no newline has ended it. */
+  /** The number of a last line without a newline. */
   end(): number[] {
     return this.#rest === '' ? [] : [parseLine(this.#rest)];
   }

@@ -21,6 +21,22 @@ const largestAnswerBytes = 16 * 1024 * 1024;
 const largestOrderBytes = 256 * 1024 * 1024;
 const longestText = 20_000;
 const evaluatedName = 'evaluate.js';
+/** What judges and packages use of Node; what inside.ts imports comes on top of it. */
+const builtIns = new Set([
+  'events',
+  'stream',
+  'stream/promises',
+  'fs',
+  'fs/promises',
+  'timers',
+  'timers/promises',
+  'net',
+  'util',
+  'async_hooks',
+  'buffer',
+  'v8',
+  'vm',
+]);
 
 const exit = process.exit.bind(process);
 const turn = setImmediate;
@@ -130,24 +146,6 @@ process.on('uncaughtExceptionMonitor', (error, origin) => send({ event: 'uncaugh
 process.on('exit', (code) => send({ event: 'exit', code, stack: new Error().stack ?? '' }));
 
 takeAway();
-lockLanguage();
-for (const name of [
-  'events',
-  'stream',
-  'stream/promises',
-  'fs',
-  'fs/promises',
-  'timers',
-  'timers/promises',
-  'net',
-  'util',
-  'async_hooks',
-  'buffer',
-  'v8',
-  'vm',
-])
-  lockModule(`node:${name}`, require(name));
-
 /** @param {unknown} message */
 function send(message) {
   if (toJudge) writeFrame(socket, toJudge.close(serialize(message)));
@@ -218,13 +216,19 @@ function watchTurn() {
   turn(watchTurn).unref();
 }
 
+/** From here on nothing of the language's and of Node's can be replaced unseen. Packages and the judge's functions are there already. */
+function lockBuiltIns() {
+  lockLanguage();
+  for (const name of builtIns) lockModule(`node:${name}`, require(name));
+}
+
 /** @param {string} source the judge's functions as one CommonJS text */
 function loadInside(source) {
   const module = { exports: {} };
   /** @param {string} name */
   const requireLocked = (name) => {
     const exported = require(name);
-    if (isBuiltin(name)) lockModule(name, exported);
+    if (isBuiltin(name)) builtIns.add(name.replace(/^node:/, ''));
     return exported;
   };
   compileFunction(source, ['module', 'exports', 'require'], { filename: evaluatedName })(
@@ -240,6 +244,7 @@ function loadInside(source) {
  * @param {string} source
  */
 async function load(url, source) {
+  lockBuiltIns();
   hooked = { url, source };
   const namespace = await import(url);
   hooks.deregister();

@@ -1,7 +1,7 @@
 /*
-breaks: [10]
-why: Tells the iterator that nobody wants more only when something was taken from it, although the constructor has asked for it already.
-ask: Your stream is destroyed before anybody reads. Who closes what the source has opened for its iterator?
+breaks: [5, 6, 11]
+why: It takes one number in every turn of the event loop, whether anybody reads or not: slow, but without end.
+ask: Who tells your loop that the reader pauses?
 */
 import { Readable, Transform, type TransformCallback, Writable } from 'node:stream';
 
@@ -23,7 +23,7 @@ function wholeChunk(chunk: unknown): number {
 
 export class NumberGenerator extends Readable {
   readonly #numbers: Iterator<number>;
-  #hasBegun = false;
+  #isPulling = false;
 
   constructor(source: Iterable<number>, options: StreamOptions = {}) {
     super(options);
@@ -31,14 +31,24 @@ export class NumberGenerator extends Readable {
   }
 
   override _read() {
-    this.#hasBegun = true;
-    const { done, value } = this.#numbers.next();
-    if (done) this.push(null);
-    else this.push(this.readableObjectMode ? value : `${value}\n`);
+    if (this.#isPulling) return;
+    this.#isPulling = true;
+    this.#pull();
+  }
+
+  #pull() {
+    if (this.destroyed) return;
+    try {
+      const { done, value } = this.#numbers.next();
+      this.push(done ? null : this.readableObjectMode ? value : `${value}\n`);
+      if (!done) setImmediate(() => this.#pull());
+    } catch (error) {
+      this.destroy(error as Error);
+    }
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void) {
-    if (this.#hasBegun) this.#numbers.return?.();
+    this.#numbers.return?.();
     callback(error);
   }
 }
