@@ -70,22 +70,28 @@ function sizeText(bytes: number): string {
   return bytes < 10_000 ? `${Math.round(bytes)} B` : `${Math.round(bytes / 1024)} KB`;
 }
 
-/** memlab is slow to import, so it is only there when it is needed. */
+/**
+ * memlab is slow to import, so that happens only when it is needed. It makes a folder `memlab` wherever temporary files go, when it is
+ * imported and when it reads, whatever work folder it is given: for so long they go to ours.
+ */
 async function readSnapshot(file: string, workDir: string): Promise<IHeapSnapshot> {
-  // It makes a folder for itself when it is imported, wherever temporary files go.
-  const { TMPDIR, TEMP } = process.env;
-  Object.assign(process.env, { TMPDIR: workDir, TEMP: workDir });
-  const [{ config }, { getFullHeapFromFile }] = await Promise.all([
-    import('@memlab/core'),
-    import('@memlab/heap-analysis'),
-  ]);
-  for (const [name, value] of Object.entries({ TMPDIR, TEMP })) {
-    if (value === undefined) delete process.env[name];
-    else process.env[name] = value;
+  const names = ['TMPDIR', 'TEMP', 'TMP'] as const;
+  const before = names.map((name) => [name, process.env[name]] as const);
+  for (const name of names) process.env[name] = workDir;
+  try {
+    const [{ config }, { getFullHeapFromFile }] = await Promise.all([
+      import('@memlab/core'),
+      import('@memlab/heap-analysis'),
+    ]);
+    config.muteConsole = true;
+    config.defaultFileManagerOption = { workDir };
+    return await getFullHeapFromFile(file);
+  } finally {
+    for (const [name, value] of before) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
   }
-  config.muteConsole = true;
-  config.defaultFileManagerOption = { workDir };
-  return await getFullHeapFromFile(file);
 }
 
 /** An object keeps its id from one snapshot to the next; for the ids alone memlab need not read the first one. */

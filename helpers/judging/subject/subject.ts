@@ -105,6 +105,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   readonly #closed: Promise<void>;
   readonly #ready: Promise<void>;
   #ended: SubjectError | undefined;
+  #hasHung = false;
   #uncaught: Extract<FromHost, { event: 'uncaught' }> | undefined;
   #exit: Extract<FromHost, { event: 'exit' }> | undefined;
 
@@ -197,6 +198,11 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
 
   get alive(): boolean {
     return this.#ended === undefined;
+  }
+
+  /** Whether it was stopped because loading or a call took longer than its limit. */
+  get hasHung(): boolean {
+    return this.#hasHung;
   }
 
   /** Lets the runner end although this process is there; it ends with the runner. */
@@ -361,7 +367,9 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     const why = (await this.#turnsSoon(doing))
       ? 'its event loop is free, so something that it awaits never happens'
       : 'its event loop is blocked, as by an endless loop';
-    if (this.#waiting.has(id)) this.#kill(`was stopped after ${this.#limitMs / 1000} s of ${doing}: ${why}`);
+    if (!this.#waiting.has(id)) return;
+    this.#hasHung = true;
+    this.#kill(`was stopped after ${this.#limitMs / 1000} s of ${doing}: ${why}`);
   }
 
   /** Whether its event loop is blocked by work for which it has not had the CPU time of a call's limit yet. */

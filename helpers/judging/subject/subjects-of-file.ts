@@ -17,6 +17,10 @@ export interface SubjectsOptions {
 /** Where many judges share the cores, one process too many costs more than the wait for one. */
 const keepsSpares = process.env.KATA_SPARES !== '0';
 
+const usualLimitMs = 10_000;
+/** What is left of a process's limit once a process of the same file has hung. */
+const shareAfterHang = 0.25;
+
 /** The processes of one test file, all of them with the module that this run judges. */
 export class SubjectsOfFile<Kata> implements AsyncDisposable {
   readonly #slug: string;
@@ -24,6 +28,9 @@ export class SubjectsOfFile<Kata> implements AsyncDisposable {
   readonly #file: string;
   readonly #needs: ReturnType<typeof readNeeds>;
   readonly #spares: Subject<Kata>[] = [];
+  /** All that were handed out; one that has hung shortens the limit of those that follow. */
+  readonly #handedOut: Subject<Kata>[] = [];
+  #hungLoad: unknown;
   #running: Subject<Kata> | undefined;
   #isStarting = false;
   #isOver = false;
@@ -49,14 +56,21 @@ export class SubjectsOfFile<Kata> implements AsyncDisposable {
   }
 
   /**
-   * A process of its own, which the caller disposes.
+   * A process of its own, which the caller disposes. A module that hangs costs one full limit: after that, later processes get a
+   * quarter of theirs, and a module that hung while it loaded is not loaded again.
    * @throws SubjectError when the module does not compile, does not load, or does not do so within its limit
    */
   async fresh(options: Pick<SubjectOptions, 'limitMs'> = {}): Promise<Subject<Kata>> {
-    const spare = options.limitMs === undefined ? this.#spares.shift() : undefined;
-    const subject = spare?.alive ? spare : this.#create(options);
+    if (this.#hungLoad !== undefined) throw this.#hungLoad;
+    const subject = this.#take(options);
     showPrinted(subject);
-    await subject.load();
+    this.#handedOut.push(subject);
+    try {
+      await subject.load();
+    } catch (error) {
+      if (subject.hasHung) this.#hungLoad = error;
+      throw error;
+    }
     if (this.#options.furnish) await subject.run(this.#options.furnish as Run<Kata, undefined, unknown>);
     this.#refill();
     return subject;
@@ -66,6 +80,13 @@ export class SubjectsOfFile<Kata> implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isOver = true;
     await Promise.all([this.end(), ...this.#spares.splice(0).map((spare) => spare[Symbol.asyncDispose]())]);
+  }
+
+  #take({ limitMs }: Pick<SubjectOptions, 'limitMs'>): Subject<Kata> {
+    if (this.#handedOut.some(({ hasHung }) => hasHung))
+      return this.#create({ limitMs: (limitMs ?? usualLimitMs) * shareAfterHang });
+    const spare = limitMs === undefined ? this.#spares.shift() : undefined;
+    return spare?.alive ? spare : this.#create(limitMs === undefined ? {} : { limitMs });
   }
 
   #create(options: Pick<SubjectOptions, 'limitMs'>): Subject<Kata> {

@@ -1,0 +1,62 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, expect, onTestFinished, test, vi } from 'vitest';
+import { testFolder } from '../../foundations/processes/test-folder.ts';
+import { SubjectsOfFile } from './subjects-of-file.ts';
+
+const workspace = await testFolder(afterAll);
+
+interface Sleepy {
+  sleep(): Promise<void>;
+}
+
+/** The processes of a module with this source. */
+async function subjectsOf(source: string): Promise<SubjectsOfFile<Sleepy>> {
+  const file = join(workspace, 'module.ts');
+  await writeFile(file, source);
+  vi.stubEnv('KATA_TARGET', file);
+  const subjects = new SubjectsOfFile<Sleepy>('event-emitter', { workspace, spares: 0 });
+  vi.unstubAllEnvs();
+  onTestFinished(() => subjects[Symbol.asyncDispose]());
+  return subjects;
+}
+
+const sleeps = 'export const sleep = () => new Promise(() => undefined);';
+
+test('Before anything has hung, a process gets its full limit.', async () => {
+  const subjects = await subjectsOf(sleeps);
+  const subject = await subjects.fresh({ limitMs: 2000 });
+
+  await expect(subject.evaluate(({ sleep }) => sleep())).rejects.toThrow('stopped after 2 s');
+  expect(subject.hasHung).toBe(true);
+});
+
+test('After a call has hung, later processes get a quarter of their limit.', async () => {
+  const subjects = await subjectsOf(sleeps);
+  const first = await subjects.fresh({ limitMs: 2000 });
+  await expect(first.evaluate(({ sleep }) => sleep())).rejects.toThrow('stopped after 2 s');
+
+  const second = await subjects.fresh({ limitMs: 8000 });
+
+  await expect(second.evaluate(({ sleep }) => sleep())).rejects.toThrow('stopped after 2 s');
+});
+
+test('A call that throws does not shorten the limit of later processes.', async () => {
+  const subjects = await subjectsOf(`${sleeps} export const fail = () => { throw new Error('no'); };`);
+  const first = await subjects.fresh({ limitMs: 2000 });
+  await expect(first.evaluate((kata) => (kata as unknown as { fail(): void }).fail())).rejects.toThrow('no');
+
+  const second = await subjects.fresh({ limitMs: 2000 });
+
+  await expect(second.evaluate(({ sleep }) => sleep())).rejects.toThrow('stopped after 2 s');
+});
+
+test('A module that hung while it loaded is not loaded again.', async () => {
+  const subjects = await subjectsOf('await new Promise(() => setInterval(() => undefined, 1e6));');
+  const failure = await subjects.fresh({ limitMs: 2000 }).catch((error: unknown) => error);
+
+  const again = await subjects.fresh({ limitMs: 8000 }).catch((error: unknown) => error);
+
+  expect(failure).toHaveProperty('message', expect.stringContaining('stopped after 2 s of loading'));
+  expect(again).toBe(failure);
+});
