@@ -68,7 +68,7 @@ interface EmitterModule {
 
 interface Emitter {
   on(event: string, listener: Method): unknown;
-  once(event: string, listener: (...args: unknown[]) => unknown): unknown;
+  once(event: string, listener: () => Promise<unknown>): unknown;
   off(event: string, listener: Method): unknown;
   emit(event: string, ...args: unknown[]): unknown;
   listenerCount(event: string): unknown;
