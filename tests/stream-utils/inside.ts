@@ -1,6 +1,7 @@
 import { type Duplex, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
+import { installSteppedClock } from '../../helpers/instruments/stepped-clock/stepped-clock.ts';
 import {
   comes,
   CountedSource,
@@ -20,7 +21,7 @@ const endlessChunks = 10_000;
 const anHourMs = 3_600_000;
 const kilobyteWithNewline = Buffer.from(`${'x'.repeat(1023)}\n`);
 const kilobyteOfLine = Buffer.alloc(1024, 'x');
-const { performance, setTimeout, clearTimeout } = globalThis;
+const clock = installSteppedClock();
 
 /** What toBuffer and toText return for each list of chunks. */
 export async function readWhole({
@@ -180,35 +181,37 @@ export async function waitForFullBatch({ kata }: In) {
 }
 
 /**
- * Writes items; at half of `maxWaitMs` one more item; and when everything has come, the last item. Also notes when 1.4 times
- * `maxWaitMs` have passed. Timers of one process fire in the order in which they are due, however late: only their order counts.
+ * Writes items, and moves the clock: to half of `maxWaitMs`, where one more item comes, to just before `maxWaitMs`, to just after
+ * it, and to 1.4 times `maxWaitMs`, where the last item comes; then by another 1.4 times `maxWaitMs`.
  */
 export async function waitForTime({ kata, args: { size, items, maxWaitMs } }: In<TimedBatch>) {
-  const { stream, events, given, note, write } = await begin();
-  await comes(() => events.includes('1.4 × maxWaitMs'));
-  const before = events.length;
-  note('last item');
-  await write(['last']);
-  await comes(() => events.length >= before + 2);
-  stream.destroy();
-  return { events, given };
-
-  async function begin() {
-    for (;;) {
-      const attempt = followed(kata.batch(size, { maxWaitMs }));
-      const began = performance.now();
-      const half = setTimeout(() => {
-        // A duration of its own: timers of equal duration share a list.
-        setTimeout(() => attempt.note('1.4 × maxWaitMs'), maxWaitMs * 0.9);
-        attempt.note('0.5 × maxWaitMs: one more item');
-        attempt.stream.write('later');
-      }, maxWaitMs * 0.5);
-      await attempt.write(items);
-      if (performance.now() - began < maxWaitMs / 10) return attempt;
-      // The machine stood still between our timer and the module's, so their order means nothing. Nothing was judged yet.
-      clearTimeout(half);
-      attempt.stream.destroy();
-    }
+  clock.hold();
+  const { stream, events, given, note } = followed(kata.batch(size, { maxWaitMs }));
+  const write = async (written: readonly unknown[]) => {
+    for (const item of written) stream.write(item);
+    await standstill(() => events.length);
+  };
+  const moveBy = async (factor: number) => {
+    await clock.step(factor * maxWaitMs);
+    await standstill(() => events.length);
+  };
+  try {
+    await write(items);
+    await moveBy(0.5);
+    note('0.5 × maxWaitMs: one more item');
+    await write(['later']);
+    await moveBy(0.49);
+    note('0.99 × maxWaitMs');
+    await moveBy(0.02);
+    note('1.01 × maxWaitMs');
+    await moveBy(0.39);
+    note('1.4 × maxWaitMs: last item');
+    await write(['last']);
+    await moveBy(1.4);
+    return { events, given };
+  } finally {
+    stream.destroy();
+    clock.release();
   }
 }
 

@@ -223,9 +223,10 @@ describe('stretch', () => {
     const late = await subject.run(waitForTime, { size: 10, items: ['first'], maxWaitMs: 300 });
     expect(late.events, 'batch(10), maxWaitMs 300: 1 item').toEqual([
       '0.5 × maxWaitMs: one more item',
+      '0.99 × maxWaitMs',
       'batch',
-      '1.4 × maxWaitMs',
-      'last item',
+      '1.01 × maxWaitMs',
+      '1.4 × maxWaitMs: last item',
       'batch',
     ]);
     expect(late.given, 'batch(10), maxWaitMs 300: items in all batches').toEqual(['first', 'later', 'last']);
@@ -235,8 +236,9 @@ describe('stretch', () => {
     expect(full.events, 'batch(3), maxWaitMs 300: 3 items').toEqual([
       'batch',
       '0.5 × maxWaitMs: one more item',
-      '1.4 × maxWaitMs',
-      'last item',
+      '0.99 × maxWaitMs',
+      '1.01 × maxWaitMs',
+      '1.4 × maxWaitMs: last item',
       'batch',
     ]);
     expect(full.given, 'batch(3), maxWaitMs 300: items in all batches').toEqual(['a', 'b', 'c', 'later', 'last']);
