@@ -74,7 +74,9 @@ export function installSteppedClock(): SteppedClock {
           waiting.add(held);
         }
         held.dueMs = movedMs + delayMs;
-        return Reflect.apply(refresh, timeout, []) as unknown;
+        Reflect.apply(refresh, timeout, []);
+        if (waiting.has(held) && timeout._onTimeout !== null) timeout._destroyed = false;
+        return timeout;
       },
     });
     return timeout;
