@@ -69,7 +69,7 @@ export function installSteppedClock(): SteppedClock {
     Object.defineProperty(timeout, 'refresh', {
       value: () => {
         // A timer that fired can start again. One that was cleared stays so.
-        if (!waiting.has(held) && timeout._onTimeout === null && !isCleared.has(timeout)) {
+        if (!waiting.has(held) && !isCleared.has(timeout)) {
           Object.assign(timeout, { _onTimeout: callback, _idleTimeout: longestMs });
           waiting.add(held);
         }
