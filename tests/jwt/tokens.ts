@@ -25,7 +25,11 @@ export const payloads: fc.Arbitrary<Payload> = fc.record({
   address: fc.record({ city: text, floor: fc.option(fc.nat()) }),
 });
 
-export const secrets = fc.uint8Array({ minLength: 32, maxLength: 80 });
+/** Secrets that are long enough; only promise 9 is about exactly 32 bytes. */
+export const secrets = fc.uint8Array({ minLength: 33, maxLength: 80 });
+
+/** Two, three and four bytes a letter in UTF-8. */
+export const unicodePayload: Payload = { sub: 'Zoë', city: '東京', badge: '🦊' };
 
 /** A secret that follows the run's seed. */
 export function drawSecret(): Uint8Array {
