@@ -1,0 +1,85 @@
+import crypto from 'node:crypto';
+import { syncBuiltinESMExports } from 'node:module';
+import type { Inside } from '../../helpers/instruments/judge/judge.ts';
+import type * as Kata from '../../katas/jwt/jwt.ts';
+
+/** What `verify` is asked. `now` is in seconds here. */
+export interface Question {
+  readonly token: string;
+  readonly keys: Kata.Secret | Kata.Keys;
+  readonly options?: Omit<Kata.VerifyOptions, 'now'>;
+  readonly now?: number;
+}
+
+/** The payload or the token as JSON, or the error; "not an Error" for other thrown values. */
+export interface Answer {
+  readonly json?: string;
+  readonly refused?: string;
+}
+
+/** What the module did with `node:crypto` while it verified one token. */
+export interface Comparison extends Answer {
+  /** What `timingSafeEqual` returned, or "threw", call by call. */
+  readonly compared: readonly (boolean | 'threw')[];
+  readonly hmacs: number;
+}
+
+let compared: (boolean | 'threw')[] = [];
+let hmacs = 0;
+
+// The module is not loaded yet: whichever way it imports node:crypto, it gets these two.
+const { timingSafeEqual, createHmac } = crypto;
+crypto.timingSafeEqual = (left, right) => {
+  try {
+    const isEqual = timingSafeEqual(left, right);
+    compared.push(isEqual);
+    return isEqual;
+  } catch (error) {
+    compared.push('threw');
+    throw error;
+  }
+};
+crypto.createHmac = (...args) => {
+  hmacs++;
+  return createHmac(...args);
+};
+syncBuiltinESMExports();
+
+/** What `verify` answers to each question. */
+export function verifyAll({ kata, args }: Inside<typeof Kata, readonly Question[]>): Answer[] {
+  return args.map((question) => verifyOne(kata, question));
+}
+
+/** The same, and how the module compared. */
+export function watchComparisons({ kata, args }: Inside<typeof Kata, readonly Question[]>): Comparison[] {
+  return args.map((question) => {
+    [compared, hmacs] = [[], 0];
+    const answer = verifyOne(kata, question);
+    return { ...answer, compared, hmacs };
+  });
+}
+
+/** The token that `sign` makes of each payload. */
+export function signAll({
+  kata,
+  args,
+}: Inside<
+  typeof Kata,
+  readonly { payload: Kata.Payload; secret: Kata.Secret; options?: Kata.SignOptions }[]
+>): Answer[] {
+  return args.map(({ payload, secret, options }) =>
+    answerOf(() => (options ? kata.sign(payload, secret, options) : kata.sign(payload, secret))),
+  );
+}
+
+function verifyOne(kata: typeof Kata, { token, keys, options, now }: Question): Answer {
+  return answerOf(() => kata.verify(token, keys, { ...options, ...(now !== undefined && { now: () => now * 1000 }) }));
+}
+
+function answerOf(call: () => unknown): Answer {
+  try {
+    return { json: JSON.stringify(call()) };
+  } catch (error) {
+    return { refused: error instanceof Error ? error.message : 'not an Error' };
+  }
+}
