@@ -1,5 +1,5 @@
 /*
-breaks: [4, 5, 6, 7, 9, 10]
+breaks: [4, 5, 6, 7, 10]
 why: A failed call removes its draft without awaiting that: the caller is told before the draft is gone.
 ask: What does the folder contain in the first line after the failed call?
 */
