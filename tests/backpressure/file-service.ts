@@ -30,22 +30,32 @@ const mostSteps = 256;
 export class FileService implements AsyncDisposable {
   readonly subject: Subject<typeof Kata>;
   readonly file: string;
+  /** Where a client reaches the server. */
   readonly port: number;
+  /** Where the server listens in its own process, which may be in a container. */
+  readonly #portInside: number;
   readonly #pinger: Pinger;
   readonly #workspace: string;
   readonly #opened = new AsyncDisposableStack();
 
-  private constructor(subject: Subject<typeof Kata>, file: string, port: number, workspace: string) {
+  private constructor(
+    subject: Subject<typeof Kata>,
+    file: string,
+    port: number,
+    portInside: number,
+    workspace: string,
+  ) {
     this.subject = subject;
     this.file = file;
     this.port = port;
+    this.#portInside = portInside;
     this.#workspace = workspace;
     this.#pinger = this.#opened.use(new Pinger(port));
   }
 
   static async start(subject: Subject<typeof Kata>, file: string, workspace: string): Promise<FileService> {
     const port = await subject.run(startServer, file);
-    const service = new FileService(subject, file, await subject.portOutside(port), workspace);
+    const service = new FileService(subject, file, await subject.portOutside(port), port, workspace);
     await service.pingsAnswered(1);
     return service;
   }
@@ -98,7 +108,7 @@ export class FileService implements AsyncDisposable {
   }
 
   async traffic(): Promise<Traffic> {
-    return await this.subject.run(readTraffic, this.port);
+    return await this.subject.run(readTraffic, this.#portInside);
   }
 
   /** Waits until the module has been given this many requests. */

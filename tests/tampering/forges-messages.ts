@@ -1,7 +1,7 @@
 /*
 breaks: [1, 2, 3, 5, 9]
 tries: to answer the judge in the host's place, over the process's own channel
-says: expected 101 to be 105
+says: expected \d+ to be \d+
 */
 import { createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise';
 

@@ -1,7 +1,7 @@
 /*
 breaks: [1, 2, 3, 5, 9]
 tries: to let another process or thread read what this one may not
-says: expected 101 to be 105
+says: expected \d+ to be \d+
 */
 import { execFileSync } from 'node:child_process';
 import { Worker } from 'node:worker_threads';

@@ -1,7 +1,7 @@
 /*
 breaks: [1, 2, 3, 5, 9]
 tries: to read the answer from the disk and to run it
-says: expected 101 to be 105
+says: expected \d+ to be \d+
 */
 import { readFileSync } from 'node:fs';
 import { createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise';

@@ -1,7 +1,7 @@
 /*
 breaks: [1, 2, 3, 5, 9]
 tries: to import the answer
-says: expected 101 to be 105
+says: expected \d+ to be \d+
 */
 import { createRequire } from 'node:module';
 import { createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise';

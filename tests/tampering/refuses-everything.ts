@@ -1,7 +1,7 @@
 /*
 breaks: all
 tries: to lose nothing by doing nothing
-says: calls answered of five
+says: no call returned a value|calls? (?:answered|returned)
 */
 import { createPool, type PoolOptions } from 'mysql2/promise';
 

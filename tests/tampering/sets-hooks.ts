@@ -1,7 +1,7 @@
 /*
 breaks: [1, 2, 3, 5, 9]
 tries: to set the state of each test to pass from a hook
-says: expected 101 to be 105
+says: expected \d+ to be \d+
 */
 import { createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise';
 

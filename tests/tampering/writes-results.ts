@@ -1,7 +1,7 @@
 /*
 breaks: [1, 2, 3, 5, 9]
 tries: to write results where the scorer, the runner or the workflow would look for them
-says: expected 101 to be 105
+says: expected \d+ to be \d+
 */
 import { writeFileSync } from 'node:fs';
 import { createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise';

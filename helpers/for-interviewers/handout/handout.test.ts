@@ -49,7 +49,9 @@ describe('a hand-out', () => {
       `katas/${slug}/README.md`,
       `katas/${slug}/${slug}.ts`,
       `katas/${slug}/schema.sql`,
+      `tests/${slug}/inside.ts`,
       `tests/${slug}/${slug}.test.ts`,
+      `tests/${slug}/service.ts`,
     ]);
     expect([...new Set(files.map((file) => file.split('/')[0]))]).toEqual([
       '.devcontainer',

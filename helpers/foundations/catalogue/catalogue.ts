@@ -55,7 +55,7 @@ export function chooseKatas(words: readonly string[], root = repositoryRoot): st
   return typed.length === 0 ? slugs : slugs.filter((slug) => typed.includes(slug));
 }
 
-/** `katas/x`, `./katas/x/` and `katas/x/x.ts` are x. */
+/** A kata by its name, its folder, or its file. */
 function slugOf(word: string): string {
   return /(?:^|[\\/])(?:katas|tests|solutions)[\\/]([^\\/]+)(?:[\\/][^\\/]*)?$/.exec(word)?.[1] ?? word;
 }

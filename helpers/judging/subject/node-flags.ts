@@ -1,12 +1,12 @@
 import { realpathSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 import { chosenSandbox } from './sandbox.ts';
 import type { SubjectOptions } from './subject.ts';
 
+export const hostFile = join(import.meta.dirname, 'inside/host.js');
 /** The folder of all of ours that is loaded in a subject: it may read exactly this, the packages and its workspace. */
-const insideFolder = join(import.meta.dirname, 'inside');
-export const hostFile = join(insideFolder, 'host.js');
+const insideFolder = dirname(hostFile);
 const heapLimitMiB = 1024;
 /**
  * Objects have the same size at each run only while nothing is optimised, and no bytecode is thrown away and made again. With

@@ -1,5 +1,5 @@
 // What a kata's module must not reach or change in its own process. Runs before the module. Node's permission model does not
-// hold what is taken away here; see INTERVIEWER.md, "Threat model". Plain JavaScript, so that it starts without a transform.
+// hold what is taken away here. Plain JavaScript, so that it starts without a transform.
 import fs from 'node:fs';
 import { Socket, Server } from 'node:net';
 import nodeModule, { syncBuiltinESMExports } from 'node:module';
