@@ -18,9 +18,10 @@ import { SparseFile } from '../../helpers/instruments/sparse-file/sparse-file.ts
 import { prepareSubjects } from '../../helpers/judging/subject/start-subject.ts';
 import { expectAtMost, expectThat, inWords } from '../../helpers/judging/verdict/expect-that.ts';
 import { until } from '../../helpers/foundations/waiting/until.ts';
-import { useWorkspace } from '../../helpers/judging/subject/use-workspace.ts';
+import { makeFolder, useWorkspace } from '../../helpers/judging/subject/use-workspace.ts';
 import type { ScryptCost } from '../../katas/file-encryption/file-encryption.ts';
 import { type Change, changes, pieceChanges, smallChanges } from './changes.ts';
+import { openFiles } from './inside.ts';
 import {
   type Outcome,
   aside,
@@ -52,7 +53,7 @@ const dearest: ScryptCost = { N: 2 ** 17, r: 8, p: 1 };
 /** Half as dear, nearly all of it by p: who does not hand it to scrypt spends a sixteenth. */
 const dearByP: ScryptCost = { N: 2 ** 12, r: 8, p: 16 };
 
-const workspace = await useWorkspace();
+await useWorkspace();
 prepareSubjects('file-encryption');
 
 describe('core', () => {
@@ -189,11 +190,16 @@ describe('robust', () => {
         if (failure.output === 'folder') await mkdir(output);
         const before = await readdir(folder);
         const subject = await running();
+        const filesBefore = await subject.run(openFiles);
 
         const what = `${name}: ${failure.words}; it`;
         await using _disk = failure.roomBytes === undefined ? undefined : await fillDisk(subject, failure.roomBytes);
         expectFailed(await call(subject, name, input, output), what);
         expect(await readdir(folder), `${what} failed; files in the folder`).toEqual(before);
+        expectThat(
+          await until(async () => (await subject.run(openFiles)) <= filesBefore),
+          `${what} failed; 5 s later the process still has a file open that was not open before`,
+        );
         if (failure.input !== 'nothing')
           expectThat(
             await until(async () => (await openDescriptors(subject, input)).length === 0),
@@ -402,11 +408,8 @@ function failures(outputBytes: number): Failure[] {
 /** The large file, which three promises are about: there and back. */
 const largeRoundTrip = aside(
   async (subject) => {
-    const [input, output, back] = [
-      join(workspace, 'large'),
-      join(workspace, 'large.enc'),
-      join(workspace, 'large.back'),
-    ];
+    const folder = await makeFolder('large');
+    const [input, output, back] = [join(folder, 'in'), join(folder, 'in.enc'), join(folder, 'back')];
     const file = await SparseFile.create(input, large.bytes);
     const before = await peakBytes(subject);
     const encrypted = await call(subject, 'encryptFile', input, output, { patienceMs: largeLimitMs });
@@ -497,7 +500,8 @@ function lazily<T>(make: () => T): () => T {
 
 /** A file that was encrypted without a cost, and the CPU time of two passwords, in that of the scrypt that the head says. */
 const guesses = aside(async (subject) => {
-  const [input, output, back] = [join(workspace, 'guess'), join(workspace, 'guess.enc'), join(workspace, 'guess.back')];
+  const folder = await makeFolder('guesses');
+  const [input, output, back] = [join(folder, 'in'), join(folder, 'in.enc'), join(folder, 'back')];
   const encryptedAt = async (cost: ScryptCost | 'by default') => {
     expectDone(await call(subject, 'encryptFile', input, output, { cost }), 'encryption of 1 byte');
     return await readFile(output);

@@ -7,6 +7,7 @@ import { useSubject } from '../../helpers/judging/subject/use-subject.ts';
 import { expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import { makeFolder } from '../../helpers/judging/subject/use-workspace.ts';
 import type * as Kata from '../../katas/file-encryption/file-encryption.ts';
+import { type Call, type Outcome, decryptEach, lookAt } from './inside.ts';
 import { type Change, type Layout, apply, inPlainWords } from './changes.ts';
 
 const megabyte = 1024 * 1024;
@@ -23,11 +24,7 @@ export const cheap: Kata.ScryptCost = { N: 1024, r: 1, p: 1 };
 export type Name = 'encryptFile' | 'decryptFile';
 type Cost = Kata.ScryptCost | 'by default';
 
-/** How a call has ended. */
-export interface Outcome {
-  readonly how: 'done' | 'failed' | 'failed, with what is no Error' | 'never settled';
-  readonly message: string;
-}
+export type { Outcome };
 
 /** What a call is about beyond its two files. */
 interface Terms {
@@ -38,18 +35,9 @@ interface Terms {
   readonly isTooLong?: () => Promise<boolean>;
 }
 
-interface Kept {
-  call?: Promise<Outcome>;
-}
+type EncryptionSubject = Subject<typeof Kata>;
 
-type EncryptionSubject = Subject<typeof Kata, Kept>;
-
-interface Call {
-  readonly name: Name;
-  readonly args: [input: string, output: string, password: string, cost?: Kata.ScryptCost];
-}
-
-export const { running, end, aside } = useSubject<typeof Kata, Kept>('file-encryption');
+export const { running, end, aside } = useSubject<typeof Kata>('file-encryption');
 
 let folders = 0;
 
@@ -80,37 +68,21 @@ export async function call(
   const isCostly = name === 'encryptFile' && cost !== 'by default';
   const order: Call = { name, args: isCostly ? [input, output, word, cost] : [input, output, word] };
   // A look lasts a second, or as long as the call does: each answer is written too, and one of the promises counts what is written.
-  let outcome = await subject.evaluate(lookAt, { order, lookMs });
+  let outcome = await subject.run(lookAt, { order, lookMs });
   for (let look = 1; look < patienceMs / lookMs && !outcome && !(await isTooLong()); look++)
-    outcome = await subject.evaluate(lookAt, { lookMs });
+    outcome = await subject.run(lookAt, { lookMs });
   return outcome ?? { how: 'never settled', message: '' };
 }
 
-/** In the subject: begins a call, if there is one to begin, and says how it went when that is known within `lookMs`. */
-function lookAt(
-  kata: typeof Kata,
-  { order, lookMs: withinMs }: { order?: Call; lookMs: number },
-  kept: Kept,
-): Promise<Outcome | undefined> {
-  const run = async ({ name, args }: Call) => await kata[name](...args);
-  if (order)
-    kept.call = run(order).then(
-      (): Outcome => ({ how: 'done', message: '' }),
-      (error: unknown): Outcome =>
-        error instanceof Error
-          ? { how: 'failed', message: String(error.message).slice(0, 2000) }
-          : { how: 'failed, with what is no Error', message: '' },
-    );
-  return Promise.race([kept.call!, new Promise<undefined>((resolve) => void setTimeout(resolve, withinMs, undefined))]);
-}
-
-export function expectDone({ how, message }: Outcome, what: string): void {
+export function expectDone({ how, message, unfinished }: Outcome, what: string): void {
   expectThat(how === 'done', `${what} ${how === 'never settled' ? how : `failed: ${message}`}`);
+  expectThat(unfinished === undefined, `${what} had returned, but ${unfinished}`);
 }
 
-export function expectFailed({ how }: Outcome, what: string): void {
+export function expectFailed({ how, unfinished }: Outcome, what: string): void {
   expectThat(how !== 'done', `${what} did not fail`);
   expect(how, what).toBe('failed');
+  expectThat(unfinished === undefined, `${what} had failed, but ${unfinished}`);
 }
 
 /** The output for this content. */
@@ -176,30 +148,6 @@ export interface Provider {
 /** How many files are handed back at once, and how much time they have; all that takes longer is looked at one by one. */
 const [batchSize, batchLimitMs] = [40, 2000];
 
-/** In the subject: decrypts one file after the other, as many as there is time for, and says how each call went. */
-async function decryptEach(
-  kata: typeof Kata,
-  { inputs, password: word, limitMs: withinMs }: { inputs: string[]; password: string; limitMs: number },
-): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
-  let isLate = false;
-  const late = new Promise<void>((resolve) => setTimeout(() => resolve(void (isLate = true)), withinMs));
-  const work = async () => {
-    for (const input of inputs) {
-      if (isLate) return;
-      try {
-        await kata.decryptFile(input, `${input}.out`, word);
-        outcomes.push({ how: 'done', message: '' });
-      } catch (error) {
-        if (!(error instanceof Error)) throw error;
-        outcomes.push({ how: 'failed', message: String(error.message).slice(0, 2000) });
-      }
-    }
-  };
-  await Promise.race([work().catch(() => undefined), late]);
-  return outcomes.slice();
-}
-
 /** @param referenceMs the CPU time that no file may cost */
 export async function newProvider(referenceMs: number): Promise<Provider> {
   const folder = await newFolder();
@@ -246,7 +194,7 @@ export async function newProvider(referenceMs: number): Promise<Provider> {
     const inputs = list.map((_, index) => join(folder, `${index}.enc`));
     for (const [index, change] of list.entries()) await writeFile(inputs[index]!, apply(file, change));
     const startMs = await cpuMs(subject);
-    const outcomes = await subject.evaluate(decryptEach, { inputs, password, limitMs: batchLimitMs });
+    const outcomes = await subject.run(decryptEach, { inputs, password, limitMs: batchLimitMs });
     const usedMs = (await cpuMs(subject)) - startMs;
     const left = await readdir(folder);
     await clear();
@@ -255,7 +203,10 @@ export async function newProvider(referenceMs: number): Promise<Provider> {
       (await peakBytes(subject)) - before <= memoryLimit &&
       left.length === inputs.length &&
       outcomes.length === inputs.length &&
-      outcomes.every(({ how, message }, index) => how === 'failed' && (!isByName || message.includes(inputs[index]!)))
+      outcomes.every(
+        ({ how, message, unfinished }, index) =>
+          how === 'failed' && unfinished === undefined && (!isByName || message.includes(inputs[index]!)),
+      )
     );
   };
   return {

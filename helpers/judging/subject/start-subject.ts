@@ -1,8 +1,10 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { TestRunner, onTestFailed } from 'vitest';
 import { type Need, readNeeds } from '../../foundations/catalogue/front-matter.ts';
 import { workspaceFolder } from './use-workspace.ts';
 import { Subject, type SubjectOptions } from './subject.ts';
-import { moduleName, targetFile } from '../../foundations/catalogue/target.ts';
+import { moduleName, repositoryRoot, targetFile } from '../../foundations/catalogue/target.ts';
 
 declare module 'vitest' {
   interface TaskMeta {
@@ -90,10 +92,12 @@ function newSubject<Kata, Kept extends object>(
   if (workspace === undefined && needs.some((need) => need === 'read-files' || need === 'write-files'))
     throw new Error(`${slug} needs files, so its judge has to call useWorkspace() before it starts a subject.`);
   const file = targetFile(slug);
+  const insideFile = join(repositoryRoot, 'tests', slug, 'inside.ts');
   return new Subject(file, {
     needs,
     name: moduleName(slug, file),
     ...(workspace === undefined ? {} : { workspace }),
+    ...(existsSync(insideFile) && { insideFile }),
     ...options,
   });
 }
