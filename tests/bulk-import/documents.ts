@@ -34,7 +34,12 @@ export function documentOf(
     next += record.split('\n').length;
     return line;
   });
-  return { csv: [header, ...records].join(lineEnd) + (isEnded ? lineEnd : ''), products, records, lines };
+  const ends = typeof lineEnd === 'string' ? [lineEnd] : lineEnd;
+  const all = [header, ...records];
+  const csv = all.map(
+    (record, index) => record + (isEnded || index + 1 < all.length ? ends[index % ends.length]! : ''),
+  );
+  return { csv: csv.join(''), products, records, lines };
 }
 
 /** The same file with something else in the place of one product. */
@@ -46,7 +51,8 @@ export function withRecord(document: Document, index: number, record: string | B
 }
 
 interface DocumentStyle {
-  readonly lineEnd?: string;
+  /** What ends each line; several take turns, beginning with the header. */
+  readonly lineEnd?: string | readonly string[];
   /** Whether the last line has its end. */
   readonly isEnded?: boolean;
   /** Which fields stand in quotes though they need none. */
@@ -95,6 +101,10 @@ export function badRecords({ sku, name, price, description }: Product): [what: s
     ['has the price 12.50', record(sku, name, '12.50', 'x')],
     ['has the price 1e3', record(sku, name, '1e3', 'x')],
     ['has the price -5', record(sku, name, '-5', 'x')],
+    ['has a blank before its price', record(sku, name, ' 5', 'x')],
+    ['has a blank behind its price', record(sku, name, '5 ', 'x')],
+    ['has a blank before an opening quote', record(sku, ' "rack"', price, 'x')],
+    ['has a blank behind a closing quote', record(sku, '"rack" ', price, 'x')],
     ['has the price 1234567890, of ten digits', record(sku, name, '1234567890', 'x')],
     ['has a quote in the middle of a field', record(sku, 'a 19" rack', price, 'x')],
     ['has something behind a closing quote', record(sku, '"rack" 19', price, 'x')],
@@ -134,6 +144,8 @@ export const awkwardProducts: readonly Product[] = [
   'x'.repeat(200),
   '😀'.repeat(200),
   'é,"\n'.repeat(50),
+  'a lone\rcarriage return',
+  '\r',
   '\uFEFFbegins with what is a byte order mark elsewhere',
 ].map((text, index) => ({
   sku: index < 20 ? `awkward-${index}` : index < 22 ? ['Same', 'sAME'][index - 20]! : `${index}-`.padEnd(40, 'z'),
@@ -150,6 +162,7 @@ export function drawnProducts(count: number, seed: number): Product[] {
     ',',
     '\n',
     '\r\n',
+    '\r',
     '\\',
     '\\"',
     "'",

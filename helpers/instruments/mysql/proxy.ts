@@ -96,6 +96,7 @@ export function pendingThreads(): number[] {
 export class MysqlProxy implements AsyncDisposable {
   readonly #server: Server;
   readonly #links = new Set<Link>();
+  readonly #threadIdsSoFar = new Set<number>();
   readonly #name: string;
   readonly #greeting: string | undefined;
   #timeline: Timeline | undefined;
@@ -168,6 +169,11 @@ export class MysqlProxy implements AsyncDisposable {
   /** The server's ids of the connections that are open now. */
   get threadIds(): number[] {
     return [...this.#links].map(({ threadId }) => threadId);
+  }
+
+  /** The server's ids of all connections so far, closed ones too. */
+  get threadIdsSoFar(): number[] {
+    return [...this.#threadIdsSoFar];
   }
 
   /** From now on writes what passes into `timeline`; undefined stops it. */
@@ -371,6 +377,7 @@ export class MysqlProxy implements AsyncDisposable {
     if (link.threadId === 0 && sequence === 0 && payload[0] === 10) {
       const { threadId, capabilities } = readGreeting(payload);
       link.threadId = threadId;
+      this.#threadIdsSoFar.add(link.threadId);
       link.capabilities = capabilities;
       keepReadable(payload);
     } else if (payload[0] === 0 && link.welcome === undefined && this.#greeting !== undefined) {

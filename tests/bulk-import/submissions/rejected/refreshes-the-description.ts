@@ -1,0 +1,127 @@
+/*
+breaks: [8]
+why: The description of a known row is replaced by the one in the file.
+ask: What becomes of a description that somebody has corrected in the shop?
+*/
+import { isUtf8 } from 'node:buffer';
+import { createReadStream } from 'node:fs';
+import { type Connection, type PoolOptions, type ResultSetHeader, createConnection } from 'mysql2/promise';
+
+type Product = readonly [sku: string, name: string, price: number, description: string];
+
+interface CsvRecord {
+  readonly bytes: Buffer;
+  /** The line on which it begins; the header is line 1. */
+  readonly line: number;
+}
+
+const batchSize = 1000;
+/** More than a product can have, so that a quote that is never closed does not gather the rest of the file. */
+const longestRecordBytes = 64 * 1024;
+
+/** Imports a CSV file into the table `products`: all of it, or, when it fails, nothing. */
+export async function importCsv(path: string, options: PoolOptions) {
+  // With FOUND_ROWS, mysql2's default, a row that is left as it is counts as affected, like a new one.
+  const connection = await createConnection({ ...options, flags: ['-FOUND_ROWS'] });
+  // A connection that drops while no statement is under way says so here; where nobody listens, that can end the process.
+  connection.on('error', () => undefined);
+  try {
+    // Until the commit the server takes everything back by itself, also when nobody is left to ask it to.
+    await connection.beginTransaction();
+    let [seen, rows] = [0, 0];
+    for await (const batch of batches(createReadStream(path))) {
+      // The file is read on when the server has taken this batch, and not before.
+      rows += await insertNew(connection, batch);
+      seen += batch.length;
+    }
+    await connection.commit();
+    return { rows, skipped: seen - rows };
+  } finally {
+    // Takes an open transaction with it.
+    connection.destroy();
+  }
+}
+
+/** Adds the products whose sku is not in the table, and says how many these were. */
+async function insertNew(connection: Connection, batch: readonly Product[]): Promise<number> {
+  const [{ affectedRows, info }] = await connection.query<ResultSetHeader>(
+    // INSERT IGNORE would do, but it ignores more than a known sku: what does not fit is cut.
+    'INSERT INTO products (sku, name, price, description) VALUES ? ON DUPLICATE KEY UPDATE description = VALUES(description)',
+    [batch],
+  );
+  // A row that is changed counts twice.
+  return affectedRows - 2 * Number(/Duplicates: (\d+)/.exec(info)?.[1] ?? 0);
+}
+
+async function* batches(chunks: AsyncIterable<Buffer>): AsyncGenerator<Product[]> {
+  let batch: Product[] = [];
+  for await (const records of recordsOf(chunks)) {
+    for (const record of records) {
+      if (record.line === 1) continue;
+      batch.push(readProduct(record));
+      if (batch.length < batchSize) continue;
+      yield batch;
+      batch = [];
+    }
+  }
+  if (batch.length > 0) yield batch;
+}
+
+/** Cuts at the line ends that stand outside of quotes. In bytes, where no cut of the file can split a character. */
+async function* recordsOf(chunks: AsyncIterable<Buffer>): AsyncGenerator<CsvRecord[]> {
+  let rest: Buffer = Buffer.alloc(0);
+  let isQuoted = false;
+  let [line, beganAt] = [1, 1];
+  for await (const chunk of chunks) {
+    const bytes = Buffer.concat([rest, chunk]);
+    const records: CsvRecord[] = [];
+    let from = 0;
+    for (let at = rest.length; at < bytes.length; at++) {
+      // A doubled quote opens again what it has closed.
+      if (bytes[at] === 0x22) isQuoted = !isQuoted;
+      if (bytes[at] !== 0x0a) continue;
+      line += 1;
+      if (isQuoted) continue;
+      records.push({ bytes: bytes.subarray(from, at), line: beganAt });
+      [from, beganAt] = [at + 1, line];
+    }
+    yield records;
+    rest = bytes.subarray(from);
+    if (rest.length > longestRecordBytes) throw badLine(beganAt, 'it goes on for longer than a product can');
+  }
+  if (rest.length > 0) yield [{ bytes: rest, line: beganAt }];
+}
+
+function readProduct({ bytes, line }: CsvRecord): Product {
+  if (!isUtf8(bytes)) throw badLine(line, 'it is not UTF-8');
+  const fields = readFields(bytes.toString('utf8').replace(/\r$/, ''), line);
+  const [sku = '', name = '', price = '', description = ''] = fields;
+  if (fields.length !== 4) throw badLine(line, `it has ${fields.length} fields instead of 4`);
+  if (!/^[A-Za-z0-9-]{1,40}$/.test(sku)) throw badLine(line, `${JSON.stringify(sku)} is no sku`);
+  if (!/^\d{1,9}$/.test(price)) throw badLine(line, `${JSON.stringify(price)} is no price`);
+  if (isLonger(name, 200)) throw badLine(line, 'its name has more than 200 characters');
+  if (isLonger(description, 1000)) throw badLine(line, 'its description has more than 1,000 characters');
+  return [sku, name, Number(price), description];
+}
+
+function readFields(record: string, line: number): string[] {
+  const fields: string[] = [];
+  const next = /(?:"([^"]*(?:""[^"]*)*)"|([^",]*))(,|$)/y;
+  for (let end = ','; end === ',';) {
+    const found = next.exec(record);
+    if (!found) throw badLine(line, 'it has a quote where none may be, or one that is never closed');
+    const [, quoted, plain = '', separator = ''] = found;
+    fields.push(quoted?.replaceAll('""', '"') ?? plain);
+    end = separator;
+  }
+  return fields;
+}
+
+/** Whether it has more characters than that; an emoji is one, and has a length of two. */
+function isLonger(text: string, characters: number): boolean {
+  return text.length > characters && [...text].length > characters;
+}
+
+function badLine(line: number, why: string): Error {
+  return new Error(`line ${line} cannot be imported: ${why}`);
+}
