@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { deserialize, serialize } from 'node:v8';
 import type { Need } from '../../foundations/catalogue/front-matter.ts';
 import { CapturedOutput } from './captured-output.ts';
-import { setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises';
 import { hasProc } from '../../foundations/processes/proc.ts';
 import { after, settles } from '../../foundations/waiting/until.ts';
 import { bundleInside } from './bundle-inside.ts';
@@ -246,6 +246,8 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   /** Comes back when the subject's event loop has turned `count` times more. */
   async turns(count: number): Promise<void> {
     await this.#order('turning its event loop', { kind: 'turns', count });
+    // Answers can come in one piece: whoever waits for an earlier one has heard of it before this returns.
+    await turn();
   }
 
   /**
