@@ -359,7 +359,7 @@ test('a port in use is one sentence, exit code 2, and nothing was started', asyn
 
 test.each([
   [['race-conditoin'], /^There is no kata "race-conditoin"\. Did you mean race-condition\?.*\n$/],
-  [['3307'], /^A port stands behind two dashes: npm run mysql -- --port 3307\n$/],
+  [['3307'], /^Options go after two dashes: npm run mysql -- --port 3307\n$/],
   [['--port', '70000'], /^--port is "70000": give a number from 1 to 65535\.\n$/],
   [['--prot', '1'], /^unknown option '--prot'.*\n$/s],
 ])('%j is refused in one sentence with exit code 2', async (args, sentence) => {

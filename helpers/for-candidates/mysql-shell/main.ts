@@ -55,7 +55,7 @@ await runCommand(async () => {
 
 function chooseKata(typed: string | undefined): string {
   if (typed !== undefined && /^\d+$/.test(typed))
-    throw new UserError(`A port stands behind two dashes: npm run mysql -- --port ${typed}`);
+    throw new UserError(`Options go after two dashes: npm run mysql -- --port ${typed}`);
   const withTables = (typed === undefined ? kataSlugs() : chooseKatas([typed])).filter((slug) =>
     existsSync(join(repositoryRoot, 'katas', slug, 'schema.sql')),
   );

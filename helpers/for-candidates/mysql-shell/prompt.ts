@@ -76,7 +76,7 @@ export class Prompt implements Screen {
       for (let count = 0; ; count++) {
         const line = this.#typedAhead.shift();
         if (line === undefined) break;
-        // A pasted line was shown before the answers to those above it; now it stands before its own.
+        // A pasted line was shown before the answers to those above it; now it is shown before its own answer.
         if (count > 0) process.stdout.write(`${this.#words(shell)}${line}\n`);
         if (line.trim() !== '') this.#statement.push(line);
         for (const typed of this.#reader.readLine(line)) {
