@@ -33,7 +33,7 @@ await runCommand(async () => {
     .addHelpText('after', '\nExit code: 0 shown or written, 2 it could not be.');
   const { args, options } = parseArguments<{ html?: string }>(command);
   const [kata = '', given, tooMany] = args;
-  if (tooMany !== undefined) throw new UserError(`${tooMany} is one word too many: name one kata and one candidate.`);
+  if (tooMany !== undefined) throw new UserError(`unexpected argument "${tooMany}": name one kata and one candidate.`);
 
   const [slug = kata] = chooseKatas([kata]);
   const [starter, candidate, reference] = await readVersions(slug, given === undefined ? undefined : fromUser(given));

@@ -17,7 +17,7 @@ await runCommand(async () => {
     .addHelpText('after', '\nExit code: 0 made, 2 not made, and nothing left behind.');
   const { args, options } = parseArguments<{ katas: string; out: string; candidate?: string }>(command);
   if (args.length > 0)
-    throw new UserError(`${args[0]} is one word too many: names of katas go into --katas, with commas between them.`);
+    throw new UserError(`unexpected argument "${args[0]}": name katas with --katas, separated by commas.`);
 
   const katas = options.katas.split(',').map((name) => name.trim());
   // npm changes into the clone's folder; a path is meant as the user's own shell would take it.
