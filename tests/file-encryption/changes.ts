@@ -22,7 +22,7 @@ export interface Layout {
 
 const knownBytes = 16;
 /** Lengths and counts that somebody may have trusted; the smallest that hurts comes first. */
-const numbers = [2 ** 28, 0, 1, 2 ** 16, 2 ** 32 - 1];
+const numbers = [2 ** 29, 0, 1, 2 ** 16, 2 ** 32 - 1];
 
 /** The file after the change. */
 export function apply(file: Buffer, change: Change): Buffer {
