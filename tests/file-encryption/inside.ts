@@ -96,17 +96,27 @@ function fileOperations(): number {
   return activeResources().filter((name) => name.startsWith('FS') || name === 'CloseReq').length;
 }
 
-/** Resolves when the module waits for no file operation. */
-function idle(): Promise<void> {
+/** Resolves when the module waits for no file operation, and not before `isFirst` holds. */
+function idle(isFirst = () => true): Promise<void> {
   return new Promise((resolve) => {
     let turns = 0;
     const look = () => {
-      turns = fileOperations() <= usualOperations ? turns + 1 : 0;
+      turns = fileOperations() <= usualOperations && isFirst() ? turns + 1 : 0;
       if (turns < idleTurns) setImmediate(look);
       else resolve();
     };
     setImmediate(look);
   });
+}
+
+/**
+ * Notes that a step is under way. The step itself must wait for `mayBegin`: until the module waits for nothing else, and until each
+ * step that was asked for later is finished. So a step that the module does not await is the last to begin.
+ */
+function holdBack(words: string): { mayBegin: Promise<void>; finish(): void } {
+  const entry = { words };
+  underWay.add(entry);
+  return { mayBegin: idle(() => [...underWay].at(-1) === entry), finish: () => void underWay.delete(entry) };
 }
 
 function watchScrypt(): void {
@@ -201,13 +211,12 @@ function isForWriting(flags: unknown): boolean {
 function withPromise(words: string, step: Operation): Operation {
   return async (...args) => {
     if (!isHoldingBack) return await step(...args);
-    const entry = { words };
-    underWay.add(entry);
+    const { mayBegin, finish } = holdBack(words);
+    await mayBegin;
     try {
-      await idle();
       return await step(...args);
     } finally {
-      underWay.delete(entry);
+      finish();
     }
   };
 }
@@ -215,14 +224,12 @@ function withPromise(words: string, step: Operation): Operation {
 function withCallback(words: string, step: Operation): Operation {
   return (...args) => {
     if (!isHoldingBack) return step(...args);
-    const entry = { words };
-    underWay.add(entry);
-    const last = args.at(-1);
-    const done = typeof last === 'function' ? (args.pop() as Operation) : () => undefined;
+    const { mayBegin, finish } = holdBack(words);
+    const done = typeof args.at(-1) === 'function' ? (args.pop() as Operation) : () => undefined;
     const settle: Operation = (...results) => {
-      underWay.delete(entry);
+      finish();
       done(...results);
     };
-    void idle().then(() => step(...args, settle));
+    void mayBegin.then(() => step(...args, settle));
   };
 }
