@@ -88,6 +88,7 @@ describe('robust', () => {
     };
 
     for (const file of [tiny, twoPieces, fourPieces, otherFour, small]) await provider.expectOpened(file);
+    // Every small change to a tiny file, and every cut and exchange where the module's own pieces begin.
     for (const [file, all] of [
       [tiny, smallChanges(tiny)],
       [fourPieces, pieceChanges(fourPieces, layout, otherFour)],
@@ -95,6 +96,7 @@ describe('robust', () => {
     ] as const)
       for (const change of all.filter((_, index) => index % provider.every === 0)) await expectRefused(file, change);
 
+    // Changes of all kinds, drawn at random. A long file would have to be copied for each.
     const [file, donor] = fourPieces.length < 500_000 ? [fourPieces, otherFour] : [small, otherSmall];
     await expectForEach(
       changes(file, layout, donor),
@@ -203,7 +205,7 @@ describe('stretch', () => {
     }
   });
 
-  test('A guess at the password must cost what the head of the file says.', async ({ files, fresh }) => {
+  test('A guess at the password must cost what the head of the file says.', async ({ files }) => {
     const byDefault = costOf(await files.encrypted(randomBytes(1), { cost: 'by default' }));
     const { N, r, p } = byDefault;
     expectThat(
@@ -211,7 +213,7 @@ describe('stretch', () => {
       `an encryption without a cost; its head says ${inNumbers(byDefault)}`,
     );
 
-    const [content, otherContent] = [randomBytes(1), randomBytes(1)];
+    const [content, otherContent] = [randomBytes(32), randomBytes(32)];
     for (const cost of costs) {
       const encrypted = await files.encrypted(content, { cost });
       expect(costOf(encrypted), 'encrypted with a cost of the caller’s; the numbers in the head').toEqual(cost);
@@ -223,12 +225,11 @@ describe('stretch', () => {
       if (cost === dearest) continue;
 
       const wrong = await files.decrypted(encrypted, { password: 'wrong' });
-      expectFailed(wrong, `${said} a wrong password`);
       expectPaid(wrong, cost, `${said} a wrong password`);
       // A module that runs scrypt and takes its key from elsewhere opens this file.
       const other = await files.encrypted(otherContent, { cost });
-      const useless = await files.decrypted(other, { changesKeys: true });
-      expectThat(useless.how !== 'done', `${said} another key than that of the password opened the file`);
+      const { output } = await files.decrypted(other, { changesKeys: true });
+      expectThat(!output?.equals(otherContent), `${said} another key than that of the password opened the file`);
     }
   });
 
