@@ -104,6 +104,7 @@ describe('robust', () => {
       (change) => expectRefused(file, change),
       () => provider.isSpent,
     );
+    provider.expectLittleMemory();
   });
 
   test('Only its own password must open a file; a wrong one must leave no output.', async ({ files }) => {
@@ -255,6 +256,7 @@ describe('stretch', () => {
     );
     const heads = fc.record({ kind: fc.constant('head' as const), N: number, r: number, p: number }).filter(isTooMuch);
     await expectForEach(heads, 150, expectRefused, () => provider.isSpent);
+    provider.expectLittleMemory();
   });
 
   test('A failure must leave an older output as it was; a success must replace it.', async ({ files }) => {

@@ -30,13 +30,14 @@ interface Terms extends Pick<Call, 'holdsBack' | 'changesKeys'> {
   readonly cost?: Kata.ScryptCost | 'by default';
 }
 
-/** The large file, and what was seen while it was encrypted and decrypted once in a process of its own. */
+/** The large file, and what was seen while it was encrypted in one process and decrypted in another. */
 export interface LargeFile {
   readonly words: string;
   readonly encrypted: Outcome;
   readonly decrypted: Outcome;
-  /** How much more memory the process held at its peak than before. */
+  /** How much more memory the first process held at its peak than before. */
   readonly encryptionBytes: number;
+  /** The same of the second process. */
   readonly decryptionBytes: number;
   /** The first byte that came back wrong; undefined when all are right. */
   readonly differsAt: number | undefined;
@@ -47,8 +48,9 @@ export interface LargeFile {
 /** The judge's `test`. */
 export const test = judge<typeof Kata>('file-encryption', { spares: 1 })
   .extend('large', { scope: 'file' }, async ({ workspace, subjects }): Promise<LargeFile> => {
-    await using subject = await subjects.fresh({ limitMs: largeLimitMs });
-    return await observeLargeFile(new Files(subject, workspace));
+    await using encrypting = await subjects.fresh({ limitMs: largeLimitMs });
+    await using decrypting = await subjects.fresh({ limitMs: largeLimitMs });
+    return await observeLargeFile(new Files(encrypting, workspace), new Files(decrypting, workspace));
   })
   .extend('layout', { scope: 'file' }, async ({ workspace, subjects }): Promise<Layout> => {
     return await findLayout(new Files(await subjects.running(), workspace));
@@ -134,6 +136,8 @@ export class Provider {
   readonly #heldBytes: number;
   /** 1, or 10 when the module runs a costly scrypt although a file asks for a cheap one: then one change in ten is tried. */
   every = 1;
+  /** By how much the process has grown at its peak. */
+  #grownBytes = 0;
   /** The process has ended or has grown too large. What it does from now on says nothing. */
   isSpent = false;
 
@@ -154,6 +158,11 @@ export class Provider {
     if (outcome.scrypts.some(({ N, r, p }) => N * r * p > 2 ** 14)) this.every = 10;
   }
 
+  /** Fails when all changed files together made the process take too much memory. */
+  expectLittleMemory(): void {
+    expectAtMost(this.#grownBytes, memoryLimit, 'decryption of changed files made the process take');
+  }
+
   /** Hands back a changed file and fails unless it is refused, leaves no output, and takes little memory. */
   async expectRefused(file: Buffer, change: Change): Promise<Refusal> {
     const what = `${inPlainWords(file, change)}; decryption`;
@@ -162,9 +171,9 @@ export class Provider {
       // Hundreds of small files: each would wait longer for a thread than writing it takes.
       writeFileSync(input, apply(file, change));
       const outcome = await this.#files.decrypt(input, output);
-      const grownBytes = (await peakBytes(this.#files.subject)) - this.#heldBytes;
-      this.isSpent = grownBytes > memoryLimit;
-      expectAtMost(grownBytes, memoryLimit, `${what} made the process take`);
+      this.#grownBytes = (await peakBytes(this.#files.subject)) - this.#heldBytes;
+      this.isSpent = this.#grownBytes > memoryLimit;
+      if (this.isSpent) expectAtMost(this.#grownBytes, memoryLimit, `${what} made the process take`);
       expectFailed(outcome, what);
       return { ...outcome, what, input };
     } finally {
@@ -181,23 +190,26 @@ interface Refusal extends Outcome {
   readonly input: string;
 }
 
-async function observeLargeFile(files: Files): Promise<LargeFile> {
-  const { folder, input, output } = await files.newFolder();
+async function observeLargeFile(encrypting: Files, decrypting: Files): Promise<LargeFile> {
+  const { folder, input, output } = await encrypting.newFolder();
   const back = join(folder, 'back');
   const file = await SparseFile.create(input, largeFileBytes);
-  const heldBytes = await peakBytes(files.subject);
-  const encrypted = await files.encrypt(input, output);
-  const encryptionBytes = (await peakBytes(files.subject)) - heldBytes;
-  const isThere = encrypted.how === 'done';
-  const [decrypted, distance] = await Promise.all([
-    files.decrypt(output, back),
-    isThere ? comesAgainAfter(output, 600_000) : undefined,
+  const [encrypted, encryptionBytes] = await grownBy(encrypting, () => encrypting.encrypt(input, output));
+  const [[decrypted, decryptionBytes], distance] = await Promise.all([
+    grownBy(decrypting, () => decrypting.decrypt(output, back)),
+    encrypted.how === 'done' ? comesAgainAfter(output, 600_000) : undefined,
   ]);
-  const decryptionBytes = (await peakBytes(files.subject)) - heldBytes;
   const differsAt = decrypted.how === 'done' ? await file.differsFrom(back) : undefined;
   await rm(folder, { recursive: true });
   const words = '300 MB';
   return { words, encrypted, decrypted, encryptionBytes, decryptionBytes, differsAt, comesAgainAfter: distance };
+}
+
+/** Calls the module, and says by how much its process has grown at its peak. */
+async function grownBy({ subject }: Files, call: () => Promise<Outcome>): Promise<[Outcome, grownBytes: number]> {
+  const before = await peakBytes(subject);
+  const outcome = await call();
+  return [outcome, (await peakBytes(subject)) - before];
 }
 
 /** What the lengths of the outputs tell about how the module builds them. */
