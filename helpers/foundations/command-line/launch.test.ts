@@ -53,21 +53,21 @@ test('has no syntax that Node 12 does not know', async () => {
 
 describe.skipIf(process.platform === 'win32')('a command of npm’s ends when the shell that started it has gone', () => {
   test('while it runs', async () => {
-    await endsWithItsShell('');
+    await expectEndWithShell('');
   });
 
   test('before it has begun', async () => {
-    await endsWithItsShell(`const parent = process.ppid;
+    await expectEndWithShell(`const parent = process.ppid;
 while (process.ppid === parent) await new Promise((resolve) => setTimeout(resolve, 5));`);
   });
 
   test('on a Node that cannot hand its place to the command', async () => {
-    await endsWithItsShell('', ['--import', 'data:text/javascript,process.execve=undefined']);
+    await expectEndWithShell('', ['--import', 'data:text/javascript,process.execve=undefined']);
   });
 });
 
 /** Starts a command that takes a minute, after `prelude`, by a shell, ends the shell, and sees the command end. */
-async function endsWithItsShell(prelude: string, flags: readonly string[] = []): Promise<void> {
+async function expectEndWithShell(prelude: string, flags: readonly string[] = []): Promise<void> {
   const root = await house(
     `import { runCommand } from ${JSON.stringify(join(repositoryRoot, 'helpers/foundations/command-line/run-command.ts'))};
 import { writeFileSync } from 'node:fs';
