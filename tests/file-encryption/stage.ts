@@ -1,5 +1,5 @@
 import { readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { peakBytes } from '../../helpers/instruments/gauges/gauges.ts';
@@ -17,7 +17,7 @@ export const megabyte = 1024 * 1024;
 export const memoryLimit = 200 * megabyte;
 export const password = 'correct horse battery staple';
 /** About the cheapest numbers that must work; tests that are not about scrypt use them. */
-export const cheap: Kata.ScryptCost = { N: 1024, r: 1, p: 1 };
+const cheap: Kata.ScryptCost = { N: 1024, r: 1, p: 1 };
 
 const largeLimitMs = 90_000;
 const largeFileBytes = 300 * megabyte + 7;
@@ -78,6 +78,8 @@ export class Files {
   /** A new folder, and the paths of two files in it. Neither of them is there yet. */
   async newFolder(): Promise<Places> {
     const folder = await mkdtemp(join(this.#workspace, 'files-'));
+    // The process may belong to another user, as in a container. Nobody else gets in: the workspace is closed to them.
+    await chmod(folder, 0o777);
     return { folder, input: join(folder, 'in'), output: join(folder, 'out') };
   }
 
@@ -130,7 +132,7 @@ export function expectFailed({ how, left }: Outcome, what: string): void {
 }
 
 /** Keeps encrypted files, has no password, and hands changed ones back to a process of its own. */
-export class Provider {
+class Provider {
   readonly #files: Files;
   readonly #places: Places;
   readonly #heldBytes: number;
