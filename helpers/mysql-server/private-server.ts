@@ -14,6 +14,8 @@ import { type MysqlServer, MysqlUnavailable } from './source.ts';
 
 const readyLimitMs = 60_000;
 const portAttempts = 5;
+/** What the server may allocate. Idle it has 400 MiB; sessions and their variables could take any amount. */
+const memoryLimitKib = 1536 * 1024;
 const portTaken = /Address already in use|Can't start server: Bind on TCP|Do you already have another/i;
 
 /**
@@ -97,7 +99,7 @@ async function boot(
   folder: string,
   port: number,
 ): Promise<{ stop: () => Promise<void> } | { ending: string; log: string }> {
-  const [file, ...first] = program.command;
+  const [file, ...first] = withinMemory(program.command);
   const child = spawnLeashed(
     file,
     [
@@ -174,4 +176,10 @@ async function freePort(): Promise<number> {
   probe.close();
   await once(probe, 'close');
   return port;
+}
+
+/** The command under a limit on its private memory, where the system has one that a shell can set. */
+function withinMemory([file, ...args]: ServerProgram['command']): [string, ...string[]] {
+  if (process.platform !== 'linux') return [file, ...args];
+  return ['/bin/sh', '-c', `ulimit -d ${memoryLimitKib}; exec "$@"`, 'sh', file, ...args];
 }

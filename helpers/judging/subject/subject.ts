@@ -159,7 +159,8 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     const overflow = () =>
       this.#kill(`printed more than ${outputLimitBytes / 1024 / 1024} MiB and was stopped; a module should say less`);
     if (options.workspace !== undefined && options.needs?.includes('write-files')) {
-      const endQuota = watchQuota(options.workspace, (what) => this.#kill(`filled its workspace with ${what}`));
+      const onExceeded = (what: string) => this.#kill(`filled its workspace with ${what}`);
+      const endQuota = watchQuota(options.workspace, onExceeded, { pid: this.pid });
       void closed.then(endQuota);
     }
     this.#stdout = new CapturedOutput(this.#process.stdout, outputLimitBytes, overflow);
