@@ -1,20 +1,18 @@
 import { readFileSync, statSync } from 'node:fs';
-import { Ajv2020 } from 'ajv/dist/2020.js';
 import { UserError } from '../../foundations/command-line/user-error.ts';
 import { harmlessDeep, harmlessLine } from '../../foundations/sanitizing/harmless.ts';
+import { scoreSchema } from './score-schema.ts';
 import type { Score } from './score.ts';
 
 const longestBytes = 64 * 1024 * 1024;
 const longestText = 1_000_000;
 
-const schema = JSON.parse(readFileSync(new URL('score.schema.json', import.meta.url), 'utf8')) as object;
-const validate = new Ajv2020({ allErrors: false, strictTuples: false }).compile<Score>(schema);
-
 /** What keeps this from being a score, or undefined when it is one. */
 export function faultOfScore(value: unknown): string | undefined {
-  if (validate(value)) return undefined;
-  const [first] = validate.errors ?? [];
-  return `${first?.instancePath || 'the whole'} ${first?.message ?? 'is wrong'}`;
+  const { error } = scoreSchema.safeParse(value);
+  if (error === undefined) return undefined;
+  const [first] = error.issues;
+  return `${first?.path.map((part) => `/${String(part)}`).join('') || 'the whole'}: ${first?.message ?? 'it is wrong'}`;
 }
 
 /**

@@ -70,7 +70,7 @@ describe.each(names)('%s', (name) => {
     const reports = [
       terminalReport(score, { colour: false, files: [] }),
       markdownReport(score),
-      await htmlReport(score),
+      htmlReport(score),
       junitReport(score),
       JSON.stringify(score, undefined, 2),
     ];
