@@ -44,6 +44,13 @@ test('a newer Node is a warning, and the command runs', async () => {
   expect(stderr).toMatch(/^Node 99\.0\.0 is newer than what this repository is tested with/);
 });
 
+test('takes the Node versions that package.json names', async () => {
+  const text = await readFile(join(repositoryRoot, launcher), 'utf8');
+  const { engines } = JSON.parse(await readFile(join(repositoryRoot, 'package.json'), 'utf8'));
+
+  expect(engines).toEqual({ node: `>=${/oldestNode = (\d+)/.exec(text)![1]}` });
+});
+
 test('has no syntax that Node 12 does not know', async () => {
   const text = await readFile(join(repositoryRoot, launcher), 'utf8');
 

@@ -2,7 +2,7 @@ import { createWriteStream } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
-import type { IHeapNode, IHeapSnapshot } from '@memlab/core';
+import type { IHeapNode, IHeapSnapshot } from 'memlab';
 import { leashedFolder } from '../../foundations/processes/leashed-folder.ts';
 import type { Subject } from '../../judging/subject/subject.ts';
 
@@ -79,10 +79,7 @@ async function readSnapshot(file: string, workDir: string): Promise<IHeapSnapsho
   const before = names.map((name) => [name, process.env[name]] as const);
   for (const name of names) process.env[name] = workDir;
   try {
-    const [{ config }, { getFullHeapFromFile }] = await Promise.all([
-      import('@memlab/core'),
-      import('@memlab/heap-analysis'),
-    ]);
+    const { config, getFullHeapFromFile } = await import('memlab');
     config.muteConsole = true;
     config.defaultFileManagerOption = { workDir };
     return await getFullHeapFromFile(file);

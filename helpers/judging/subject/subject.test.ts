@@ -288,7 +288,7 @@ describe('nothing is left behind', () => {
       const subject = await startModule(${JSON.stringify(file)}, {});
       subject.evaluate((kata) => kata.go()).catch(() => {});
       setTimeout(() => console.log(subject.pid), 50);`;
-      const runner = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+      const runner = spawn(process.execPath, ['--input-type=module', '-e', script], {
         stdio: ['ignore', 'pipe', 'inherit'],
         cwd: repositoryRoot,
       });
