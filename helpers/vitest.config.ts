@@ -21,7 +21,11 @@ export default defineConfig({
     root: new URL('..', import.meta.url).pathname,
     include: ['helpers/**/*.test.ts'],
     globalSetup: ['helpers/mysql-server/global-setup.ts'],
-    setupFiles: ['helpers/judging/subject/inside/wake-pool.js', 'helpers/judging/run/end-of-thread.ts'],
+    setupFiles: [
+      'helpers/judging/subject/inside/wake-pool.js',
+      'helpers/judging/run/adopt-settings.ts',
+      'helpers/judging/run/end-of-thread.ts',
+    ],
     pool: 'threads',
     // Not in node_modules: the modules that are judged may read there.
     fsModuleCachePath: '.cache/vitest',

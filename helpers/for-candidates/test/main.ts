@@ -6,6 +6,7 @@ import { type KataPromise, chooseKatas, readKata } from '../../foundations/catal
 import { runCommand } from '../../foundations/command-line/run-command.ts';
 import { UserError } from '../../foundations/command-line/user-error.ts';
 import { parseArguments } from '../../foundations/command-line/parse-arguments.ts';
+import { settings } from '../../foundations/settings.ts';
 import { chosenSeed } from '../../judging/drawn/seed.ts';
 import { startServer } from '../../mysql-server/start-server.ts';
 import type { MysqlServer } from '../../mysql-server/source.ts';
@@ -35,11 +36,6 @@ await runCommand(async () => {
   const slugs = chooseKatas(args);
   chosenSeed();
   const only = options.promise === undefined ? undefined : chosenPromise(slugs, options.promise);
-  if (only) process.env.KATA_PROMISE = String(only.number);
-  if (options.explain === 'all') process.env.KATA_EXPLAIN = 'all';
-  // Whoever watches a judge at work has a clock of their own.
-  if (!options.watch) process.env.KATA_LIMIT = String(options.limit);
-  if (options.solution) process.env.KATA_TARGET = 'solutions';
 
   // The server and Vitest start side by side; each of them takes most of a second.
   const needsMysql = slugs.some((slug) => readKata(slug).needs.includes('mysql'));
@@ -48,6 +44,14 @@ await runCommand(async () => {
     prepareVitest(options.watch ?? false, only),
   );
   vitest.provide('mysqlServers', server ? [addressOf(server)] : []);
+  vitest.provide('settings', {
+    ...settings(),
+    ...(options.explain === 'all' && { explain: 'all' }),
+    ...(options.solution && { target: 'solutions' }),
+    promise: only?.number,
+    // Whoever watches a judge at work has a clock of their own.
+    limitSeconds: options.watch ? undefined : options.limit,
+  });
   await vitest.start(slugs.map((slug) => join(repositoryRoot, 'tests', slug, `${slug}.test.ts`)));
 
   if (options.watch) {

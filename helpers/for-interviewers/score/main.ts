@@ -7,7 +7,7 @@ import { runCommand } from '../../foundations/command-line/run-command.ts';
 import { UserError } from '../../foundations/command-line/user-error.ts';
 import type { MysqlServer } from '../../mysql-server/source.ts';
 import { type Sandbox, sandboxes } from '../../judging/subject/sandbox.ts';
-import { chosenSeed } from '../../judging/drawn/seed.ts';
+import { readSeed } from '../../judging/drawn/seed.ts';
 import { checkOutFolder } from './out-folder.ts';
 import { type Score, defaultLimits } from './score.ts';
 
@@ -180,7 +180,7 @@ function ofHundred(text: string): number {
 }
 
 function seedOf(text: string): number {
-  return chosenSeed({ KATA_SEED: text }, '--seed');
+  return readSeed(text, '--seed');
 }
 
 function positive(text: string): number {

@@ -1,4 +1,5 @@
 import { readNeeds } from '../../foundations/catalogue/front-matter.ts';
+import { settings } from '../../foundations/settings.ts';
 import { moduleName, targetFile } from '../../foundations/catalogue/target.ts';
 import { showPrinted } from './start-subject.ts';
 import { type Run, Subject, type SubjectOptions } from './subject.ts';
@@ -13,9 +14,6 @@ export interface SubjectsOptions {
   /** How many processes wait, started, for whoever asks for a fresh one. */
   readonly spares: number;
 }
-
-/** Where many judges share the cores, one process too many costs more than the wait for one. */
-const keepsSpares = process.env.KATA_SPARES !== '0';
 
 const usualLimitMs = 10_000;
 /** What is left of a process's limit once a process of the same file has hung. */
@@ -102,7 +100,8 @@ export class SubjectsOfFile<Kata> implements AsyncDisposable {
 
   /** One after the other, since what the judge does meanwhile needs the cores as well. */
   #refill(): void {
-    if (!keepsSpares || this.#isStarting || this.#isOver || this.#spares.length >= this.#options.spares) return;
+    if (!settings().keepsSpares || this.#isStarting || this.#isOver || this.#spares.length >= this.#options.spares)
+      return;
     this.#isStarting = true;
     const spare = this.#create({});
     spare.unref();

@@ -1,4 +1,5 @@
 import type { Reporter, TestModule, Vitest } from 'vitest/node';
+import { type Settings, settings } from '../../foundations/settings.ts';
 import { harmless } from '../../foundations/sanitizing/harmless.ts';
 import { shortPath, targetFile } from '../../foundations/catalogue/target.ts';
 import { verdictOf } from './verdict.ts';
@@ -8,7 +9,7 @@ import { board } from './board.ts';
 export default class BoardReporter implements Reporter {
   #startedAt = 0;
   #vitest: Vitest | undefined;
-  /** One for each kata that is being judged; see `KATA_LIMIT`. */
+  /** One for each kata that is being judged; see `Settings.limitSeconds`. */
   readonly #timers = new Map<string, NodeJS.Timeout>();
 
   onInit(vitest: Vitest): void {
@@ -20,8 +21,8 @@ export default class BoardReporter implements Reporter {
   }
 
   onTestModuleStart(module: TestModule): void {
-    const seconds = Number(process.env.KATA_LIMIT);
-    if (!(seconds > 0)) return;
+    const { limitSeconds: seconds } = this.#settings;
+    if (seconds === undefined) return;
     const { slug } = verdictOf(module);
     const late = () => {
       this.#clear();
@@ -48,7 +49,7 @@ export default class BoardReporter implements Reporter {
 
   onTestRunEnd(modules: readonly TestModule[], errors: readonly { readonly message?: string }[]): void {
     this.#clear();
-    const only = process.env.KATA_PROMISE === undefined ? undefined : Number(process.env.KATA_PROMISE);
+    const { promise: only, explain, target } = this.#settings;
     const verdicts = modules
       .map(verdictOf)
       .map((verdict) => ({
@@ -59,7 +60,7 @@ export default class BoardReporter implements Reporter {
     const colour = process.stdout.isTTY ? process.env.NO_COLOR === undefined : process.env.FORCE_COLOR !== undefined;
     for (const verdict of verdicts) {
       this.#say(
-        `\n${board(verdict, verdict, { colour, file: shortPath(targetFile(verdict.slug)), explainsAll: process.env.KATA_EXPLAIN === 'all' })}\n`,
+        `\n${board(verdict, verdict, { colour, file: shortPath(targetFile(verdict.slug, target)), explainsAll: explain === 'all' })}\n`,
       );
     }
     for (const { message } of errors) this.#say(`\nThe run itself met an error: ${harmless(message ?? '')}\n`);
@@ -71,6 +72,11 @@ export default class BoardReporter implements Reporter {
     const notJudged = promises.filter((promise) => promise.notJudged !== undefined).length;
     const rest = notJudged === 0 ? '' : `, ${notJudged} not judged here`;
     this.#say(`\n${held} of ${promises.length} promises hold in ${katas}${rest} (${seconds} s)\n`);
+  }
+
+  /** Those of the command that runs the judges. */
+  get #settings(): Settings {
+    return this.#vitest?.getRootProject().getProvidedContext().settings ?? settings();
   }
 
   #progress(): void {

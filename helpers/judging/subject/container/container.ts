@@ -45,6 +45,7 @@ export interface ContainerOrder extends ProcessOrder {
 const agentFile = fileURLToPath(new URL('container-agent.ts', import.meta.url));
 const ownFiles = [
   'judging/subject/inside/frames.js',
+  'foundations/settings.ts',
   'judging/subject/container/container-agent.ts',
   'judging/subject/container/wire.ts',
   'foundations/processes/proc.ts',
