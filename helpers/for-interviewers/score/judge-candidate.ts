@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { killGroup } from '../../foundations/processes/kill-group.js';
 import { leash } from '../../foundations/processes/leash.ts';
 import { CapturedOutput } from '../../judging/subject/captured-output.ts';
 import type { Sandbox } from '../../judging/subject/sandbox.ts';
@@ -58,11 +59,7 @@ export async function judgeCandidate(
 
   function end(why: string): void {
     ended ??= why;
-    try {
-      process.kill(-child.pid!, 'SIGKILL');
-    } catch {
-      child.kill('SIGKILL');
-    }
+    killGroup(child.pid);
   }
 
   const timer = setTimeout(() => {

@@ -47,7 +47,7 @@ export async function scoreCandidate(collected: Collected, options: ScoreOptions
   return {
     schemaVersion: 2,
     candidate: { source: collected.source, kind: collected.kind, commit: collected.commit ?? null },
-    catalogue: catalogueIdentity(),
+    catalogue: await catalogueIdentity(),
     scoredAt,
     durationMs: Math.round(performance.now() - startedAt),
     weights: tierWeights,

@@ -3,6 +3,7 @@
 import { rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
+import { killGroup } from './kill-group.js';
 import { removeDatabase } from './remove-database.js';
 
 /** @typedef {import('./leash.ts').Duty} Duty */
@@ -51,18 +52,5 @@ async function undertake(duty) {
     const connection = await createConnection(duty.server);
     await removeDatabase(connection, duty.database, duty.preparedBefore);
     await connection.end();
-  }
-}
-
-/** @param {number} pid */
-function killGroup(pid) {
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch {
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch {
-      // It is gone already.
-    }
   }
 }

@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { readFrames, writeFrame } from './inside/frames.js';
 import { fromOutside } from '../../foundations/processes/proc.ts';
+import { killGroup } from '../../foundations/processes/kill-group.js';
 import { leash } from '../../foundations/processes/leash.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 
@@ -70,7 +71,7 @@ export function startProcess({ args, env }: ProcessOrder, events: ProcessEvents)
   const release = child.pid === undefined ? () => undefined : leash({ kill: child.pid });
   let hasClosed = false;
   // After its close the number may be somebody else's.
-  const kill = () => void (!hasClosed && killGroup(child));
+  const kill = () => void (!hasClosed && killGroup(child.pid));
 
   const channel = child.stdio[3] as Socket;
   readFrames(channel, events.longestFrameBytes, events.frame, events.fault);
@@ -98,13 +99,4 @@ export function startProcess({ args, env }: ProcessOrder, events: ProcessEvents)
     portOutside: (port) => Promise.resolve(port),
     addressInside: (address) => Promise.resolve(address),
   };
-}
-
-function killGroup(child: ChildProcess): void {
-  if (child.pid === undefined) return;
-  try {
-    process.kill(-child.pid, 'SIGKILL');
-  } catch {
-    child.kill('SIGKILL');
-  }
 }
