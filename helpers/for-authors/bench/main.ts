@@ -14,6 +14,7 @@ import { runCommand } from '../../foundations/command-line/run-command.ts';
 import { UserError } from '../../foundations/command-line/user-error.ts';
 import { startServer } from '../../mysql-server/start-server.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
+import { say } from '../../foundations/command-line/terminal.ts';
 
 /** Runs of each figure; the median counts. */
 const runs = 5;
@@ -206,8 +207,4 @@ async function judgesRun(
   if (testModules.length !== names.length || !testModules.every((module) => module.ok()))
     throw new Error('a bench judge failed');
   return performance.now() - startedAt;
-}
-
-function say(line: string): void {
-  process.stdout.write(`${line}\n`);
 }

@@ -8,6 +8,7 @@ import { UserError } from '../../foundations/command-line/user-error.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 import { missingIn } from './missing.ts';
 import { templateOf } from './template.ts';
+import { say } from '../../foundations/command-line/terminal.ts';
 
 await runCommand(async () => {
   const command = new Command('npm run new-kata')
@@ -27,9 +28,9 @@ await runCommand(async () => {
     for (const [file, text] of Object.entries(templateOf(slug))) {
       await mkdir(dirname(join(repositoryRoot, file)), { recursive: true });
       await writeFile(join(repositoryRoot, file), text, { flag: 'wx' });
-      process.stdout.write(`made     ${file}\n`);
+      say(`made     ${file}`);
     }
   const missing = missingIn(slug);
-  for (const line of missing) process.stdout.write(`missing  ${line}\n`);
+  for (const line of missing) say(`missing  ${line}`);
   return missing.length === 0 ? 0 : 1;
 });

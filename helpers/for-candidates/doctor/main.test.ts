@@ -40,7 +40,7 @@ async function copyOfRepository(): Promise<string> {
   return root;
 }
 
-test('when every kata can run it says so, without colour in a pipe, with exit code 0', async () => {
+test('when every kata can run it says so, without color in a pipe, with exit code 0', async () => {
   const { code, stdout, stderr } = await doctor([], { FORCE_COLOR: undefined, NO_COLOR: undefined });
 
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });

@@ -11,6 +11,7 @@ import { chosenSeed } from '../../judging/drawn/seed.ts';
 import { startServer } from '../../mysql-server/start-server.ts';
 import type { MysqlServer } from '../../mysql-server/source.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
+import { note, say } from '../../foundations/command-line/terminal.ts';
 
 await runCommand(async () => {
   const command = new Command('npm test')
@@ -55,14 +56,14 @@ await runCommand(async () => {
   await vitest.start(slugs.map((slug) => join(repositoryRoot, 'tests', slug, `${slug}.test.ts`)));
 
   if (options.watch) {
-    process.stdout.write('\nWaiting for a save; Ctrl-C ends.\n');
+    say('\nWaiting for a save; Ctrl-C ends.');
     await new Promise<void>((resolve) => vitest.onClose(() => resolve()));
   }
   await Promise.all([vitest.close(), server?.[Symbol.asyncDispose]()]);
   const modules = vitest.state.getTestModules();
   const mute = modules.filter((module) => module.errors().length > 0 || !hasJudged(module));
   if (modules.length === 0 || mute.length > 0) {
-    process.stderr.write('The judge could not run, so nothing is said about the module.\n');
+    note('The judge could not run, so nothing is said about the module.');
     return 2;
   }
   const held = modules.every((module) => module.ok());
@@ -71,10 +72,10 @@ await runCommand(async () => {
 
 async function startTimed(): Promise<MysqlServer> {
   const startedAt = performance.now();
-  const server = await startServer({ onProgress: (line) => process.stderr.write(`${line}\n`) });
+  const server = await startServer({ onProgress: note });
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   const flavour = server.flavour === 'mysql' ? 'MySQL' : 'MariaDB';
-  process.stdout.write(`${flavour} ${server.version} from ${server.source}, ready in ${seconds} s\n`);
+  say(`${flavour} ${server.version} from ${server.source}, ready in ${seconds} s`);
   return server;
 }
 

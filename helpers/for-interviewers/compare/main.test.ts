@@ -22,7 +22,7 @@ beforeAll(async () => {
   await writeFile(join(candidate, own), text.replace('const attempts = 10;', `const attempts = 99; ${trick}`));
 });
 
-test('three columns, 160 at most, with marks where they differ and no colour', async () => {
+test('three columns, 160 at most, with marks where they differ and no color', async () => {
   const { code, stdout } = await compare('1000', slug, candidate);
 
   const lines = stdout.split('\n');

@@ -128,7 +128,7 @@ describe('what a stranger said is only read', () => {
 
   test('on a terminal: behind a mark on every line', () => {
     const report = terminalReport(scoreOf({ ...kataOf('one'), trouble: '::error::x'.repeat(30) }), {
-      colour: false,
+      isColored: false,
       files: [],
     });
 

@@ -68,7 +68,7 @@ describe.each(names)('%s', (name) => {
     const score = await scores.get(name)!.promise;
 
     const reports = [
-      terminalReport(score, { colour: false, files: [] }),
+      terminalReport(score, { isColored: false, files: [] }),
       markdownReport(score),
       htmlReport(score),
       junitReport(score),

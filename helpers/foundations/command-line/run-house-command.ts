@@ -26,7 +26,7 @@ export async function runProgram(
   cwd: string,
   env: NodeJS.ProcessEnv = {},
 ): Promise<CommandRun> {
-  const { VITEST: _own, FORCE_COLOR: _colour, ...inherited } = process.env;
+  const { VITEST: _own, FORCE_COLOR: _color, ...inherited } = process.env;
   const { code, stdout, stderr } = await runToEnd(file, args, { cwd, env: { ...inherited, ...env } });
   return { code, stdout: stdout.toString('utf8'), stderr };
 }

@@ -4,6 +4,7 @@ import { harmless } from '../../foundations/sanitizing/harmless.ts';
 import { shortPath, targetFile } from '../../foundations/catalogue/target.ts';
 import { verdictOf } from './verdict.ts';
 import { board } from './board.ts';
+import { note, showProgress, wantsColor } from '../../foundations/command-line/terminal.ts';
 
 /** Vitest's reporter for a candidate: the board at the end, a line that moves meanwhile, no wall of stack traces. */
 export default class BoardReporter implements Reporter {
@@ -26,8 +27,8 @@ export default class BoardReporter implements Reporter {
     const { slug } = verdictOf(module);
     const late = () => {
       this.#clear();
-      process.stderr.write(
-        `${slug} was not judged to its end within ${seconds} s. Try one promise (npm test ${slug} -- --promise 1), or give more time with --limit.\n`,
+      note(
+        `${slug} was not judged to its end within ${seconds} s. Try one promise (npm test ${slug} -- --promise 1), or give more time with --limit.`,
       );
       // What was started is on a leash, and goes with this process.
       process.exit(2);
@@ -57,10 +58,9 @@ export default class BoardReporter implements Reporter {
         promises: verdict.promises.filter(({ number }) => only === undefined || number === only),
       }))
       .sort((one, other) => one.slug.localeCompare(other.slug));
-    const colour = process.stdout.isTTY ? process.env.NO_COLOR === undefined : process.env.FORCE_COLOR !== undefined;
     for (const verdict of verdicts) {
       this.#say(
-        `\n${board(verdict, verdict, { colour, file: shortPath(targetFile(verdict.slug, target)), explainsAll: explain === 'all' })}\n`,
+        `\n${board(verdict, verdict, { isColored: wantsColor(), file: shortPath(targetFile(verdict.slug, target)), explainsAll: explain === 'all' })}\n`,
       );
     }
     for (const { message } of errors) this.#say(`\nThe run itself met an error: ${harmless(message ?? '')}\n`);
@@ -83,11 +83,11 @@ export default class BoardReporter implements Reporter {
     if (!process.stderr.isTTY) return;
     const tests = this.#vitest?.state.getTestModules().flatMap((module) => [...module.children.allTests()]) ?? [];
     const done = tests.filter((test) => test.result().state !== 'pending').length;
-    process.stderr.write(`\r\x1b[Kjudging: ${done} of ${tests.length} promises`);
+    showProgress(`judging: ${done} of ${tests.length} promises`);
   }
 
   #clear(): void {
-    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+    showProgress('');
   }
 
   #say(text: string): void {

@@ -10,6 +10,7 @@ import type { Verdict } from '../../../judging/verdict/verdict.ts';
 import { startServers } from '../judge-claims.ts';
 import { equivalentItem, mutantsFile, readEquivalents } from './equivalent.ts';
 import { type Mutant, mutantsOf, sample } from './mutate.ts';
+import { note, say } from '../../../foundations/command-line/terminal.ts';
 
 /** A mutant that hangs need not be waited for as long as a slow machine: so much longer than the reference, and so much at least. */
 const [timesLonger, leastLimitMs] = [4, 15_000];
@@ -75,7 +76,7 @@ async function verdictsOf(
     servers,
     (submission, verdict) => {
       verdicts.set(submission, verdict);
-      if (verdicts.size % 10 === 0) process.stderr.write(`${verdicts.size} of ${submissions.length} judged\n`);
+      if (verdicts.size % 10 === 0) note(`${verdicts.size} of ${submissions.length} judged`);
     },
     options,
   );
@@ -97,8 +98,4 @@ function textOf(mutant: Mutant, reference: string, file: string): string {
     headerOptions: OMIT_HEADERS,
   });
   return `${file}:${mutant.line}, ${mutant.operator}\n${diff}If it is equivalent: ${equivalentItem(mutant)}`;
-}
-
-function say(line: string): void {
-  process.stdout.write(`${line}\n`);
 }
