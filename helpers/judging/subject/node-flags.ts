@@ -2,7 +2,7 @@ import { realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 import { chosenSandbox } from './sandbox.ts';
-import type { SubjectOptions } from './subject.ts';
+import type { SubjectOptions } from './subject-types.ts';
 
 export const hostFile = join(import.meta.dirname, 'inside/host.js');
 /** The folder of all of ours that is loaded in a subject: it may read exactly this, the packages and its workspace. */

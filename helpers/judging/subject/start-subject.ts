@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { TestRunner, onTestFailed } from 'vitest';
 import { type Need, readNeeds } from '../../foundations/catalogue/front-matter.ts';
 import { workspaceFolder } from './use-workspace.ts';
-import { Subject, type SubjectOptions } from './subject.ts';
+import { Subject } from './subject.ts';
+import type { SubjectOptions } from './subject-types.ts';
 import { settings } from '../../foundations/settings.ts';
 import { moduleName, repositoryRoot, targetFile } from '../../foundations/catalogue/target.ts';
 

@@ -2,7 +2,8 @@ import { readNeeds } from '../../foundations/catalogue/front-matter.ts';
 import { settings } from '../../foundations/settings.ts';
 import { moduleName, targetFile } from '../../foundations/catalogue/target.ts';
 import { showPrinted } from './start-subject.ts';
-import { type Run, Subject, type SubjectOptions } from './subject.ts';
+import { Subject } from './subject.ts';
+import type { Run, SubjectOptions } from './subject-types.ts';
 
 export interface SubjectsOptions {
   /** The folder that the needs `read-files` and `write-files` are about. */

@@ -1,6 +1,7 @@
 import { afterAll, afterEach } from 'vitest';
 import { showPrinted, startSubject } from './start-subject.ts';
-import type { Subject, SubjectOptions } from './subject.ts';
+import type { Subject } from './subject.ts';
+import type { SubjectOptions } from './subject-types.ts';
 
 /** A judge's processes, all of them with the same module. */
 export interface SubjectsInUse<Kata, Kept extends object> {
