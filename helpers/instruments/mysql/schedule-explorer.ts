@@ -1,7 +1,8 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Connection } from 'mysql2/promise';
 import { waitingThreads } from './lock-waits.ts';
-import { type Command, type Hold, type HoldPoint, type MysqlProxy, pendingThreads } from './proxy.ts';
+import type { Command, Hold, HoldPoint } from './holds.ts';
+import { type MysqlProxy, pendingThreads } from './proxy.ts';
 import { Timeline } from './timeline.ts';
 
 /** A process, seen from outside: what it says to the server, and whether its event loop still turns. */
