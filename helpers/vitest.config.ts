@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** A minute or more each: whoever begins them last waits for them alone, and Vitest would, for they are short to read. */
+/** These take a minute or more. Vitest orders new files by size and would start these short files last, so the run would wait for them alone. */
 const longest = ['score/sandbox', 'verify/main', 'score/tampering', 'score/main'];
 
 class LongestFirst extends BaseSequencer {

@@ -54,7 +54,7 @@ await runCommand(async () => {
   const command = new Command('npm run bench')
     .usage('[what...]')
     .description(
-      'Measures what the house promises about its speed and its sharpness, five runs each, and prints a table. It is no test.\nQuote its figures with the load that it prints. The Docker rows need an engine.',
+      'Measures the speed and the precision of the judges, five runs each, and prints a table. It is not a test.\nQuote its figures with the load that it prints. The Docker rows need an engine.',
     )
     .argument('[what...]', `of ${Object.keys(sections).join(', ')}; all of them without a name`);
   const { args } = parseArguments(command);
@@ -139,7 +139,7 @@ function testRun(args: readonly string[]): Promise<number> {
   return commandRun('test', args);
 }
 
-/** A command of the house as its npm script calls it, without the time that npm takes. */
+/** A command as its npm script calls it, without the time that npm takes. */
 function asByNpm(name: string, args: readonly string[]): string[] {
   const own = join(repositoryRoot, 'helpers');
   return [

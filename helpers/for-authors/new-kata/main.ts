@@ -21,7 +21,7 @@ await runCommand(async () => {
   const [slug = '', ...others] = parseArguments(command).args;
   if (!/^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$/.test(slug) || others.length > 0)
     throw new UserError(
-      `"${[slug, ...others].join(' ')}" is no name of a kata: use small letters, digits and -, as in rate-limiter.`,
+      `"${[slug, ...others].join(' ')}" is not a valid kata name: use lowercase letters, digits and hyphens, as in rate-limiter.`,
     );
 
   if (!existsSync(join(repositoryRoot, 'katas', slug)))

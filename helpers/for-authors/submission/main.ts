@@ -41,7 +41,7 @@ await runCommand(async () => {
   const { args, options } = parseArguments<{ all: boolean }>(command);
   const [act, ...names] = args;
   if (act !== 'open' && act !== 'save' && act !== 'check')
-    throw new UserError(`There is no "${act}" to do with a submission; usage: ${usage}.`);
+    throw new UserError(`unknown action "${act}"; usage: ${usage}.`);
 
   if (options.all || act === 'check') {
     const slugs = chooseKatas(names);

@@ -50,7 +50,7 @@ await runCommand(async () => {
     ...(options.explain === 'all' && { explain: 'all' }),
     ...(options.solution && { target: 'solutions' }),
     promise: only?.number,
-    // Whoever watches a judge at work has a clock of their own.
+    // In watch mode the user decides when it takes too long.
     limitSeconds: options.watch ? undefined : options.limit,
   });
   await vitest.start(slugs.map((slug) => join(repositoryRoot, 'tests', slug, `${slug}.test.ts`)));
@@ -63,7 +63,7 @@ await runCommand(async () => {
   const modules = vitest.state.getTestModules();
   const mute = modules.filter((module) => module.errors().length > 0 || !hasJudged(module));
   if (modules.length === 0 || mute.length > 0) {
-    note('The judge could not run, so nothing is said about the module.');
+    note('The judge could not run, so there is no verdict on the module.');
     return 2;
   }
   const held = modules.every((module) => module.ok());

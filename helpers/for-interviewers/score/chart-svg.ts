@@ -3,12 +3,12 @@ import { safe } from './safe-markup.ts';
 
 const plot = { left: 62, top: 34, width: 420, height: 180 };
 const whole = { width: plot.left + plot.width + 12, height: plot.top + plot.height + 44 };
-/** More labels than these below an axis run into each other. */
+/** More labels than this would overlap. */
 const mostTicks = 10;
-/** Up to so many points are marked in different sizes, so that each is seen, also where two lie upon each other. */
+/** Up to this many points are drawn in different sizes, so that all are visible where they overlap. */
 const fewPoints = 40;
 const colors = 6;
-/** Lines that lie upon each other are told apart by their dashes. */
+/** Different dashes keep overlapping lines apart. */
 const dashes = ['', '6 4', '2 3'];
 const radii = [7, 5, 3];
 
@@ -27,7 +27,7 @@ export function chartSvg({ unit, xLabel, series, limit }: ChartScore): string {
   const right = plot.left + plot.width;
   const middle = plot.left + plot.width / 2;
   return [
-    // The page scales it to the room that there is.
+    // No width and height: the page scales it.
     `<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 ${whole.width} ${whole.height}" font-family="sans-serif" font-size="11">`,
     line([plot.left, bottom], [right, bottom], 'stroke="var(--faint)"'),
     ...x.ticks.flatMap((tick) => [

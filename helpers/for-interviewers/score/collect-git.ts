@@ -36,7 +36,7 @@ export function readGitSource(source: string): GitSource {
   if (at === -1) return { url: source, ref: 'HEAD' };
   const [url, ref] = [source.slice(0, at), source.slice(at + 1)];
   if (!/^[\w][\w./@+-]*$/.test(ref) || ref.includes('..'))
-    throw new UserError(`"${harmlessLine(ref)}" is no branch, tag or commit. Write the repository as URL#ref.`);
+    throw new UserError(`"${harmlessLine(ref)}" is not a branch, tag or commit. Write the repository as URL#ref.`);
   return { url, ref };
 }
 
@@ -118,7 +118,7 @@ async function findInTree(git: Git, tree: string, levels: readonly string[], lim
     if (entry.mode === '160000') return { fault: `${shown} is a submodule, which is not fetched.` };
     const isLast = depth === levels.length - 1;
     if (entry.type !== (isLast ? 'blob' : 'tree'))
-      return { fault: `${shown} is no ${isLast ? 'regular file' : 'folder'}.` };
+      return { fault: `${shown} is not a ${isLast ? 'regular file' : 'folder'}.` };
     if (isLast && entry.bytes > limits.fileBytes) return { fault: tooLarge(path, entry.bytes, limits) };
     object = entry.id;
   }
@@ -134,7 +134,7 @@ interface TreeEntry {
   readonly name: string;
 }
 
-/** Git in one empty repository, that asks nobody, runs nothing of a repository's, and knows no settings but ours. */
+/** Git in an empty repository. It asks nobody for passwords, runs no code of a repository, and reads no settings but these. */
 class Git {
   readonly #folder: string;
   readonly #limits: CollectLimits;
@@ -221,7 +221,7 @@ async function runHeld(
   throw new Error(`${why}.`.replace(/\.\.$/, '.'));
 }
 
-/** An address without the account in it: a token there is nobody's business. */
+/** An address without its account, which may contain a token. */
 function withoutPassword(url: string): string {
   return harmlessLine(url.replace(/^(\w+:\/\/)[^/@]*@/, '$1'));
 }

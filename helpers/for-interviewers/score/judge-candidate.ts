@@ -27,7 +27,7 @@ interface JudgeCandidateOptions {
   readonly seed: number;
   /** Until the judge's process is ended. */
   readonly limitMs: number;
-  /** What a reader is told when that limit was met. */
+  /** What the report says when that limit was met. */
   readonly limitReason: string;
   readonly onPromise?: (done: number) => void;
 }
@@ -42,7 +42,7 @@ export async function judgeCandidate(
 ): Promise<Judgement> {
   const child = fork(processFile, {
     cwd: repositoryRoot,
-    // Ctrl-C is for the one who scores; the leash does the rest.
+    // Ctrl-C must reach the score command only; the leash then ends this process.
     detached: process.platform !== 'win32',
     execArgv: ['--disable-warning=ExperimentalWarning'],
     serialization: 'advanced',

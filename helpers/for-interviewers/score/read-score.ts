@@ -18,7 +18,7 @@ export function faultOfScore(value: unknown): string | undefined {
 /**
  * Reads a score.json, which another machine may have written: it is held against the schema, and its texts are made
  * harmless once more.
- * @throws UserError when it is none
+ * @throws UserError when it is not a valid score
  */
 export function readScore(file: string): Score {
   const shown = harmlessLine(file);
@@ -28,9 +28,7 @@ export function readScore(file: string): Score {
   const value = parse(readFileSync(file, 'utf8'), shown);
   const fault = faultOfScore(value);
   if (fault !== undefined)
-    throw new UserError(
-      `${shown} is no score that can be read here: ${harmlessLine(fault)}. Was it made by another version?`,
-    );
+    throw new UserError(`${shown} is not a valid score: ${harmlessLine(fault)}. Was it made by another version?`);
   return harmlessDeep(value as Score, longestText);
 }
 
@@ -38,6 +36,6 @@ function parse(text: string, shown: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new UserError(`${shown} is no JSON: ${harmlessLine((error as Error).message)}.`);
+    throw new UserError(`${shown} is not JSON: ${harmlessLine((error as Error).message)}.`);
   }
 }

@@ -18,7 +18,7 @@ const { resolve } = createRequire(import.meta.url);
 
 /**
  * The score as one page that asks for nothing: no script, no file beside it, no network. Its policy forbids them, so that a
- * stranger's text could do nothing even if it came to stand in the page as markup.
+ * candidate's text could do nothing even if it got into the page as markup.
  */
 export function htmlReport(score: Score): string {
   const diffStyle = readFileSync(resolve('diff2html/bundles/css/diff2html.min.css'), 'utf8');

@@ -4,7 +4,7 @@ import { candidateWords, judgedWithWords, shownScore, tierWords } from './words.
 import { painter } from '../../foundations/command-line/terminal.ts';
 
 const columns = 100;
-/** What a stranger said stands behind this, so that no line of a log begins with it. */
+/** Goes before text that a candidate wrote, so that no line of a log begins with that text. */
 const quote = '│ ';
 
 /** The first screen: the score by kata and tier, what it looks like, and where to read on. */

@@ -37,7 +37,7 @@ describe('the schema', () => {
     ['a promise without a verdict', (score) => delete score['katas'][0].promises[0].held],
     ['a slug that is a path', (score) => (score['katas'][0].slug = '../x')],
     ['a sandbox that holds nothing', (score) => (score['katas'][0].judgedWith.sandbox = 'none')],
-    ['a word that it does not know', (score) => (score['extra'] = 1)],
+    ['an unknown field', (score) => (score['extra'] = 1)],
     ['a chart whose point is none', (score) => (score['katas'][0].promises[0].charts[0].series[0].points[0] = [1])],
   ])('refuses %s', (_what, spoil) => {
     const score = structuredClone(scoreOf(kataOf('one'))) as unknown as Record<string, any>;
@@ -57,8 +57,8 @@ describe('reading a score.json that another machine wrote', () => {
 
   test.each([
     ['nothing.json', undefined, /^There is no .*nothing\.json/],
-    ['text.json', 'no json', /is no JSON/],
-    ['other.json', '{"schemaVersion": 1}', /is no score that can be read here: .*Was it made by another version\?/],
+    ['text.json', 'no json', /is not JSON/],
+    ['other.json', '{"schemaVersion": 1}', /is not a valid score: .*Was it made by another version\?/],
   ])('%s is bad input', async (name, text, message) => {
     if (text !== undefined) await writeFile(join(folder, name), text);
 

@@ -1,4 +1,4 @@
-/** A text as HTML or SVG. Colons too are escaped: the page can then stand in a log in which a runner looks for commands. */
+/** A text as HTML or SVG. Colons are escaped too, so that the page can be printed in a log in which a runner looks for commands. */
 export function safe(text: string): string {
   return text
     .replace(/[&<>"'`]/g, (char) => `&#${char.charCodeAt(0)};`)

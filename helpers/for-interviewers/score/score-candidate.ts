@@ -216,7 +216,7 @@ function notJudged({ trouble, stoppedBy, notLoaded }: Judgement): string {
   return trouble === undefined ? 'the judge has no test of this promise' : `not judged: ${trouble}`;
 }
 
-/** What a judge measured of a stranger's process may be anything. */
+/** Figures measured in a candidate's process can be anything. */
 function isDrawable({ series, limit }: Chart): boolean {
   const figures = [...series.flatMap(({ points }) => points.flat()), ...(limit ? [limit.y] : [])];
   return figures.length > 0 && figures.every(Number.isFinite);

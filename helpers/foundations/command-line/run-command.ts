@@ -2,7 +2,7 @@ import { UserError } from './user-error.ts';
 
 /**
  * Runs a command's main function and ends the process with the exit code that it gives back. What the user can mend is
- * one sentence on standard error and exit code 2; anything else is a defect of ours and shows its stack, exit code 70.
+ * one sentence on standard error and exit code 2; anything else is a bug of this repository and shows its stack, exit code 70.
  */
 export async function runCommand(main: () => Promise<number>): Promise<void> {
   endWithParent();

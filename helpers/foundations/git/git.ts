@@ -2,7 +2,7 @@ import { devNull } from 'node:os';
 import { UserError } from '../command-line/user-error.ts';
 import { runToEnd } from '../processes/run-to-end.ts';
 
-/** What a user's configuration could change; nothing of his is read at all. */
+/** Settings that a user's configuration could change. That configuration is not read at all. */
 const neutral = {
   'core.hooksPath': devNull,
   'core.autocrlf': 'false',
@@ -59,6 +59,6 @@ export async function headCommit(root: string): Promise<string> {
     if (error instanceof UserError) throw error;
   }
   throw new UserError(
-    `${root} is no git clone with a commit in it, so nobody could tell which katas these are: clone the repository.`,
+    `${root} is not a git clone with a commit, so nobody could tell which version of the katas this is: clone the repository with git.`,
   );
 }

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import { settings } from '../settings.ts';
 import { settles } from '../waiting/until.ts';
 
-// What the house does with a process from outside, where the module has no say. Most of it is read from Linux's /proc, and
+// What the judge reads of a process from outside, where the module cannot interfere. Most of it is read from Linux's /proc, and
 // synchronously: no disk is waited for there, and a thread of the pool for each file would cost ten times as much.
 
 /** Whether there is a /proc to read. */
@@ -15,7 +15,7 @@ function bytesRead(pid: number): number {
   return ioOf(`${pid}`).rchar!;
 }
 
-/** How many bytes the process's main thread has read so far: what it reads itself, nobody is served meanwhile. */
+/** How many bytes the process's main thread has read so far. While it reads, it serves nobody. */
 function bytesReadByMainThread(pid: number): number {
   return ioOf(`${pid}/task/${pid}`).rchar!;
 }

@@ -13,7 +13,7 @@ export interface Command {
 export interface Hold {
   /** Resolves when the command is held: before the server has it, or with the server's answer, locks and effects in place. */
   readonly reached: Promise<Command>;
-  /** Lets the command or the answer, and all that follows, through. Harmless when nothing is held. */
+  /** Lets the command or the answer through, and everything after it. Does nothing when nothing is held. */
   release(): void;
   /** Ends the connection instead. A command that is held before the server has it is then never run. */
   drop(): void;

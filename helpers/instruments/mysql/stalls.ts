@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net';
 
-/** From some byte on the server takes nothing more of this process. */
+/** A stall: after some byte the server accepts nothing more from this process. */
 export interface Stall {
-  /** Comes true when that many bytes have passed. */
+  /** Resolves when that many bytes have passed. */
   readonly reached: Promise<void>;
-  /** Lets the server take what has come meanwhile, and all that follows. Harmless when nothing is stalled. */
+  /** Lets the server accept what has arrived since, and everything after it. Does nothing when nothing is stalled. */
   release(): void;
 }
 
@@ -37,7 +37,7 @@ export class Stalls {
     return this.#stall !== undefined && bytesSent >= this.#stall.atBytes;
   }
 
-  /** Takes nothing more of any client. */
+  /** Accepts nothing more from any client. */
   standStill(): void {
     for (const client of this.#clients()) client.pause();
     this.#stall?.reach();

@@ -25,7 +25,7 @@ const none: Answer = { status: 0, headers: {}, body: Buffer.alloc(0), isComplete
 
 /** A connection to an HTTP server on this machine that takes one question at a time. Open from its first question on. */
 export function connectionTo(port: number): Client {
-  // Whoever asks has a limit of their own.
+  // `ask` has its own limit.
   return new Client(`http://127.0.0.1:${port}`, { headersTimeout: 0, bodyTimeout: 0, connectTimeout: 0 });
 }
 

@@ -89,9 +89,7 @@ test('one that throws is asked again, one by one, and the example named beside i
 });
 
 test.for(['', 'abc', '1.5', '1e3', '4294967296'])('KATA_SEED="%s" is refused with what to give', (word) => {
-  expect(() => readSeed(word)).toThrow(
-    `KATA_SEED is "${word}", and no examples can be drawn with it; give a whole number`,
-  );
+  expect(() => readSeed(word)).toThrow(`KATA_SEED is "${word}"; expected a whole number`);
 });
 
 test('one by one: the smallest that fails is told with its seed, and nothing more once it is spent', async () => {

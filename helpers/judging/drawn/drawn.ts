@@ -9,7 +9,7 @@ export interface Drawing<Example, Seen> {
   readonly examples: fc.Arbitrary<Example>;
   /** How many examples are drawn. */
   readonly count: number;
-  /** Hands examples to the module, many in one call, and gives back what was seen of each, in their order. It may stop behind a bad one. */
+  /** Passes many examples to the module in one call and returns what was seen of each, in order. It may stop after a bad one. */
   ask(examples: readonly Example[]): Promise<readonly Seen[]>;
   /** What is wrong with that, in words that go on after a colon; undefined when nothing is. */
   fault(seen: Seen, example: Example): string | undefined;

@@ -20,8 +20,6 @@ export function chosenSeed(): number {
 export function readSeed(word: string, name = 'KATA_SEED'): number {
   const seed = Number(word);
   if (!/^-?\d+$/.test(word) || (seed | 0) !== seed)
-    throw new UserError(
-      `${name} is "${word}", and no examples can be drawn with it; give a whole number from -2147483648 to 2147483647, or leave it out.`,
-    );
+    throw new UserError(`${name} is "${word}"; expected a whole number from -2147483648 to 2147483647.`);
   return seed;
 }

@@ -14,13 +14,13 @@ type OutsideArguments<Name extends keyof Outside> =
 
 /** The process of a subject, wherever it runs. */
 export interface HeldProcess {
-  /** Undefined where it could not be started, or is none of this machine's. */
+  /** Undefined when it could not be started or does not run on this machine. */
   readonly pid: number | undefined;
   readonly stdout: Readable;
   readonly stderr: Readable;
   /** Sends a frame to its host; what cannot be sent any more is dropped. */
   send(frame: Uint8Array): void;
-  /** Ends it at once, with all that it started; after its end it does nothing. */
+  /** Ends it at once, with everything that it started. Does nothing when it has ended. */
   kill(): void;
   /** Lets the runner end although it is there. */
   unref(): void;
@@ -31,7 +31,7 @@ export interface HeldProcess {
   ): Promise<Awaited<ReturnType<Outside[Name]>>>;
   /** Under which port of this machine's 127.0.0.1 its port of that number is reached. */
   portOutside(port: number): Promise<number>;
-  /** Where it finds this address of ours. */
+  /** Under which address it reaches this address of the judge's machine. */
   addressInside(address: Address): Promise<Address>;
 }
 
@@ -49,7 +49,7 @@ export interface ProcessEvents {
   readonly longestFrameBytes: number;
   /** It could not be started. */
   failed(why: string): void;
-  /** It has ended, and all that it printed has come. */
+  /** It has ended, and all of its output has arrived. */
   closed(code: number | null, signal: string | null): void;
 }
 
@@ -70,7 +70,7 @@ export function startProcess({ args, env }: ProcessOrder, events: ProcessEvents)
   });
   const release = child.pid === undefined ? () => undefined : leash({ kill: child.pid });
   let hasClosed = false;
-  // After its close the number may be somebody else's.
+  // After it has closed, another process may have its id.
   const kill = () => void (!hasClosed && killGroup(child.pid));
 
   const channel = child.stdio[3] as Socket;

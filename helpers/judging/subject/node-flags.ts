@@ -5,7 +5,7 @@ import { chosenSandbox } from './sandbox.ts';
 import type { SubjectOptions } from './subject-types.ts';
 
 export const hostFile = join(import.meta.dirname, 'inside/host.js');
-/** The folder of all of ours that is loaded in a subject: it may read exactly this, the packages and its workspace. */
+/** All of the judge's code that a subject loads. A subject may read this folder, the packages and its workspace, and nothing else. */
 const insideFolder = dirname(hostFile);
 const heapLimitMiB = 1024;
 /**

@@ -21,7 +21,7 @@ export interface OrdersOptions {
   send(order: object): void;
   /** CPU time that the process has used, in ms; undefined where this platform does not tell. */
   cpuMs(): Promise<number | undefined>;
-  /** An order has met its limit; `why` goes on behind the module's name. */
+  /** An order has met its limit; `why` continues a sentence that starts with the module's name. */
   hung(why: string): void;
 }
 

@@ -11,6 +11,6 @@ export type Sandbox = (typeof sandboxes)[number];
 export function chosenSandbox(): Sandbox {
   const word = settings().sandbox ?? 'permission-model';
   const found = sandboxes.find((name) => name === word);
-  if (!found) throw new Error(`KATA_SANDBOX is "${word}", which holds nothing here; known: ${sandboxes.join(', ')}.`);
+  if (!found) throw new Error(`KATA_SANDBOX is "${word}"; expected ${sandboxes.join(' or ')}.`);
   return found;
 }

@@ -29,11 +29,11 @@ export interface Tools {
    * of it. Only where the kata's README names `heap`.
    */
   watch(name: string, object: object): void;
-  /** Comes back when the event loop has turned so many times more. This and what follows was taken before the module came. */
+  /** Resolves after that many more turns of the event loop. This and the following use functions saved before the module was loaded. */
   turns(count: number): Promise<void>;
   /** CPU time that the process has used so far, with all its threads, in ms. */
   cpuMs(): number;
-  /** How many timers hold the process at present. */
+  /** How many active timers keep the process alive now. */
   timers(): number;
 }
 

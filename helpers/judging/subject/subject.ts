@@ -20,10 +20,10 @@ import { Seal, keyBytes } from './inside/seal.js';
 import type { SubjectOptions, Tools } from './subject-types.ts';
 import { whyProcessEnded } from './why-it-failed.ts';
 
-/** How long the system may take to start or to end a process, before whoever waits for it goes on without. */
+/** How long to wait for the system to start or end a process. */
 const processLimitMs = 60_000;
 const interference =
-  'wrote to the channel between its process and the judge, in the place of the judge’s own code, and was stopped';
+  'wrote to the channel between its process and the judge, which only the judge’s own code may use, and was stopped';
 /** A frame of the channel: an answer of 16 MiB at most, and what is around it. */
 const longestFrameBytes = 17 * 1024 * 1024;
 /** How long a process that cannot be looked at any more may take to be known as ended. */
@@ -103,7 +103,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
       chosenSandbox() === 'docker'
         ? startInContainer({ ...order, ...containerView(options) }, events)
         : startProcess(order, events);
-    // The first frame, before the module is there to read it; all that follow are sealed with it.
+    // The first frame is sent before the module is loaded, so the module cannot read it; later frames are sealed with this key.
     this.#process.send(key);
     const outputLimitBytes = options.outputLimitBytes ?? 16 * 1024 * 1024;
     const overflow = () =>
@@ -116,7 +116,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     this.#stderr = new CapturedOutput(this.#process.stderr, outputLimitBytes, overflow);
   }
 
-  /** The process id; 0 where it is none of this machine's. */
+  /** The process id; 0 when the process does not run on this machine. */
   get pid(): number {
     return this.#process.pid ?? 0;
   }
@@ -196,7 +196,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   /** Comes back when the subject's event loop has turned `count` times more. */
   async turns(count: number): Promise<void> {
     await this.#order('turning its event loop', { kind: 'turns', count });
-    // Answers can come in one piece: whoever waits for an earlier one has heard of it before this returns.
+    // Several answers can arrive in one chunk: callers that wait for an earlier one continue before this returns.
     await turn();
   }
 
@@ -258,7 +258,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     }
   }
 
-  /** Ends the process at once, with all that it started. Never throws. */
+  /** Ends the process at once, with everything that it started. Never throws. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#process.kill();
     await settles(this.#closed, processLimitMs);

@@ -12,7 +12,7 @@ export interface SubjectsOptions {
   readonly insideFile?: string;
   /** Run in each new process before anything else. */
   readonly furnish?: Run<never, undefined, unknown>;
-  /** How many processes wait, started, for whoever asks for a fresh one. */
+  /** How many processes are started ahead of the calls that ask for a fresh one. */
   readonly spares: number;
 }
 
@@ -48,7 +48,7 @@ export class SubjectsOfFile<Kata> implements AsyncDisposable {
     return this.#running;
   }
 
-  /** Ends the running one, so that whoever asks next gets a new one. */
+  /** Ends the running process, so that the next caller gets a new one. */
   async end(): Promise<void> {
     await this.#running?.[Symbol.asyncDispose]();
     this.#running = undefined;
@@ -99,7 +99,7 @@ export class SubjectsOfFile<Kata> implements AsyncDisposable {
     });
   }
 
-  /** One after the other, since what the judge does meanwhile needs the cores as well. */
+  /** One after the other, because the judge's own work needs the cores as well. */
   #refill(): void {
     if (!settings().keepsSpares || this.#isStarting || this.#isOver || this.#spares.length >= this.#options.spares)
       return;

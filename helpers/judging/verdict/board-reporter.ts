@@ -6,7 +6,7 @@ import { verdictOf } from './verdict.ts';
 import { board } from './board.ts';
 import { note, showProgress, wantsColor } from '../../foundations/command-line/terminal.ts';
 
-/** Vitest's reporter for a candidate: the board at the end, a line that moves meanwhile, no wall of stack traces. */
+/** Vitest's reporter for a candidate: a progress line while the tests run, then the board; no wall of stack traces. */
 export default class BoardReporter implements Reporter {
   #startedAt = 0;
   #vitest: Vitest | undefined;

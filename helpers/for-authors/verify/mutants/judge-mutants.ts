@@ -58,7 +58,7 @@ export async function judgeMutants(slug: string, limit: number): Promise<number>
     ({ before, after }) => !all.some((mutant) => mutant.before === before && mutant.after === after),
   );
   for (const { before, after } of outdated)
-    say(`\n${mutantsFile(slug)} lists ${before} → ${after}, which is no mutant of ${file} any more.`);
+    say(`\n${mutantsFile(slug)} lists ${before} → ${after}, which is no longer a mutant of ${file}.`);
   say(
     `\n${slug}: ${chosen.length} of ${all.length} mutants judged, ${chosen.length - survived.length} found, ${survived.length - unknown.length} known as equivalent, ${unknown.length} survived.`,
   );
