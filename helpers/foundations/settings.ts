@@ -42,6 +42,13 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   };
 }
 
+/** Takes out of the environment which process started the launcher; programs that this one starts must not inherit it. */
+export function takeLauncherParent(env: NodeJS.ProcessEnv = process.env): number | undefined {
+  const parent = env['KATA_PARENT'];
+  delete env['KATA_PARENT'];
+  return parent === undefined ? undefined : Number(parent);
+}
+
 let adopted: Settings | undefined;
 
 /** The settings of this run. */
