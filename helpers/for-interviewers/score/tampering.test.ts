@@ -81,9 +81,9 @@ describe.each(jobs)('$name, held by $sandbox', { timeout: patienceMs }, ({ name,
     const score = await scored.promise;
 
     const reports = [
-      terminalReport(score, { colour: false, files: [] }),
+      terminalReport(score, { isColored: false, files: [] }),
       markdownReport(score),
-      await htmlReport(score),
+      htmlReport(score),
       junitReport(score),
       JSON.stringify(score, undefined, 2),
     ];

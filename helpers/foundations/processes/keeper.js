@@ -2,6 +2,7 @@
 // JavaScript, so that it starts without a transform.
 import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
+import { killGroup } from './kill-group.js';
 import { removeDatabase } from './remove-database.js';
 import { removeFolder } from './remove-folder.js';
 
@@ -51,18 +52,5 @@ async function undertake(duty) {
     const connection = await createConnection(duty.server);
     await removeDatabase(connection, duty.database, duty.preparedBefore);
     await connection.end();
-  }
-}
-
-/** @param {number} pid */
-function killGroup(pid) {
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch {
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch {
-      // It is gone already.
-    }
   }
 }

@@ -3,10 +3,10 @@ import { dirname, join } from 'node:path';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 import { packageFolders } from './allowed-packages.ts';
 import { chosenSandbox } from './sandbox.ts';
-import type { SubjectOptions } from './subject.ts';
+import type { SubjectOptions } from './subject-types.ts';
 
 export const hostFile = join(import.meta.dirname, 'inside/host.js');
-/** The folder of all of ours that is loaded in a subject: it may read exactly this, its packages and its workspace. */
+/** All of the judge's code that a subject loads. A subject may read this folder, its packages and its workspace, and nothing else. */
 const insideFolder = dirname(hostFile);
 const heapLimitMiB = 1024;
 /**

@@ -1,4 +1,4 @@
-// The only code of ours in a subject's process: it loads the module, runs what the judge sends, and answers with data. Plain
+// The judge's only code in a subject's process: it loads the module, runs what the judge sends, and answers with data. Plain
 // JavaScript, so that the process starts without a transform. All that it uses is taken before the module loads, and the module
 // can replace none of it; see lockdown.js. What the two say to each other is sealed; see seal.js.
 import { AsyncLocalStorage } from 'node:async_hooks';
@@ -16,7 +16,7 @@ import { Seal, keyBytes, mechanism } from './seal.js';
 
 /** Which descriptor the channel is. */
 const channelDescriptor = 3;
-/** What a judge asks for is small; a module may answer with what would fill the memory of the one who judges it. */
+/** Judges ask for little. A module could answer with more than fits into the judge's memory. */
 const largestAnswerBytes = 16 * 1024 * 1024;
 const largestOrderBytes = 256 * 1024 * 1024;
 const longestText = 20_000;
