@@ -23,8 +23,8 @@ class Shared {
 const left = (res: ServerResponse) => res.closed || res.destroyed;
 
 /**
-* Uses web streams. All readers of one version share a handle, and the last one closes it. A read error ends all of these
-* responses, and the next reader opens the file again.
+ * Uses web streams. All readers of one version share a handle, and the last one closes it. A read error ends all
+ * their responses, and the next reader opens the file again.
  */
 export function createFileServer(file: string): Server {
   let current: Shared | undefined;

@@ -1,9 +1,9 @@
 /*
-* One connection per id.
+ * One connection per id.
  *
-* Each id that has work has a lane: its own connection and a queue. No lane ever waits for another lane or for a
-* pool. The processes' lanes for one id take turns with GET_LOCK. Because somebody may write to the table
-* without that lock (an operator at a prompt), the UPDATE succeeds only if the row is unchanged since it was read.
+ * Each id that has work has a lane: its own connection and a queue. No lane ever waits for another lane or for a
+ * pool. The processes' lanes for one id take turns with GET_LOCK. Because somebody may write to the table
+ * without that lock (an operator at a prompt), the UPDATE succeeds only if the row is unchanged since it was read.
  */
 import { createHash } from 'node:crypto';
 import {

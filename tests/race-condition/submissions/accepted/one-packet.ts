@@ -1,9 +1,9 @@
 /*
-* One round trip per call.
+ * One round trip per call.
  *
-* The whole transaction is sent in one packet (multipleStatements), and a user variable of the session carries the new
-* value. There is no pool. Each call has its own connection, which is closed when the call returns, so
-* no other call ever waits for it.
+ * The whole transaction is sent in one packet (multipleStatements), and a user variable of the session carries the new
+ * value. There is no pool. Each call has its own connection, which is closed when the call returns, so
+ * no other call ever waits for it.
  */
 import { createConnection, type Connection, type PoolOptions, type RowDataPacket } from 'mysql2/promise';
 
