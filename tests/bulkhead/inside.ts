@@ -1,0 +1,313 @@
+import { getEventListeners } from 'node:events';
+import type { Inside } from '../../helpers/instruments/judge/judge.ts';
+import type * as Kata from '../../katas/bulkhead/bulkhead.ts';
+import { type CallOptions, Stage } from './stage.ts';
+
+/** What happens to one bulkhead, step by step. */
+export type Step =
+  | readonly ['call', CallOptions?]
+  /** Ends the work that began first, or another one at work, in a compartment. */
+  | readonly ['end', { readonly how?: 'returns' | 'rejects'; readonly key?: string; readonly which?: number }?]
+  | readonly ['abort', signal: string, reason?: string]
+  | readonly ['drain']
+  /** So many microtasks pass. */
+  | readonly ['microtasks', number]
+  /** The module comes to rest. What may be seen then; the first is told when none is. */
+  | readonly ['rest', ...string[]];
+
+export interface Play extends Kata.BulkheadOptions {
+  readonly steps: readonly Step[];
+}
+
+/** What was seen while calls came and went in the bulkhead's own compartment. */
+export interface Seen {
+  /** The most calls that were at work at once. */
+  readonly most: number;
+  /** Ids of calls in the order in which they began. An id tells the order in which `run` was called. */
+  readonly begun: readonly number[];
+  /** Ids of the calls at work and of those that wait, at each rest. */
+  readonly rests: readonly { readonly atWork: readonly number[]; readonly waiting: readonly number[] }[];
+}
+
+/** Plays each script on a bulkhead of its own. Returns where the calls were at each rest. */
+export async function playScripts({ kata, args: plays, tools }: Inside<typeof Kata, readonly Play[]>) {
+  const patience = { isSpent: false };
+  const all: string[][] = [];
+  for (const { steps, ...options } of plays) {
+    const stage = new Stage(kata, options, tools.turns, patience);
+    const accounts: string[] = [];
+    for (const step of steps) {
+      if (step[0] === 'rest') {
+        const [, ...expected] = step;
+        await stage.rest(() => expected.includes(accountOf(stage, options)), 2);
+        accounts.push(accountOf(stage, options));
+      } else await take(stage, step);
+    }
+    all.push(accounts);
+  }
+  return all;
+}
+
+/** Plays each history, and then ends one call after the other. */
+export async function playHistories({ kata, args: plays, tools }: Inside<typeof Kata, readonly Play[]>) {
+  const patience = { isSpent: false };
+  const all: Seen[] = [];
+  for (const { steps, ...options } of plays) {
+    const stage = new Stage(kata, options, tools.turns, patience);
+    const rests: Seen['rests'][number][] = [];
+    const rest = async () => {
+      await stage.rest(() => stage.waiting().length === 0 || stage.atWork().length >= options.concurrency);
+      const [atWork, waiting] = [stage.atWork(), stage.waiting()].map((calls) => calls.map(({ id }) => id));
+      rests.push({ atWork: atWork!, waiting: waiting! });
+    };
+    for (const step of steps) await (step[0] === 'rest' ? rest() : take(stage, step));
+    do {
+      await rest();
+      stage.end();
+    } while (rests.at(-1)!.atWork.length > 0);
+    all.push({ most: stage.most, begun: stage.begun, rests });
+  }
+  return all;
+}
+
+/** Plays each history, and compares at each rest what `stats()` tells with what the judge sees. Stops after a difference. */
+export async function playStats({ kata, args: plays, tools }: Inside<typeof Kata, readonly Play[]>) {
+  const all: { seen: string[]; told: string[] }[] = [];
+  for (const { steps, ...options } of plays) {
+    const stage = new Stage(kata, options, tools.turns);
+    const [seen, told]: [string[], string[]] = [[], []];
+    const counted = () => `running ${stage.atWork().length}, waiting ${stage.waiting().length}`;
+    all.push({ seen, told });
+    for (const step of steps) {
+      await take(stage, step);
+      await stage.rest(() => stage.stats() === counted(), 1);
+      seen.push(counted());
+      told.push(stage.stats());
+      if (seen.at(-1) !== told.at(-1)) return all;
+    }
+  }
+  return all;
+}
+
+/** Calls `run` with work of every kind, at once and after a wait. Returns what was wrong with the answers. */
+export async function settleAll({ kata, tools }: Inside<typeof Kata>) {
+  const faults: string[] = [];
+  const error = new Error('no luck');
+  const values: [what: string, value: unknown][] = [
+    ['an object', { rows: 3 }],
+    ['undefined', undefined],
+    ['null', null],
+    ['false', false],
+    ['0', 0],
+    ['a function', () => 1],
+    ['an Error that was not thrown', error],
+  ];
+  const errors: [what: string, value: unknown][] = [
+    ['an Error', error],
+    ['undefined', undefined],
+    ['null', null],
+    ['a text', 'no luck'],
+    ['an object', { code: 7 }],
+  ];
+  const works: [what: string, how: 'returned' | 'rejected', value: unknown, fn: () => unknown][] = [
+    ...values.flatMap(([what, value]): typeof works => [
+      [`returns ${what}`, 'returned', value, () => value],
+      [`resolves to ${what}`, 'returned', value, async () => value],
+      [`returns a thenable of ${what}`, 'returned', value, () => thenable((resolve) => resolve(value))],
+    ]),
+    ...errors.flatMap(([what, value]): typeof works => [
+      [`throws ${what}`, 'rejected', value, () => raise(value)],
+      [`rejects with ${what}`, 'rejected', value, async () => raise(value)],
+      [`returns a thenable that rejects with ${what}`, 'rejected', value, () => thenable((_, reject) => reject(value))],
+    ]),
+  ];
+  for (const [what, how, expected, work] of works) {
+    for (const waits of [false, true]) {
+      const { run } = ownFunctions(kata.createBulkhead({ concurrency: 1, queueLimit: 1 }));
+      const gate = Promise.withResolvers<void>();
+      if (waits) run(() => gate.promise).catch(() => undefined);
+      let calls = 0;
+      let seen: readonly [how: string, value?: unknown] = ['not settled'];
+      const fn = () => {
+        calls += 1;
+        return work();
+      };
+      try {
+        run(fn).then(
+          (value) => (seen = ['returned', value]),
+          (thrown: unknown) => (seen = ['rejected', thrown]),
+        );
+      } catch {
+        seen = ['thrown, not rejected'];
+      }
+      gate.resolve();
+      const end = performance.now() + 250;
+      for (let turn = 0; seen[0] === 'not settled' && (turn < 100 || performance.now() < end); turn++)
+        await tools.turns(1);
+      const where = `fn ${what}, ${waits ? 'after a wait' : 'at once'}`;
+      if (seen[0] !== how) faults.push(`${where}: expected run to be ${how}, saw it ${seen[0]}`);
+      else if (!Object.is(seen[1], expected)) faults.push(`${where}: run ${how} with another value`);
+      if (calls !== 1) faults.push(`${where}: fn was called ${calls} times`);
+      if (seen[0] === 'not settled') return faults;
+    }
+  }
+  return faults;
+}
+
+/** Ends calls in every way on one signal that lives on. Returns how many abort listeners it has after each. */
+export async function countListeners({ kata, tools }: Inside<typeof Kata>) {
+  const states: { state: string; listeners: number }[] = [];
+  for (const work of ['returns', 'throws', 'rejects'] as const) {
+    for (const waits of [false, true]) {
+      const { signal } = new AbortController();
+      const bulkhead = kata.createBulkhead({ concurrency: 1, queueLimit: 1 });
+      const gate = Promise.withResolvers<void>();
+      if (waits) bulkhead.run(() => gate.promise).catch(() => undefined);
+      let isOver = false;
+      const over = () => void (isOver = true);
+      const fn = (): unknown =>
+        work === 'returns' ? 1 : work === 'throws' ? raise(new Error('x')) : Promise.reject(new Error('x'));
+      bulkhead.run(fn, { signal }).then(over, over);
+      // The queue is full, so this one is refused.
+      if (waits) bulkhead.run(() => 1, { signal }).catch(() => undefined);
+      await tools.turns(1);
+      gate.resolve();
+      const end = performance.now() + 250;
+      const left = () => getEventListeners(signal, 'abort').length;
+      for (let turn = 0; (!isOver || left() > 0) && (turn < 100 || performance.now() < end); turn++)
+        await tools.turns(1);
+      states.push({ state: `a call whose fn ${work}, ${waits ? 'after a wait' : 'at once'}`, listeners: left() });
+    }
+  }
+  return states;
+}
+
+/** How many bytes each key has. */
+const keyBytes = 4096;
+
+/** Uses keys that nobody used before, in four ways, and returns when all their calls have ended. */
+export async function useKeys({ kata, args: { count }, kept, tools }: Inside<typeof Kata, { count: number }, KeyUse>) {
+  kept.bulkhead ??= kata.createBulkhead({ concurrency: 1, queueLimit: 1 });
+  kept.used ??= 0;
+  const { bulkhead } = kept;
+  let open = 0;
+  const run = (key: string, fn: () => unknown, signal?: AbortSignal) => {
+    open += 1;
+    bulkhead
+      .for(key)
+      .run(fn, ...(signal ? [{ signal }] : []))
+      .catch(() => undefined)
+      .finally(() => (open -= 1));
+  };
+  for (let index = 0; index < count; index++) {
+    const key = Buffer.alloc(keyBytes, `${(kept.used += 1)} `).toString('latin1');
+    const gate = Promise.withResolvers<void>();
+    const controller = new AbortController();
+    const way = index % 4;
+    if (way === 0) bulkhead.for(key).stats();
+    if (way === 1) run(key, () => 1);
+    if (way === 2) run(key, () => raise(new Error('x')));
+    if (way === 3) {
+      run(key, () => gate.promise);
+      run(key, () => 1, controller.signal);
+      run(key, () => 1);
+    }
+    await undefined;
+    controller.abort();
+    gate.resolve();
+  }
+  const end = performance.now() + 2_000;
+  for (let turn = 0; open > 0 && (turn < 100 || performance.now() < end); turn++) await tools.turns(1);
+  return open;
+}
+
+interface KeyUse {
+  bulkhead?: Kata.Bulkhead;
+  used?: number;
+}
+
+export interface Load {
+  /** How many calls wait at once, in each of `times` bulkheads. */
+  readonly waiters: number;
+  readonly times: number;
+  readonly they: 'begin' | 'abort';
+  /** CPU time after which it stops: who has used so much is no longer of interest. */
+  readonly budgetMs: number;
+}
+
+/** CPU time that waiting calls cost, from their coming until they have begun or have been aborted. */
+export async function costOf({ kata, args: { waiters, times, they, budgetMs }, tools }: Inside<typeof Kata, Load>) {
+  let [cpuMs, done] = [0, 0];
+  for (let time = 0; time < times && cpuMs < budgetMs; time++) {
+    const bulkhead = kata.createBulkhead({ concurrency: 1, queueLimit: Infinity });
+    const gate = Promise.withResolvers<void>();
+    const controllers = Array.from({ length: they === 'abort' ? waiters : 0 }, () => new AbortController());
+    const never = new Promise<void>(() => undefined);
+    const [count, ignore] = [() => void (done += 1), () => undefined];
+    const began = tools.cpuMs();
+    const isSpent = (index: number) => index % 256 === 0 && cpuMs + tools.cpuMs() - began > budgetMs;
+    const before = done;
+    const work = () => {
+      done += 1;
+      return isSpent(done) ? never : undefined;
+    };
+    bulkhead.run(() => gate.promise).catch(() => undefined);
+    for (let index = 0; index < waiters && !isSpent(index); index++) {
+      if (they === 'begin') bulkhead.run(work).catch(ignore);
+      else bulkhead.run(() => undefined, { signal: controllers[index]!.signal }).catch(count);
+    }
+    await tools.turns(1);
+    if (they === 'begin') gate.resolve();
+    // From the middle of the queue, as callers give up.
+    for (const [index] of controllers.entries()) {
+      if (isSpent(index)) break;
+      controllers[(index * stride) % waiters]!.abort();
+    }
+    const end = performance.now() + 1_000;
+    for (let turn = 0; done - before < waiters && !isSpent(0) && (turn < 100 || performance.now() < end); turn++)
+      await tools.turns(1);
+    cpuMs += tools.cpuMs() - began;
+  }
+  return { cpuMs, done };
+}
+
+/** Prime, and no factor of a number of waiters: each is aborted once. */
+const stride = 7919;
+
+async function take(stage: Stage, step: Step): Promise<void> {
+  switch (step[0]) {
+    case 'call':
+      stage.call(step[1]);
+      break;
+    case 'end':
+      stage.end(step[1]?.how, step[1]?.key, step[1]?.which);
+      break;
+    case 'abort':
+      stage.abort(step[1], step[2]);
+      break;
+    case 'drain':
+      stage.drain();
+      break;
+    case 'microtasks':
+      for (let left = step[1]; left > 0; left--) await undefined;
+      break;
+    case 'rest':
+      break;
+  }
+}
+
+function accountOf(stage: Stage, { concurrency }: Kata.BulkheadOptions): string {
+  return stage.account() + (stage.most > concurrency ? `; ${stage.most} were at work at once` : '');
+}
+
+function ownFunctions(bulkhead: Kata.Bulkhead) {
+  return { run: (fn: () => unknown) => bulkhead.run(fn) };
+}
+
+function thenable(settle: (resolve: (value: unknown) => void, reject: (error: unknown) => void) => void) {
+  return { then: settle };
+}
+
+function raise(value: unknown): never {
+  throw value;
+}
