@@ -104,11 +104,11 @@ class Slots {
     else this.#running -= 1;
   }
 
-  /** Resolves when a slot was handed on to the caller. */
-  async wait(signal: AbortSignal | undefined): Promise<void> {
+  /** Resolves when a slot was handed on to the caller. @throws BulkheadFullError */
+  wait(signal: AbortSignal | undefined): Promise<void> {
     if (this.#queue.size >= this.#queueLimit)
       throw new BulkheadFullError(`${this.#running} calls run and ${this.#queue.size} wait; the queue is full.`);
-    await new Promise<void>((resolve, reject) => {
+    return new Promise<void>((resolve, reject) => {
       const leave = () => {
         this.#queue.remove(place);
         reject(signal!.reason as Error);

@@ -3,6 +3,7 @@ import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { expectForDrawn } from '../../helpers/judging/drawn/drawn.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import { contrast } from '../../helpers/judging/verdict/contrast.ts';
+import { median } from '../../helpers/judging/verdict/median.ts';
 import { expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/bulkhead/bulkhead.ts';
 import { drawHistory, drawHistoryWithEverything, handOns, inWords } from './histories.ts';
@@ -10,8 +11,10 @@ import {
   type Play,
   type Seen,
   type Step,
-  costOf,
+  costOfLongQueue,
+  costOfShortQueues,
   countListeners,
+  fillQueue,
   playHistories,
   playScripts,
   playStats,
@@ -24,8 +27,8 @@ const gaps = Array.from({ length: 13 }, (_, gap) => gap);
 const keysPerRound = 2000;
 /** What may be held after so many keys of 4 KB each: an eighth of them. */
 const heldLimit = 1024 ** 2;
-/** How much more 100,000 waiters may cost than 100 times 1,000. */
-const costLimit = 4;
+/** How much more one of 100,000 waiters may cost than one of 1,000. */
+const costLimit = 8;
 
 const test = judge<typeof Kata>('bulkhead');
 
@@ -370,6 +373,7 @@ describe('stretch', () => {
         queueLimit: 9,
         steps: [
           ['call', { key: 'a', keepsHandle: true }],
+          ['rest', '"a": 1 at work'],
           ['end', { key: 'a' }],
           ['rest', '"a": 1 returned'],
           ['call', { key: 'a' }],
@@ -473,17 +477,28 @@ describe('stretch', () => {
   test('CPU time must grow linearly with the queue, up to 100,000 waiters that begin or abort.', async ({
     subject,
   }) => {
-    for (const they of ['begin', 'abort'] as const) {
-      const [total, waiters] = [100_000, 1000];
-      await subject.run(costOf, { they, waiters, times: 20, budgetMs: Infinity });
-      const small = await subject.run(costOf, { they, waiters, times: total / waiters, budgetMs: Infinity });
-      const budgetMs = 4 * costLimit * small.cpuMs;
-      const large = await subject.run(costOf, { they, waiters: total, times: 1, budgetMs });
+    const [short, long] = [
+      { waiters: 1000, begins: 400 },
+      { waiters: 100_000, begins: 7000 },
+    ];
+    const few = await subject.run(costOfShortQueues, { ...short, times: 40 });
+    expect([few.aborted, few.begun], 'of 40 × 1,000 waiters, how many were aborted and began').toEqual([
+      24_000, 16_000,
+    ]);
 
-      if (large.cpuMs < budgetMs) expect([small.done, large.done], `waiters that ${they}`).toEqual([total, total]);
-      const ratio = large.cpuMs / small.cpuMs;
-      expectAtMost(ratio, costLimit, `waiters ${they}: CPU time for 100,000, compared with 100 × 1,000,`, 'times');
+    const usual = { abort: median(few.abort), begin: median(few.begin) };
+    const budget = {
+      abort: 3 * costLimit * usual.abort * 60_000,
+      begin: 3 * costLimit * usual.begin * long.begins,
+    };
+    await subject.run(fillQueue, { waiters: long.waiters });
+    const many = await subject.run(costOfLongQueue, { begins: long.begins, budget });
+    for (const what of ['abort', 'begin'] as const) {
+      const ratio = median(many[what]) / usual[what];
+      const sentence = `waiters ${what}: CPU time for each of 100,000, compared with each of 1,000,`;
+      expectAtMost(ratio, costLimit, sentence, 'times');
     }
+    expect([many.aborted, many.begun], 'of 100,000 waiters, how many were aborted and began').toEqual([60_000, 7000]);
   });
 });
 

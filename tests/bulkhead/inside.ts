@@ -1,4 +1,5 @@
 import { getEventListeners } from 'node:events';
+import { runInNewContext } from 'node:vm';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import type * as Kata from '../../katas/bulkhead/bulkhead.ts';
 import { type CallOptions, Stage } from './stage.ts';
@@ -226,53 +227,164 @@ interface KeyUse {
   used?: number;
 }
 
-export interface Load {
-  /** How many calls wait at once, in each of `times` bulkheads. */
-  readonly waiters: number;
-  readonly times: number;
-  readonly they: 'begin' | 'abort';
-  /** CPU time after which it stops: who has used so much is no longer of interest. */
-  readonly budgetMs: number;
-}
-
-/** CPU time that waiting calls cost, from their coming until they have begun or have been aborted. */
-export async function costOf({ kata, args: { waiters, times, they, budgetMs }, tools }: Inside<typeof Kata, Load>) {
-  let [cpuMs, done] = [0, 0];
-  for (let time = 0; time < times && cpuMs < budgetMs; time++) {
-    const bulkhead = kata.createBulkhead({ concurrency: 1, queueLimit: Infinity });
-    const gate = Promise.withResolvers<void>();
-    const controllers = Array.from({ length: they === 'abort' ? waiters : 0 }, () => new AbortController());
-    const never = new Promise<void>(() => undefined);
-    const [count, ignore] = [() => void (done += 1), () => undefined];
-    const began = tools.cpuMs();
-    const isSpent = (index: number) => index % 256 === 0 && cpuMs + tools.cpuMs() - began > budgetMs;
-    const before = done;
-    const work = () => {
-      done += 1;
-      return isSpent(done) ? never : undefined;
-    };
-    bulkhead.run(() => gate.promise).catch(() => undefined);
-    for (let index = 0; index < waiters && !isSpent(index); index++) {
-      if (they === 'begin') bulkhead.run(work).catch(ignore);
-      else bulkhead.run(() => undefined, { signal: controllers[index]!.signal }).catch(count);
-    }
-    await tools.turns(1);
-    if (they === 'begin') gate.resolve();
-    // From the middle of the queue, as callers give up.
-    for (const [index] of controllers.entries()) {
-      if (isSpent(index)) break;
-      controllers[(index * stride) % waiters]!.abort();
-    }
-    const end = performance.now() + 1_000;
-    for (let turn = 0; done - before < waiters && !isSpent(0) && (turn < 100 || performance.now() < end); turn++)
-      await tools.turns(1);
-    cpuMs += tools.cpuMs() - began;
-  }
-  return { cpuMs, done };
-}
-
-/** Prime, and no factor of a number of waiters: each is aborted once. */
+/** Taken before the module comes. The figure for one thread moves in steps of 4 ms; this one does not. */
+const cpuUsage = process.cpuUsage.bind(process);
+/** The first of the waiters have signals, each of which is shared by some. */
+const [shareWithSignal, waitersPerSignal] = [0.6, 20];
+/** The signals abort in an order that jumps up and down the queue. Prime to their number. */
 const stride = 7919;
+/** What is measured at once. */
+const [signalsPerChunk, beginsPerChunk] = [10, 100];
+
+/** What it costs that waiters leave the queue. */
+export interface Cost {
+  /** CPU time for each of them in µs, chunk by chunk. */
+  readonly abort: readonly number[];
+  readonly begin: readonly number[];
+  readonly aborted: number;
+  readonly begun: number;
+}
+
+interface Emptying {
+  /** How many begin, after all that have a signal were aborted. */
+  readonly begins: number;
+  /** CPU time in µs after which no more of them are watched. */
+  readonly budget: { readonly abort: number; readonly begin: number };
+}
+
+/** Makes a bulkhead in which so many calls wait. */
+export async function fillQueue({
+  kata,
+  args: { waiters },
+  kept,
+  tools,
+}: Inside<typeof Kata, { waiters: number }, { queue?: FilledQueue }>) {
+  kept.queue = await FilledQueue.of(kata, waiters, tools.turns);
+  // What comes next is not charged with moving all these calls about.
+  (runInNewContext('gc') as () => void)();
+}
+
+/** Lets waiters leave the queue that was filled. */
+export async function costOfLongQueue({
+  args,
+  kept,
+}: Inside<typeof Kata, Emptying, { queue?: FilledQueue }>): Promise<Cost> {
+  const { queue } = kept;
+  delete kept.queue;
+  return await queue!.empty(args);
+}
+
+/** The same with short queues, one after the other. */
+export async function costOfShortQueues({
+  kata,
+  args: { waiters, begins, times },
+  tools,
+}: Inside<typeof Kata, { waiters: number; begins: number; times: number }>): Promise<Cost> {
+  const costs: Cost[] = [];
+  for (let time = 0; time < times; time++) {
+    const queue = await FilledQueue.of(kata, waiters, tools.turns);
+    costs.push(await queue.empty({ begins, budget: { abort: Infinity, begin: Infinity } }));
+  }
+  return {
+    abort: costs.flatMap(({ abort }) => abort),
+    begin: costs.flatMap(({ begin }) => begin),
+    aborted: costs.reduce((sum, { aborted }) => sum + aborted, 0),
+    begun: costs.reduce((sum, { begun }) => sum + begun, 0),
+  };
+}
+
+class FilledQueue {
+  readonly #turns: (count: number) => Promise<void>;
+  readonly #gate = Promise.withResolvers<void>();
+  readonly #controllers: AbortController[] = [];
+  #aborted = 0;
+  /** What the work of a waiter does. */
+  #begin: () => Promise<void> | undefined = () => undefined;
+
+  private constructor(turns: (count: number) => Promise<void>) {
+    this.#turns = turns;
+  }
+
+  static async of({ createBulkhead }: typeof Kata, waiters: number, turns: (count: number) => Promise<void>) {
+    const queue = new FilledQueue(turns);
+    const bulkhead = createBulkhead({ concurrency: 1, queueLimit: Infinity });
+    const [begin, left, ignore] = [() => queue.#begin(), () => void (queue.#aborted += 1), () => undefined];
+    bulkhead.run(() => queue.#gate.promise).catch(ignore);
+    for (let index = 0; index < waiters; index++) {
+      if (index >= waiters * shareWithSignal) {
+        bulkhead.run(begin).catch(ignore);
+        continue;
+      }
+      if (index % waitersPerSignal === 0) queue.#controllers.push(new AbortController());
+      bulkhead.run(begin, { signal: queue.#controllers.at(-1)!.signal }).catch(left);
+    }
+    await turns(1);
+    return queue;
+  }
+
+  async empty({ begins, budget }: Emptying): Promise<Cost> {
+    const [abort, begin] = [new Chunks(budget.abort), new Chunks(budget.begin)];
+    const { length } = this.#controllers;
+    for (let at = 0; at < length && !abort.isSpent; at++) {
+      this.#controllers[(at * stride) % length]!.abort();
+      if (at % signalsPerChunk < signalsPerChunk - 1) continue;
+      // Callers hear of it before more are aborted.
+      await this.#turns(1);
+      abort.add(signalsPerChunk * waitersPerSignal);
+    }
+    await this.#whileItGoesOn(() => !abort.isSpent && this.#aborted < length * waitersPerSignal);
+
+    const never = new Promise<void>(() => undefined);
+    let begun = 0;
+    begin.start();
+    this.#begin = () => {
+      begun += 1;
+      if (begun % beginsPerChunk === 0) begin.add(beginsPerChunk);
+      return begun < begins && !begin.isSpent ? undefined : never;
+    };
+    this.#gate.resolve();
+    await this.#whileItGoesOn(() => !begin.isSpent && begun < begins);
+    return { abort: abort.costs, begin: begin.costs, aborted: this.#aborted, begun };
+  }
+
+  async #whileItGoesOn(goesOn: () => boolean): Promise<void> {
+    await this.#turns(1);
+    const end = performance.now() + 1_000;
+    for (let turn = 0; goesOn() && (turn < 100 || performance.now() < end); turn++) await this.#turns(1);
+  }
+}
+
+/** CPU time of what happens from chunk to chunk. */
+class Chunks {
+  readonly costs: number[] = [];
+  readonly #budget: number;
+  #began = 0;
+  #last = 0;
+
+  constructor(budget: number) {
+    this.#budget = budget;
+    this.start();
+  }
+
+  get isSpent(): boolean {
+    return this.#last - this.#began > this.#budget;
+  }
+
+  start(): void {
+    this.#began = this.#last = cpuMicroseconds();
+  }
+
+  add(count: number): void {
+    const now = cpuMicroseconds();
+    this.costs.push((now - this.#last) / count);
+    this.#last = now;
+  }
+}
+
+function cpuMicroseconds(): number {
+  const { user, system } = cpuUsage();
+  return user + system;
+}
 
 async function take(stage: Stage, step: Step): Promise<void> {
   switch (step[0]) {
