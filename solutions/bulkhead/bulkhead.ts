@@ -12,65 +12,39 @@ export class BulkheadClosedError extends Error {
 
 /** Creates a bulkhead with a compartment of its own and one for each key. */
 export function createBulkhead({ concurrency, queueLimit }: Starter.BulkheadOptions): Starter.Bulkhead {
-  const own = new Slots(concurrency, queueLimit);
-  /** Only keys whose slots are in use. */
-  const keyed = new Map<string, Slots>();
+  /** The slots of compartments with calls. Nobody else keeps them: handles look here at each call. */
+  const inUse = new Map<string | symbol, Slots>();
   const { promise: drained, resolve: finish } = Promise.withResolvers<void>();
-  let open = 0;
   let isClosed = false;
 
-  /** `find` and `leave` are called when a call comes and goes: nobody keeps slots that are not in use. */
-  async function run<T>(
-    find: () => Slots,
-    leave: () => void,
-    fn: Starter.Work<T>,
-    signal: AbortSignal | undefined,
-  ): Promise<T> {
-    if (isClosed) throw new BulkheadClosedError('The bulkhead is drained and takes no more calls.');
-    signal?.throwIfAborted();
-    const slots = find();
-    open += 1;
-    try {
-      if (!slots.take()) await slots.wait(signal);
-      try {
+  function compartment(key: string | symbol): Starter.Compartment {
+    return {
+      async run(fn, { signal } = {}) {
+        if (isClosed) throw new BulkheadClosedError('The bulkhead is drained and takes no more calls.');
         signal?.throwIfAborted();
-        return await fn(signal);
-      } finally {
-        slots.give();
-        leave();
-      }
-    } finally {
-      open -= 1;
-      if (isClosed && open === 0) finish();
-    }
+        const slots = inUse.get(key) ?? new Slots(concurrency, queueLimit);
+        if (slots.take()) inUse.set(key, slots);
+        else await slots.wait(signal);
+        try {
+          // The abort may have come after the slot was handed on.
+          signal?.throwIfAborted();
+          return await fn(signal);
+        } finally {
+          slots.give();
+          if (slots.stats().running === 0) inUse.delete(key);
+          if (isClosed && inUse.size === 0) finish();
+        }
+      },
+      stats: () => inUse.get(key)?.stats() ?? { running: 0, waiting: 0 },
+    };
   }
 
   return {
-    run: (fn, options) =>
-      run(
-        () => own,
-        () => undefined,
-        fn,
-        options?.signal,
-      ),
-    stats: () => own.stats(),
-    for(key) {
-      const find = () => {
-        const slots = keyed.get(key) ?? new Slots(concurrency, queueLimit);
-        keyed.set(key, slots);
-        return slots;
-      };
-      const leave = () => {
-        if (keyed.get(key)?.stats().running === 0) keyed.delete(key);
-      };
-      return {
-        run: (fn, options) => run(find, leave, fn, options?.signal),
-        stats: () => keyed.get(key)?.stats() ?? { running: 0, waiting: 0 },
-      };
-    },
+    ...compartment(Symbol('own')),
+    for: compartment,
     async drain() {
       isClosed = true;
-      if (open === 0) finish();
+      if (inUse.size === 0) finish();
       await drained;
     },
   };

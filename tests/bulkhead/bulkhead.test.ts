@@ -309,6 +309,22 @@ describe('robust', () => {
     );
     await expectScripts(subject, [
       {
+        concurrency: 2,
+        queueLimit: 3,
+        steps: [
+          ['call', { signal: 's' }],
+          ['call'],
+          ['rest', at(2, 0)],
+          ['end', { how: 'rejects' }],
+          ['rest', list(at(1, 0), '1 failed')],
+          ...calls(2),
+          ['rest', list(at(2, 1), '1 failed')],
+          // Too late, while others are at work.
+          ['abort', 's'],
+          ['rest', list(at(2, 1), '1 failed')],
+        ],
+      },
+      {
         ...limits,
         steps: [
           ['call', { signal: 's', work: 'obeys its signal' }],
@@ -482,9 +498,7 @@ describe('stretch', () => {
       { waiters: 100_000, begins: 7000 },
     ];
     const few = await subject.run(costOfShortQueues, { ...short, times: 40 });
-    expect([few.aborted, few.begun], 'of 40 × 1,000 waiters, how many were aborted and began').toEqual([
-      24_000, 16_000,
-    ]);
+    expect(few.begun, 'of 40 × 1,000 waiters, how many began').toBe(16_000);
 
     const usual = { abort: median(few.abort), begin: median(few.begin) };
     const budget = {
@@ -498,7 +512,7 @@ describe('stretch', () => {
       const sentence = `waiters ${what}: CPU time for each of 100,000, compared with each of 1,000,`;
       expectAtMost(ratio, costLimit, sentence, 'times');
     }
-    expect([many.aborted, many.begun], 'of 100,000 waiters, how many were aborted and began').toEqual([60_000, 7000]);
+    expect(many.begun, 'of 100,000 waiters, how many began when they should').toBe(7000);
   });
 });
 
