@@ -24,6 +24,8 @@ interface Call {
   hasEnded: boolean;
   signal: AbortSignal | undefined;
   outcome: string | undefined;
+  /** Whether it was seen waiting. */
+  hasWaited: boolean;
 }
 
 /** How many turns of the event loop, and how long, a module may take to come to rest. */
@@ -67,6 +69,7 @@ export class Stage {
       hasEnded: false,
       signal: undefined,
       outcome: undefined,
+      hasWaited: false,
       end: (how) => {
         call.hasEnded = true;
         if (how === 'returns') resolve(value);
@@ -154,6 +157,7 @@ export class Stage {
       if (turn > patienceTurns && performance.now() > endMs) this.#patience.isSpent = true;
     }
     if (turnsAfter > 0) await this.#turns(turnsAfter);
+    for (const call of this.calls) call.hasWaited ||= call.begun === 0 && call.outcome === undefined;
   }
 
   /** Where the calls are, by number: `1 at work, 2 waiting, 1 returned`; compartment by compartment where there are keys. */
@@ -162,7 +166,10 @@ export class Stage {
     const parts = keys.map((key) => {
       const calls = this.calls.filter((call) => call.key === key);
       const outcomes = Map.groupBy(
-        calls.flatMap(({ outcome }) => (outcome === undefined ? [] : [outcome])),
+        calls.flatMap(({ outcome, hasWaited }) => {
+          if (outcome === undefined) return [];
+          return [hasWaited && outcome.startsWith('refused') ? `${outcome}, although accepted` : outcome];
+        }),
         (outcome) => outcome,
       );
       const atWork = this.atWork(key);

@@ -1,5 +1,5 @@
 /*
-breaks: [8, 10]
+breaks: [4, 8, 10]
 why: The listener of a call that has ended is still there; a late abort gives back a slot that others use.
 ask: Who removes this listener?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [4, 8]
+breaks: [4, 7, 8]
 why: An abort at work frees the slot while fn goes on.
 ask: Does an abort stop the query at the database?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [4, 7]
+breaks: [4, 7, 10, 12]
 why: An aborted waiter gives back a slot that it does not have.
 ask: What did this call own when it was aborted?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [7]
+breaks: [4, 7]
 why: The place of an aborted waiter counts until its turn comes.
 ask: When is the queue full?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [4, 7]
+breaks: [4, 7, 10, 12]
 why: An aborted waiter rejects, but its place remains in the queue.
 ask: Who is handed the slot?
 */
@@ -91,7 +91,7 @@ class Slots {
       const leave = () => {
         reject(signal!.reason as Error);
       };
-      const place = this.#queue.push(() => {
+      this.#queue.push(() => {
         signal?.removeEventListener('abort', leave);
         resolve();
       });
@@ -127,7 +127,7 @@ class Queue<Item> {
     return first?.item;
   }
 
-  /** Takes out a place. */
+  /** Takes out a place that is in the queue. */
   remove({ previous, next }: Place<Item>): void {
     if (previous) previous.next = next;
     else this.#first = next;

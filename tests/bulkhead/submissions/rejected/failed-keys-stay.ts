@@ -20,9 +20,8 @@ export function createBulkhead({ concurrency, queueLimit }: Starter.BulkheadOpti
   /** The slots of compartments with calls. Nobody else keeps them: handles look here at each call. */
   const inUse = new Map<string | symbol, Slots>();
   const { promise: drained, resolve: finish } = Promise.withResolvers<void>();
+  const isIdle = () => [...inUse.values()].every((slots) => slots.stats().running === 0);
   let isClosed = false;
-  /** Calls at work. */
-  let open = 0;
 
   function compartment(key: string | symbol): Starter.Compartment {
     return {
@@ -32,7 +31,6 @@ export function createBulkhead({ concurrency, queueLimit }: Starter.BulkheadOpti
         const slots = inUse.get(key) ?? new Slots(concurrency, queueLimit);
         if (slots.take()) inUse.set(key, slots);
         else await slots.wait(signal);
-        open += 1;
         let hasFailed = true;
         try {
           // The abort may have come after the slot was handed on.
@@ -42,9 +40,8 @@ export function createBulkhead({ concurrency, queueLimit }: Starter.BulkheadOpti
           return value;
         } finally {
           slots.give();
-          open -= 1;
           if (slots.stats().running === 0 && !hasFailed) inUse.delete(key);
-          if (isClosed && open === 0) finish();
+          if (isClosed && isIdle()) finish();
         }
       },
       stats: () => inUse.get(key)?.stats() ?? { running: 0, waiting: 0 },
@@ -56,7 +53,7 @@ export function createBulkhead({ concurrency, queueLimit }: Starter.BulkheadOpti
     for: compartment,
     async drain() {
       isClosed = true;
-      if (open === 0) finish();
+      if (isIdle()) finish();
       await drained;
     },
   };

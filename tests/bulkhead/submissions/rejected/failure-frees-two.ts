@@ -1,5 +1,5 @@
 /*
-breaks: [4, 6, 8, 11]
+breaks: [4, 6, 8, 10, 11]
 why: A failure gives back the slot in catch and once more in finally.
 ask: Which of the two lines would you keep?
 */

@@ -30,20 +30,14 @@ export function createBulkhead({ concurrency, queueLimit }: Starter.BulkheadOpti
         const slots = inUse.get(key) ?? new Slots(concurrency, queueLimit);
         if (slots.take()) inUse.set(key, slots);
         else await slots.wait(signal);
-        const done = () => {
-          slots.give();
-          if (slots.stats().running === 0) inUse.delete(key);
-          if (isClosed && inUse.size === 0) finish();
-        };
-        try {
-          // The abort may have come after the slot was handed on.
-          signal?.throwIfAborted();
-          const value = await fn(signal);
-          done();
-          return value;
-        } finally {
-          signal?.aborted;
-        }
+        // The abort may have come after the slot was handed on.
+        if (signal?.aborted) slots.give();
+        signal?.throwIfAborted();
+        const value = await fn(signal);
+        slots.give();
+        if (slots.stats().running === 0) inUse.delete(key);
+        if (isClosed && inUse.size === 0) finish();
+        return value;
       },
       stats: () => inUse.get(key)?.stats() ?? { running: 0, waiting: 0 },
     };

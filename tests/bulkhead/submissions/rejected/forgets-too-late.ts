@@ -1,5 +1,5 @@
 /*
-breaks: [9]
+breaks: [1, 2, 9]
 why: A key is forgotten a moment later, whether or not it is in use again.
 ask: What happened between the decision and the deed?
 */

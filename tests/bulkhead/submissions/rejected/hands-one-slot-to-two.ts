@@ -1,5 +1,5 @@
 /*
-breaks: [1]
+breaks: [1, 2, 4, 5, 8, 11]
 why: A slot that is handed on is also given back, so that the count falls with each waiter.
 ask: What does the count say after ten waiters?
 */
