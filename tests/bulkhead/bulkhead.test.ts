@@ -138,9 +138,10 @@ describe('robust', () => {
             steps: [
               ...calls(concurrency),
               ...calls(many, { work }),
-              ...calls(concurrency + 1),
-              ['rest', at(concurrency, many + concurrency + 1)],
+              ['rest', at(concurrency, many)],
               ['end'],
+              ['rest', list(at(concurrency - 1, 0), `${many} failed`, '1 returned')],
+              ...calls(concurrency + 1),
               ['rest', list(at(concurrency, concurrency), `${many} failed`, '1 returned')],
             ],
           },
