@@ -2,7 +2,7 @@
 import type * as Kata from '../../katas/bulkhead/bulkhead.ts';
 
 /** What the work of a call does: most is held until the judge ends it. */
-export type Work = 'held' | 'returns' | 'throws' | 'rejects' | 'obeys its signal';
+type Work = 'held' | 'returns' | 'throws' | 'rejects' | 'obeys its signal';
 
 export interface CallOptions {
   /** The compartment; the bulkhead's own unless told. */
