@@ -1,14 +1,14 @@
 import { createReadStream } from 'node:fs';
 import { type Connection, type PoolOptions, type ResultSetHeader, createConnection } from 'mysql2/promise';
 
-/** Reads the file twice: to check all of it before the database hears of it, and to import it. With the table locked. */
+/** Reads the file twice: once to check it, and once to import it, with the table locked. */
 export async function importCsv(path: string, options: PoolOptions) {
   for await (const batch of checked(path, 10_000)) void batch;
 
   const connection = await createConnection({ ...options, flags: ['-FOUND_ROWS'] });
   connection.on('error', () => undefined);
   try {
-    // How InnoDB wants it: no autocommit, then the lock, and COMMIT before UNLOCK.
+    // The order that InnoDB needs: no autocommit, then the lock, and COMMIT before UNLOCK.
     await connection.query('SET autocommit = 0');
     await connection.query('LOCK TABLES products WRITE');
     const [before, total] = [await count(connection), { rows: 0 }];

@@ -3,7 +3,7 @@ import { Transform, type TransformCallback, Writable } from 'node:stream';
 import { pipeline } from 'node:stream';
 import mysql from 'mysql2';
 
-/** Streams and callbacks: the backpressure of the Writable holds the file back. */
+/** Streams and callbacks. The backpressure of the Writable pauses the file. */
 export function importCsv(path: string, options: mysql.PoolOptions): Promise<{ rows: number; skipped: number }> {
   return new Promise((resolve, reject) => {
     const connection = mysql.createConnection({ ...options, multipleStatements: true });
@@ -49,7 +49,7 @@ class ProductSink extends Writable {
   #flush(done: (error?: Error | null) => void) {
     const batch = this.#batch;
     this.#batch = [];
-    // What is known is looked up, so that found rows and new ones need not be told apart by a count of the server's.
+    // Known skus are looked up, so the count of new rows does not depend on affectedRows.
     const skus = batch.map(([sku]) => sku);
     this.#connection.query('SELECT sku FROM products WHERE sku IN (?) FOR UPDATE', [skus], (error, found) => {
       if (error) return done(error);
@@ -101,12 +101,12 @@ class CsvParser extends Transform {
   }
 }
 
-/** Where the line ends that begins this buffer; -1 when it does not end here. */
+/** The position of the end of the first record; -1 when the buffer does not contain it. */
 function endOf(buffer: Buffer): number {
   for (let from = 0; ;) {
     const newline = buffer.indexOf(10, from);
     if (newline === -1) return -1;
-    // Within this line only: whoever looks through the whole chunk for each line does so for ever.
+    // Only within this line: a search through the whole chunk for each line would take forever.
     const quote = buffer.subarray(0, newline).indexOf(34, from);
     if (quote === -1) return newline;
     const closing = buffer.indexOf(34, quote + 1);
