@@ -290,13 +290,8 @@ describe('stretch', () => {
   test('100,000 rows must take at most five times as long as LOAD DATA.', async ({ stage, skip }) => {
     if (!(await stage.table.takesLoadData()))
       skip('this server takes no LOAD DATA LOCAL to compare with: its local_infile is OFF.');
-    const { times, limit, loadsMs } = await raceLoadData(stage);
-    expectAtMost(
-      times,
-      limit,
-      `a file of 100,000 rows; LOAD DATA took ${loadsMs.map(Math.round).join(', ')} ms; the import took`,
-      'times as long',
-    );
+    const { times, limit } = await raceLoadData(stage);
+    expectAtMost(times, limit, 'a file of 100,000 rows; the import took', 'times as long as LOAD DATA');
   });
 });
 

@@ -93,7 +93,7 @@ export function plainProducts(count: number, descriptionLength = 20, prefix = dr
     sku: skuOf(index, prefix),
     name: `Product ${drawn.word} ${index}`,
     price: drawn.price + index,
-    description: `One ${drawn.word} of its kind. `.padEnd(descriptionLength, 'x'),
+    description: `One ${drawn.word} of its kind.`.padEnd(descriptionLength, 'x'),
   }));
 }
 

@@ -31,13 +31,13 @@ class ProductSink extends Writable {
   #batch: unknown[][] = [];
 
   constructor(connection: mysql.Connection) {
-    super({ objectMode: true, highWaterMark: 16 });
+    super({ objectMode: true, highWaterMark: 64 });
     this.#connection = connection;
   }
 
   override _write(row: unknown[], _encoding: string, done: (error?: Error | null) => void) {
     this.total += 1;
-    if (this.#batch.push(row) < 1000) return done();
+    if (this.#batch.push(row) < 2000) return done();
     return this.#flush(done);
   }
 
@@ -96,7 +96,7 @@ class CsvParser extends Transform {
 
   #take(bytes: Buffer) {
     const line = this.#line;
-    this.#line += bytes.toString('latin1').split('\n').length;
+    this.#line += bytes.includes(10) ? bytes.toString('latin1').split('\n').length : 1;
     if (line > 1) this.push(product(bytes, line));
   }
 }
@@ -120,17 +120,24 @@ const strict = new TextDecoder('utf8', { fatal: true, ignoreBOM: true });
 function product(bytes: Buffer, line: number): unknown[] {
   try {
     const text = strict.decode(bytes);
-    const cells = [...`${text.replace(/\r$/, '')},`.matchAll(/("(?:[^"]|"")*"|[^",]*),/g)];
-    if (cells.map(([cell]) => cell).join('').length !== text.replace(/\r$/, '').length + 1) throw new Error('quotes');
-    const [sku, name, price, description, ...others] = cells.map(([, cell = '']) =>
-      cell.startsWith('"') ? cell.slice(1, -1).replaceAll('""', '"') : cell,
-    );
+    const row = text.replace(/\r$/, '');
+    const [sku, name, price, description, ...others] = row.includes('"') ? unquoted(row) : row.split(',');
     if (description === undefined || others.length > 0) throw new Error('fields');
     if (!/^[\w-]{1,40}$/.test(sku!) || sku!.includes('_')) throw new Error('sku');
     if (!/^\d{1,9}$/.test(price!)) throw new Error('price');
-    if ([...name!].length > 200 || [...description].length > 1000) throw new Error('length');
+    if (isLonger(name!, 200) || isLonger(description, 1000)) throw new Error('length');
     return [sku, name, price, description];
   } catch (error) {
     throw new Error(`Line ${line} was refused`, { cause: error });
   }
+}
+
+function isLonger(text: string, characters: number): boolean {
+  return text.length > characters && [...text].length > characters;
+}
+
+function unquoted(row: string): string[] {
+  const cells = Array.from(`${row},`.matchAll(/("(?:[^"]|"")*"|[^",]*),/g), ([, cell = '']) => cell);
+  if (cells.join(',') !== row) throw new Error('quotes');
+  return cells.map((cell) => (cell.startsWith('"') ? cell.slice(1, -1).replaceAll('""', '"') : cell));
 }
