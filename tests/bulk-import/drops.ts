@@ -113,7 +113,10 @@ function dropAfterStatement(step: number): Disturb {
   return async (importer, { table }, path) => {
     const hold = importer.proxy.holdCommand(step);
     await importer.begin(path);
-    if (!(await importer.happens(hold.reached))) return void hold.release();
+    if (!(await importer.happens(hold.reached))) {
+      hold.release();
+      return undefined;
+    }
     const { sql } = await hold.reached;
     const seen = await table.seenByVisitor();
     importer.proxy.drop();
@@ -126,7 +129,10 @@ function dropBeforeStatement(step: number): Disturb {
   return async (importer, _stage, path) => {
     const hold = importer.proxy.holdCommand(step, 'before');
     await importer.begin(path);
-    if (!(await importer.happens(hold.reached))) return void hold.release();
+    if (!(await importer.happens(hold.reached))) {
+      hold.release();
+      return undefined;
+    }
     const { sql } = await hold.reached;
     await atRest(importer.subject);
     importer.proxy.drop();
