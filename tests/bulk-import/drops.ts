@@ -95,17 +95,17 @@ async function undisturbed(stage: Stage, path: string): Promise<Pick<Importer['p
   return { commands, bytesSent };
 }
 
-/** The first and the last few statements, and one between; of hundreds, only the first, one between, and the last. */
+/** The first and the last two statements, and one between; of hundreds, only the first, one between, and the last. */
 function someOf(commands: number): number[] {
-  const few = commands > 100 ? 1 : 3;
+  const few = commands > 100 ? 1 : 2;
   return Array.from({ length: commands }, (_, index) => index + 1).filter(
     (step) => step <= few || step > commands - few || step === Math.ceil(commands / 2),
   );
 }
 
-/** The last three statements, among which is the commit. */
+/** The last two statements, one of which is the commit. */
 function lastOf(commands: number): number[] {
-  return Array.from({ length: Math.min(3, commands) }, (_, index) => commands - index);
+  return Array.from({ length: Math.min(2, commands) }, (_, index) => commands - index);
 }
 
 /** The server has run the statement, and its answer is lost. */
