@@ -1,0 +1,136 @@
+import fc from 'fast-check';
+import type { State } from '../../katas/circuit-breaker/circuit-breaker.ts';
+import { type History, type Moment, type Step, timing } from './play-history.ts';
+
+/** A fired call that `call` has not ended yet. */
+interface UnderWay {
+  readonly number: number;
+  /** The number of changes of state before it began. */
+  readonly period: number;
+  hasTimedOut: boolean;
+}
+
+type Result = 'success' | 'failure';
+
+/** What a right breaker shows after each step of a history. */
+export function expectedMoments({ failureThreshold, successThreshold, steps }: History): Moment[] {
+  let state: State = 'closed';
+  let [nowMs, openedAtMs, period, calls, fired] = [0, 0, 0, 0, 0];
+  let [failuresInARow, successes, isProbing] = [0, 0, false];
+  let underWay: UnderWay[] = [];
+  let ended: string[] = [];
+  let changes: string[] = [];
+
+  const isOver = () => state === 'open' && nowMs >= openedAtMs + timing.resetTimeoutMs;
+
+  function change(to: State) {
+    changes.push(`${state} → ${to}`);
+    [state, failuresInARow, successes, isProbing] = [to, 0, 0, false];
+    period++;
+    if (to === 'open') openedAtMs = nowMs;
+  }
+
+  function count(call: UnderWay, result: Result) {
+    if (call.period !== period) return;
+    isProbing = false;
+    failuresInARow = result === 'failure' ? failuresInARow + 1 : 0;
+    if (result === 'success') successes++;
+    if (state === 'half-open' && result === 'failure') change('open');
+    else if (state === 'half-open' && successes === successThreshold) change('closed');
+    else if (state === 'closed' && failuresInARow === failureThreshold) change('open');
+  }
+
+  function end(at: number, result: Result, outcome: string) {
+    const [call] = underWay.splice(at % Math.max(1, underWay.length), 1);
+    if (call === undefined || call.hasTimedOut) return;
+    ended.push(`call ${call.number} ${outcome}`);
+    count(call, result);
+  }
+
+  function fire(callThrows: boolean) {
+    const number = ++fired;
+    if (isOver()) change('half-open');
+    if (state === 'open' || isProbing) {
+      ended.push(`call ${number} refused`);
+      return;
+    }
+    calls++;
+    isProbing = state === 'half-open';
+    underWay.push({ number, period, hasTimedOut: false });
+    if (callThrows) end(underWay.length - 1, 'failure', 'failed: a failure');
+  }
+
+  function take(step: Step) {
+    switch (step[0]) {
+      case 'fire':
+        return fire(false);
+      case 'fire, and call throws':
+        return fire(true);
+      case 'succeed':
+        return end(step[1], 'success', 'answered well');
+      case 'fail':
+        return end(step[1], 'failure', 'failed: a failure');
+      case 'excuse':
+        return end(step[1], 'success', 'failed: excused');
+      case 'wait':
+        nowMs += step[1];
+        return undefined;
+      case 'time out':
+        for (const call of underWay) {
+          if (call.hasTimedOut) continue;
+          call.hasTimedOut = true;
+          ended.push(`call ${call.number} timed out`);
+          count(call, 'failure');
+        }
+        return undefined;
+    }
+  }
+
+  return steps.map((step) => {
+    [ended, changes] = [[], []];
+    take(step);
+    return { calls, ended: ended.toSorted(), changes, state: isOver() ? undefined : state };
+  });
+}
+
+const steps: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 6, arbitrary: fc.constant(['fire'] as const) },
+  { weight: 1, arbitrary: fc.constant(['fire, and call throws'] as const) },
+  { weight: 3, arbitrary: fc.tuple(fc.constantFrom('succeed' as const), fc.nat({ max: 5 })) },
+  { weight: 4, arbitrary: fc.tuple(fc.constantFrom('fail' as const), fc.nat({ max: 5 })) },
+  { weight: 1, arbitrary: fc.tuple(fc.constantFrom('excuse' as const), fc.nat({ max: 5 })) },
+  { weight: 3, arbitrary: fc.tuple(fc.constantFrom('wait' as const), fc.constantFrom(1, 999, 1000)) },
+  { weight: 1, arbitrary: fc.constant(['time out'] as const) },
+);
+
+export const histories: fc.Arbitrary<History> = fc.record({
+  failureThreshold: fc.integer({ min: 1, max: 3 }),
+  successThreshold: fc.integer({ min: 1, max: 3 }),
+  steps: fc.array(steps, { minLength: 1, maxLength: 30, size: 'max' }),
+});
+
+/** A history and the first step after which something else was seen than is right; undefined when there is none. */
+export function faultOf(seen: readonly Moment[], { steps: taken, ...thresholds }: History): string | undefined {
+  const expected = expectedMoments({ ...thresholds, steps: taken });
+  for (const [at, right] of expected.entries()) {
+    const moment = seen[at]!;
+    const shown = { ...moment, state: right.state && moment.state };
+    if (inWords(shown) !== inWords(right))
+      return `after step ${at + 1}, "${stepInWords(taken[at]!)}", the judge saw\n  ${inWords(shown)}\nbut expected\n  ${inWords(right)}\n`;
+  }
+  return undefined;
+}
+
+export function historyInWords({ failureThreshold, successThreshold, steps: taken }: History): string {
+  return `failureThreshold ${failureThreshold}, successThreshold ${successThreshold}; ${taken.map(stepInWords).join('; ')}`;
+}
+
+function stepInWords([what, value]: Step): string {
+  if (what === 'wait') return `wait ${value} ms`;
+  return value === undefined ? what : `${what} call ${value} of those under way`;
+}
+
+function inWords({ calls, ended, changes, state }: Moment): string {
+  const parts = [`${calls} made`, ended.join(', ') || 'no call ended', changes.join(', ') || 'no change'];
+  return [...parts, ...(state ? [`state ${state}`] : [])].join('; ');
+}
