@@ -1,16 +1,44 @@
-import type * as Starter from '../../katas/circuit-breaker/circuit-breaker.ts';
+export type State = 'closed' | 'open' | 'half-open';
 
+/** Makes one request. */
+export type Call<Request, Answer> = (request: Request, context: { signal: AbortSignal }) => Promise<Answer>;
+
+export interface BreakerOptions {
+  /** Failures in a row that open the breaker. */
+  failureThreshold: number;
+  /** Successes that close a half-open breaker. */
+  successThreshold: number;
+  /** How long one call may take. */
+  timeoutMs: number;
+  /** How long the breaker stays open, by `now`. */
+  resetTimeoutMs: number;
+  /** A clock in ms. Default `performance.now`. */
+  now?: () => number;
+  /** Which errors of `call` are failures. Default: all. */
+  isFailure?: (error: unknown) => boolean;
+  onStateChange?: (to: State, from: State) => void;
+  /** Opens the breaker also when this share of the calls of the last `windowMs` has failed. */
+  failureRate?: { share: number; minimumCalls: number; windowMs: number };
+}
+
+export interface Breaker<Request, Answer> {
+  fire(request: Request): Promise<Answer>;
+  readonly state: State;
+}
+
+/** The breaker made no call. */
 export class CircuitOpenError extends Error {
   override name = 'CircuitOpenError';
 }
 
+/** The call took too long. */
 export class CallTimeoutError extends Error {
   override name = 'CallTimeoutError';
 }
 
 /** The time from one change of state to the next. A call belongs to the period in which it began. */
 interface Period {
-  readonly state: Starter.State;
+  readonly state: State;
   readonly beganAt: number;
   failuresInARow: number;
   successes: number;
@@ -22,18 +50,18 @@ interface Period {
 
 /** Puts a circuit breaker in front of `call`. */
 export function createBreaker<Request, Answer>(
-  call: Starter.Call<Request, Answer>,
-  options: Starter.BreakerOptions,
-): Starter.Breaker<Request, Answer> {
+  call: Call<Request, Answer>,
+  options: BreakerOptions,
+): Breaker<Request, Answer> {
   const { failureThreshold, successThreshold, timeoutMs, resetTimeoutMs, failureRate } = options;
   const { now = () => performance.now(), isFailure = () => true, onStateChange } = options;
   let period = newPeriod('closed');
 
-  function newPeriod(state: Starter.State): Period {
+  function newPeriod(state: State): Period {
     return { state, beganAt: now(), failuresInARow: 0, successes: 0, isProbing: false, results: [] };
   }
 
-  function enter(state: Starter.State) {
+  function enter(state: State) {
     const from = period.state;
     period = newPeriod(state);
     try {

@@ -320,7 +320,7 @@ describe('stretch', () => {
   }) => {
     await expectForDrawn({
       examples: histories,
-      count: 300,
+      count: 200,
       ask: (drawn) => subject.run(playHistories, drawn),
       fault: faultOf,
       inWords: historyInWords,

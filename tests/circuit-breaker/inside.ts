@@ -120,7 +120,7 @@ export function openBench({ kata, args, kept }: In<BenchOptions>): void {
 }
 
 /** Fires one call, and reports when the module has had its turns. */
-export async function fire({ kata, args: path, kept: { bench }, tools }: In<string>): Promise<Report> {
+export async function fire({ args: path, kept: { bench }, tools }: In<string>): Promise<Report> {
   const { outcomes } = bench;
   const at = outcomes.push('pending') - 1;
   void bench.fire(path).then((outcome) => (outcomes[at] = outcome));

@@ -34,7 +34,7 @@ export interface Moment {
 export const timing = { timeoutMs: 500, resetTimeoutMs: 1000 };
 
 /** How often the event loop turns after a step. */
-const stepTurns = 4;
+const stepTurns = 3;
 
 /** Plays one history on a new breaker, in front of promises that the history settles. */
 export async function playHistory(
