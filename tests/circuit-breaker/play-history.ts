@@ -4,13 +4,13 @@ import type * as Kata from '../../katas/circuit-breaker/circuit-breaker.ts';
 import { type Outcome, outcomeOf } from './outcome.ts';
 
 /**
- * What happens to a breaker. `succeed`, `fail` and `excuse` end one of the calls that have not ended themselves, timed out or not, by
- * its number modulo how many there are; `excuse` with an error that `isFailure` calls none. `wait` moves the injected clock.
- * `time out` moves the timers by `timeoutMs`.
+ * What happens to a breaker. `succeed`, `fail` and `excuse` end one of the calls of `call` that are under way, timed out or not: 0 is the
+ * latest, 1 the one before, and so on, modulo how many there are. `excuse` does so with an error that `isFailure` calls none. `wait`
+ * moves the injected clock, and `time out` the timers, by `timeoutMs`.
  */
 export type Step =
   | readonly ['fire' | 'fire, and call throws' | 'time out']
-  | readonly ['succeed' | 'fail' | 'excuse', call: number]
+  | readonly ['succeed' | 'fail' | 'excuse', fromTheLatest: number]
   | readonly ['wait', ms: number];
 
 export interface History {
@@ -83,7 +83,7 @@ export async function playHistory(
   }
 
   function next(number: number): PromiseWithResolvers<string> | undefined {
-    return underWay.splice(number % Math.max(1, underWay.length), 1)[0];
+    return underWay.splice(-1 - (number % Math.max(1, underWay.length)), 1)[0];
   }
 
   async function take(step: Step) {

@@ -25,18 +25,33 @@ type Entry =
   | { readonly kind: 'began'; readonly id: symbol; readonly at: number }
   | { readonly kind: 'ended'; readonly id: symbol; readonly at: number; readonly failed: boolean };
 
-/** Keeps what happened since the last change of state, and counts again whenever a count is needed. */
+/** Keeps what happened since the last change of state, as far as it can still matter, and counts whenever a count is needed. */
 class Journal {
-  #entries: Entry[] = [];
+  #entries: Exclude<Entry, { kind: 'moved' }>[] = [];
+  readonly #windowMs: number;
   state: State = 'closed';
   since = -Infinity;
+
+  constructor(windowMs = 0) {
+    this.#windowMs = windowMs;
+  }
 
   write(entry: Entry) {
     if (entry.kind === 'moved') {
       this.#entries = [];
       this.state = entry.to;
       this.since = entry.at;
-    } else this.#entries.push(entry);
+      return;
+    }
+    this.#entries.push(entry);
+    if (entry.kind === 'began') return;
+    const isNeeded = this.state === 'half-open' || entry.failed;
+    this.#entries = this.#entries.filter((old) => old.id !== entry.id || old === entry);
+    if (isNeeded) return;
+    // Behind a success, only the failure rate asks for older results.
+    this.#entries = this.#entries.filter(
+      (old) => old === entry || old.kind !== 'ended' || old.at >= entry.at - this.#windowMs,
+    );
   }
 
   /** Only calls that began in this journal's present chapter can end in it. */
@@ -49,7 +64,7 @@ class Journal {
   }
 
   get underWay() {
-    return this.#entries.filter((entry) => entry.kind === 'began').length - this.ended.length;
+    return this.#entries.filter((entry) => entry.kind === 'began').length;
   }
 
   get failuresInARow() {
@@ -64,7 +79,7 @@ class Journal {
 export function createBreaker<Request, Answer>(call: Call<Request, Answer>, options: BreakerOptions) {
   const { failureThreshold, successThreshold, resetTimeoutMs, failureRate } = options;
   const now = options.now ?? (() => performance.now());
-  const journal = new Journal();
+  const journal = new Journal(failureRate?.windowMs);
 
   function move(to: State) {
     const from = journal.state;
