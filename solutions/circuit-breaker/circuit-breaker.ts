@@ -45,7 +45,7 @@ interface Period {
   /** Whether the one call of a half-open breaker is on its way. */
   isProbing: boolean;
   /** The latest results, for the failure rate. */
-  results: { readonly at: number; readonly hasFailed: boolean }[];
+  readonly results: { readonly at: number; readonly hasFailed: boolean }[];
 }
 
 /** Puts a circuit breaker in front of `call`. */
@@ -83,7 +83,7 @@ export function createBreaker<Request, Answer>(
   function record(own: Period, hasFailed: boolean) {
     if (own !== period) return;
     own.isProbing = false;
-    if (failureRate) own.results.push({ at: now(), hasFailed });
+    note(own, hasFailed);
     if (!hasFailed) {
       own.failuresInARow = 0;
       own.successes++;
@@ -94,12 +94,17 @@ export function createBreaker<Request, Answer>(
     if (own.state === 'half-open' || own.failuresInARow >= failureThreshold || exceedsRate(own)) enter('open');
   }
 
-  function exceedsRate(own: Period): boolean {
-    if (!failureRate) return false;
-    const since = now() - failureRate.windowMs;
-    own.results = own.results.filter(({ at }) => at > since);
-    const failures = own.results.filter(({ hasFailed }) => hasFailed).length;
-    return own.results.length >= failureRate.minimumCalls && failures / own.results.length >= failureRate.share;
+  /** Keeps the results of the window and no older ones. */
+  function note({ results }: Period, hasFailed: boolean) {
+    if (!failureRate) return;
+    results.push({ at: now(), hasFailed });
+    while (results[0]!.at < now() - failureRate.windowMs) results.shift();
+  }
+
+  function exceedsRate({ results }: Period): boolean {
+    if (!failureRate || results.length < failureRate.minimumCalls) return false;
+    const failures = results.filter(({ hasFailed }) => hasFailed).length;
+    return failures / results.length >= failureRate.share;
   }
 
   async function callWithTimeout(request: Request): Promise<Answer> {

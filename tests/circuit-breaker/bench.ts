@@ -16,7 +16,7 @@ export interface HeldCall {
 export const timing = { timeoutMs: 2000, resetTimeoutMs: 10_000 };
 
 /** How a bench differs from the usual one. */
-export type BenchChoice = Partial<PlainOptions & Pick<BenchOptions, 'listenerThrows' | 'ignoresSignal' | 'excused'>>;
+export type BenchChoice = Partial<PlainOptions & Omit<BenchOptions, 'origin' | 'options'>>;
 
 /** One breaker in the subject's process, in front of a server of its own. */
 export class Bench implements AsyncDisposable {
@@ -33,13 +33,14 @@ export class Bench implements AsyncDisposable {
 
   /** Unless told otherwise: two failures open the breaker, one success closes it, and every error is a failure. */
   static async open(subject: Subject<typeof Kata>, choice: BenchChoice): Promise<Bench> {
-    const { listenerThrows = false, ignoresSignal = false, excused = [], ...options } = choice;
+    const { isBare = false, listenerThrows = false, ignoresSignal = false, excused = [], ...options } = choice;
     const peer = await openHttpPeer();
     const bench = new Bench(subject, peer);
     const { host, port } = await subject.addressInside({ host: peer.host, port: peer.port });
     await subject.run(openBench, {
       origin: `http://${host}:${port}`,
       options: { failureThreshold: 2, successThreshold: 1, ...timing, ...options },
+      isBare,
       listenerThrows,
       ignoresSignal,
       excused,

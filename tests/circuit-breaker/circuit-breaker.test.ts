@@ -65,6 +65,16 @@ describe('core', () => {
     expect(early, 'a call 1 ms before the reset time').toEqual(['refused']);
     expect(state, 'state while the first call after the reset time is under way').toBe('half-open');
     expect(await bench.end(probe, 200), 'how that call ended').toBe('answered call 5');
+
+    const bare = await open({ isBare: true });
+    await bare.fire(503, 503);
+    await bare.pass({ timersMs: resetTimeoutMs - 1 });
+    const earlyBare = await bare.fire(200);
+    await bare.pass({ timersMs: 1 });
+    const lateBare = await bare.fire(200);
+    const outcomes = [...earlyBare, ...lateBare];
+    expect(outcomes, 'without now, calls 1 ms before the reset time and at it').toEqual(['refused', 'answered call 4']);
+    expect(bare.report.state, 'without now, isFailure and onStateChange; state after a success').toBe('closed');
   });
 
   test('In a half-open breaker, successThreshold successes must close it, and one failure must open it again.', async ({

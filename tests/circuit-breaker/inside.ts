@@ -9,6 +9,8 @@ import { type History, type Moment, playHistory } from './play-history.ts';
 export type PlainOptions = Omit<Kata.BreakerOptions, 'now' | 'isFailure' | 'onStateChange'>;
 
 export interface BenchOptions {
+  /** Whether the breaker gets the required options only: no clock, no `isFailure`, no listener. */
+  readonly isBare: boolean;
   readonly origin: string;
   readonly options: PlainOptions;
   /** Whether `onStateChange` throws after it has noted the change. */
@@ -74,7 +76,7 @@ class StatusError extends Error {
 
 /** Makes a new breaker in front of a server. From now on the process's clocks stand still. */
 export function openBench({ kata, args, kept }: In<BenchOptions>): void {
-  const { origin, options, listenerThrows, ignoresSignal, excused } = args;
+  const { origin, options, isBare, listenerThrows, ignoresSignal, excused } = args;
   clock.release();
   clock.hold();
   const { CircuitOpenError, CallTimeoutError } = kata;
@@ -107,15 +109,15 @@ export function openBench({ kata, args, kept }: In<BenchOptions>): void {
     calls.push({ signal, ended: Promise.allSettled([answer]) });
     return answer;
   };
-  const breaker = kata.createBreaker(call, {
-    ...options,
+  const optional: Omit<Kata.BreakerOptions, keyof PlainOptions> = {
     now: () => bench.nowMs,
     isFailure: (error) => !(error instanceof StatusError && excused.includes(error.status)),
     onStateChange: (to, from) => {
       changes.push(`${from} → ${to}`);
       if (listenerThrows) throw new Error('the listener throws');
     },
-  });
+  };
+  const breaker = kata.createBreaker(call, isBare ? options : { ...options, ...optional });
   kept.bench = bench;
 }
 
