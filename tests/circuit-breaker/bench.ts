@@ -73,7 +73,7 @@ export class Bench implements AsyncDisposable {
   async end({ number, request }: HeldCall, treatment: Treatment): Promise<Outcome> {
     if (request !== undefined) {
       if (treatment === 'breaks') await request.breakOff();
-      else await request.answer({ status: treatment, body: `call ${number + 1}` });
+      else await request.answer({ status: treatment, body: `call ${request.path.slice(1)}` });
       this.report = await this.#subject.run(endOf, this.#peer.requests.indexOf(request));
     }
     return this.report.outcomes[number]!;

@@ -3,8 +3,8 @@ import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { expectForDrawn } from '../../helpers/judging/drawn/drawn.ts';
 import type * as Kata from '../../katas/circuit-breaker/circuit-breaker.ts';
 import { Bench, type BenchChoice, type HeldCall, type Treatment, timing } from './bench.ts';
-import { playHistories } from './inside.ts';
-import { faultOf, histories, historyInWords } from './model.ts';
+import { type Report, playHistories } from './inside.ts';
+import { faultOf, histories, historyInWords, playOf } from './model.ts';
 
 const { timeoutMs, resetTimeoutMs } = timing;
 const test = judge<typeof Kata>('circuit-breaker').extend('open', async ({ subject }, { onCleanup }) => {
@@ -24,13 +24,13 @@ describe('core', () => {
       const fewer = Array.from({ length: failureThreshold - 1 }, (_, at): Treatment => (at === 1 ? 'breaks' : 503));
       const what = `failureThreshold ${failureThreshold}`;
 
-      const outcomes = await bench.fire(200, ...fewer);
+      const outcomes = await bench.fire(200, 200, ...fewer);
       const { state } = bench.report;
       const last = await bench.fire(500);
 
       const failed = fewer.map((treatment) => (treatment === 'breaks' ? 'failed: no answer' : 'failed: 503'));
-      expect(outcomes, `${what}; how the first calls ended`).toEqual(['answered call 1', ...failed]);
-      expect(state, `${what}; state after a success and ${fewer.length} failures`).toBe('closed');
+      expect(outcomes, `${what}; how the first calls ended`).toEqual(['answered call 1', 'answered call 2', ...failed]);
+      expect(state, `${what}; state after two successes and ${fewer.length} failures`).toBe('closed');
       expect(last, `${what}; how the next call ended`).toEqual(['failed: 500']);
       expect(bench.report.state, `${what}; state after one failure more`).toBe('open');
     }
@@ -90,7 +90,7 @@ describe('core', () => {
       await bench.pass({ nowMs: resetTimeoutMs - 1 });
       const refused = await bench.fire(200);
       await bench.pass({ nowMs: 1 });
-      const states: string[] = [];
+      const states: Report['state'][] = [];
       for (let success = 1; success <= successThreshold; success++) {
         await bench.fire(200);
         states.push(bench.report.state);
@@ -206,6 +206,7 @@ describe('robust', () => {
 
       expect([before.outcomes, before.aborted], `${what}; 1 ms before timeoutMs`).toEqual([['pending'], [false]]);
       expect([after.outcomes, after.aborted], `${what}; after timeoutMs`).toEqual([['timed out'], [true]]);
+      expect(after.state, `${what}; failureThreshold 2, state after one timeout`).toBe('closed');
       if (!ignoresSignal) expect(await held.request?.isLeft(), 'the server saw the request closed').toBe(true);
       expect(bench.report.state, `${what}; failureThreshold 2, state after the second timeout`).toBe('open');
       expect(bench.report.timers - timers, `${what}; timers left by two timeouts`).toBe(0);
@@ -282,7 +283,7 @@ describe('stretch', () => {
     const rated = () => open({ failureThreshold: 1000, failureRate: { share: 0.5, minimumCalls: 4, windowMs } });
     /** The states after each group of calls; a number is the time before the next group. */
     const statesOf = async (bench: Bench, ...groups: (readonly Treatment[] | number)[]) => {
-      const states: string[] = [];
+      const states: Report['state'][] = [];
       for (const group of groups) {
         if (typeof group === 'number') await bench.pass({ nowMs: group });
         else {
@@ -319,6 +320,12 @@ describe('stretch', () => {
       'closed',
       'open',
     ]);
+    const both = await open({ failureThreshold: 3, failureRate: { share: 0.5, minimumCalls: 100, windowMs } });
+    const inARow = await statesOf(both, [503, 503], [503]);
+    expect(inARow, 'minimumCalls 100, failureThreshold 3; states after 2 failures and 1 more').toEqual([
+      'closed',
+      'open',
+    ]);
     const reopened = await rated();
     await reopened.fire(503, 503, 503, 503);
     await reopened.end(await reopened.halfOpen(), 503);
@@ -334,7 +341,7 @@ describe('stretch', () => {
     await expectForDrawn({
       examples: histories,
       count: 200,
-      ask: (drawn) => subject.run(playHistories, drawn),
+      ask: (drawn) => subject.run(playHistories, drawn.map(playOf)),
       fault: faultOf,
       inWords: historyInWords,
     });

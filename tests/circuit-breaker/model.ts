@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { State } from '../../katas/circuit-breaker/circuit-breaker.ts';
-import { type History, type Moment, type Step, timing } from './play-history.ts';
+import { type History, type Moment, type Play, type Step, timing } from './play-history.ts';
 
 /** A fired call that `call` has not ended yet. */
 interface UnderWay {
@@ -112,14 +112,18 @@ export const histories: fc.Arbitrary<History> = fc.record({
   steps: fc.array(passages, { minLength: 1, maxLength: 25, size: 'max' }).map((drawn) => drawn.flat()),
 });
 
-/** A history and the first step after which something else was seen than is right; undefined when there is none. */
+/** The history as it is played: nobody looks at `state` where two states would be right. */
+export function playOf(history: History): Play {
+  return { ...history, looks: expectedMoments(history).map(({ state }) => state !== undefined) };
+}
+
+/** The first step after which the judge saw something wrong; undefined when there is none. */
 export function faultOf(seen: readonly Moment[], { steps: taken, ...thresholds }: History): string | undefined {
   const expected = expectedMoments({ ...thresholds, steps: taken });
   for (const [at, right] of expected.entries()) {
     const moment = seen[at]!;
-    const shown = { ...moment, state: right.state && moment.state };
-    if (inWords(shown) !== inWords(right))
-      return `after step ${at + 1}, "${stepInWords(taken[at]!)}", the judge saw\n  ${inWords(shown)}\nbut expected\n  ${inWords(right)}\n`;
+    if (inWords(moment) !== inWords(right))
+      return `after step ${at + 1}, "${stepInWords(taken[at]!)}", the judge saw\n  ${inWords(moment)}\nbut expected\n  ${inWords(right)}\n`;
   }
   return undefined;
 }

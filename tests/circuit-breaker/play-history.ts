@@ -19,6 +19,11 @@ export interface History {
   readonly steps: readonly Step[];
 }
 
+/** A history, and after which of its steps the judge looks at `state`. */
+export interface Play extends History {
+  readonly looks: readonly boolean[];
+}
+
 /** What is seen after one step. */
 export interface Moment {
   /** How many times `call` was called so far. */
@@ -39,7 +44,7 @@ const stepTurns = 3;
 /** Plays one history on a new breaker, in front of promises that the history settles. */
 export async function playHistory(
   kata: typeof Kata,
-  { failureThreshold, successThreshold, steps }: History,
+  { failureThreshold, successThreshold, steps, looks }: Play,
   { clock, turns }: { readonly clock: SteppedClock; readonly turns: Tools['turns'] },
 ): Promise<Moment[]> {
   const { CircuitOpenError, CallTimeoutError } = kata;
@@ -107,11 +112,11 @@ export async function playHistory(
   }
 
   const moments: Moment[] = [];
-  for (const step of steps) {
+  for (const [at, step] of steps.entries()) {
     [ended, changes] = [[], []];
     await take(step);
     await turns(stepTurns);
-    moments.push({ calls, ended: ended.toSorted(), changes, state: breaker.state });
+    moments.push({ calls, ended: ended.toSorted(), changes, state: looks[at] ? breaker.state : undefined });
   }
   return moments;
 }
