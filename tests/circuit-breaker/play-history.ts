@@ -3,14 +3,18 @@ import type { SteppedClock } from '../../helpers/instruments/stepped-clock/stepp
 import type * as Kata from '../../katas/circuit-breaker/circuit-breaker.ts';
 import { type Outcome, outcomeOf } from './outcome.ts';
 
+/** How a call of `call` ends; `excuse` is an error that `isFailure` calls none. */
+export type Ending = 'succeed' | 'fail' | 'excuse';
+
 /**
- * What happens to a breaker. `succeed`, `fail` and `excuse` end one of the calls of `call` that are under way, timed out or not: 0 is the
- * latest, 1 the one before, and so on, modulo how many there are. `excuse` does so with an error that `isFailure` calls none. `wait`
- * moves the injected clock, and `time out` the timers, by `timeoutMs`.
+ * What happens to a breaker. `fire` may end at once the call that it made, if it made one. An ending by itself ends one of the calls that
+ * are under way, timed out or not: 0 is the latest, 1 the one before, and so on, modulo how many there are. `wait` moves the injected
+ * clock, and `time out` the timers, by `timeoutMs`.
  */
 export type Step =
-  | readonly ['fire' | 'fire, and call throws' | 'time out']
-  | readonly ['succeed' | 'fail' | 'excuse', fromTheLatest: number]
+  | readonly ['fire', ending?: Ending]
+  | readonly ['fire, and call throws' | 'time out']
+  | readonly [Ending, fromTheLatest: number]
   | readonly ['wait', ms: number];
 
 export interface History {
@@ -87,27 +91,32 @@ export async function playHistory(
     void outcomeOf({ CircuitOpenError, CallTimeoutError }, () => breaker.fire('request'), ownErrors).then(note);
   }
 
-  function next(number: number): PromiseWithResolvers<string> | undefined {
-    return underWay.splice(-1 - (number % Math.max(1, underWay.length)), 1)[0];
+  function end(ending: Ending, fromTheLatest: number) {
+    const [call] = underWay.splice(-1 - (fromTheLatest % Math.max(1, underWay.length)), 1);
+    if (ending === 'succeed') call?.resolve('well');
+    else call?.reject(ending === 'fail' ? failure : excuse);
   }
 
   async function take(step: Step) {
     switch (step[0]) {
-      case 'fire':
-        return fire(false);
+      case 'fire': {
+        const callsBefore = calls;
+        fire(false);
+        await turns(stepTurns);
+        if (step[1] !== undefined && calls > callsBefore) end(step[1], 0);
+        return;
+      }
       case 'fire, and call throws':
         return fire(true);
       case 'succeed':
-        return next(step[1])?.resolve('well');
       case 'fail':
-        return next(step[1])?.reject(failure);
       case 'excuse':
-        return next(step[1])?.reject(excuse);
+        return end(step[0], step[1]);
       case 'wait':
         nowMs += step[1];
-        return undefined;
+        return;
       case 'time out':
-        return await clock.step(timing.timeoutMs);
+        await clock.step(timing.timeoutMs);
     }
   }
 
