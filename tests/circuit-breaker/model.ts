@@ -15,7 +15,7 @@ type Result = 'success' | 'failure';
 const outcomes = { succeed: 'answered well', fail: 'failed: a failure', excuse: 'failed: excused' };
 
 /** What a right breaker shows after each step of a history. */
-export function expectedMoments({ failureThreshold, successThreshold, steps }: History): Moment[] {
+function expectedMoments({ failureThreshold, successThreshold, steps }: History): Moment[] {
   let state: State = 'closed';
   let [nowMs, openedAtMs, period, calls, fired] = [0, 0, 0, 0, 0];
   let [failuresInARow, successes, isProbing] = [0, 0, false];

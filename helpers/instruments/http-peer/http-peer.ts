@@ -16,7 +16,7 @@ export interface PeerAnswer {
  * How a request stands. `held`: the client waits. `answered`: the answer has been handed to the system. `broken`: the peer reset the
  * connection. `left`: the client closed its connection before it had an answer.
  */
-export type PeerRequestState = 'held' | 'answered' | 'broken' | 'left';
+type PeerRequestState = 'held' | 'answered' | 'broken' | 'left';
 
 /** One request of a client, read to its end. */
 export interface PeerRequest {
