@@ -1,4 +1,3 @@
-import type { Tools } from '../../helpers/judging/subject/subject.ts';
 import type { SteppedClock } from '../../helpers/instruments/stepped-clock/stepped-clock.ts';
 import type * as Kata from '../../katas/circuit-breaker/circuit-breaker.ts';
 import { type Outcome, outcomeOf } from './outcome.ts';
@@ -49,7 +48,7 @@ const stepTurns = 3;
 export async function playHistory(
   kata: typeof Kata,
   { failureThreshold, successThreshold, steps, looks }: Play,
-  { clock, turns }: { readonly clock: SteppedClock; readonly turns: Tools['turns'] },
+  { clock, turns }: { readonly clock: SteppedClock; readonly turns: (count: number) => Promise<void> },
 ): Promise<Moment[]> {
   const { CircuitOpenError, CallTimeoutError } = kata;
   const ownErrors = new Map<unknown, string>();
