@@ -1,0 +1,251 @@
+import { Agent, request } from 'undici';
+import type { Inside } from '../../helpers/instruments/judge/judge.ts';
+import type * as Kata from '../../katas/retry/retry.ts';
+import { type Report, type Setup, Stage } from './stage.ts';
+
+/** One `retry`, as plain data. */
+export interface Play {
+  readonly options: Setup['options'];
+  /** How many calls fail before one succeeds; all do unless told. */
+  readonly failures?: number;
+  /** The number of the call whose error `shouldRetry` refuses. */
+  readonly refused?: number;
+  /** What `random` returns, one after the other. */
+  readonly randoms?: readonly number[];
+  /** Whether the first of these calls throw synchronously, and how many. */
+  readonly throwsAtOnce?: number;
+  readonly abort?: Abort;
+}
+
+export interface Abort {
+  readonly when: 'before' | 'during call' | 'during wait' | 'as wait ends';
+  /** The number of the call, or of the call before the wait. */
+  readonly call: number;
+  /** A reason that is a text; a DOMException unless told. */
+  readonly reason?: string;
+  /** Whether the wait goes on until `retry` has settled. Otherwise the wait ends when `retry` has had its chance. */
+  readonly isHeld?: boolean;
+}
+
+type In<Args = undefined> = Inside<typeof Kata, Args>;
+
+const dispatcher = new Agent({ connections: 10 });
+
+/** Plays each on a stage of its own. */
+export async function playAll({ kata, args: plays, tools }: In<readonly Play[]>): Promise<Report[]> {
+  const patience = { isSpent: false };
+  const reports: Report[] = [];
+  for (const play of plays) {
+    const stage = new Stage(kata, setupOf(play), tools.turns, patience);
+    await run(stage, play.abort);
+    reports.push(await stage.report());
+  }
+  return reports;
+}
+
+/** Starts one `retry` after the other with the same options object. */
+export async function playTwice({ kata, args: plays, tools }: In<readonly Play[]>): Promise<Report[]> {
+  const patience = { isSpent: false };
+  const reports: Report[] = [];
+  for (const play of plays) {
+    const stage = new Stage(kata, setupOf(play), tools.turns, patience);
+    const options = stage.options();
+    for (let time = 1; time <= 2; time++) {
+      stage.start(options);
+      await stage.finish();
+    }
+    reports.push(await stage.report());
+  }
+  return reports;
+}
+
+/** Lets calls return and throw values of all kinds. The last call returns one, or throws one. */
+export async function playValues({
+  kata,
+  args: { calls, succeeds },
+  tools,
+}: In<{ calls: number; succeeds: boolean }>): Promise<{ what: string; report: Report }[]> {
+  const patience = { isSpent: false };
+  const error = new Error('an error that several calls throw');
+  const values = [error, undefined, null, false, 0, '', 'a text', { rows: 3 }, () => 1];
+  const played: { what: string; report: Report }[] = [];
+  for (const [at, value] of values.entries()) {
+    const work = (call: number): unknown => {
+      if (call < calls) throw values[(at + ((calls - call) % 2)) % values.length];
+      if (!succeeds) throw value;
+      return value;
+    };
+    const stage = new Stage(
+      kata,
+      { options: { retries: succeeds ? calls + 1 : calls - 1 }, work },
+      tools.turns,
+      patience,
+    );
+    stage.start();
+    await stage.finish();
+    const name =
+      value instanceof Error ? 'an Error' : typeof value === 'function' ? 'a function' : JSON.stringify(value);
+    played.push({
+      what: `${calls} calls, the last one ${succeeds ? 'returns' : 'throws'} ${name}`,
+      report: await stage.report(),
+    });
+  }
+  return played;
+}
+
+/** Asks a server, call by call, whose answers may have the header Retry-After. Returns the waits. */
+export async function obey({
+  kata,
+  args: { origin, nowMs, plays },
+  tools,
+}: In<{ origin: string; nowMs: number; plays: readonly Play['options'][] }>): Promise<Report[]> {
+  const patience = { isSpent: false };
+  const reports: Report[] = [];
+  for (const [at, options] of plays.entries()) {
+    const work = (call: number) => ask(`${origin}/${at}/${call}`);
+    const stage = new Stage(kata, { options, work, nowMs }, tools.turns, patience);
+    stage.start();
+    await stage.finish();
+    reports.push(await stage.report());
+  }
+  return reports;
+}
+
+/** Calls of `retry` with one budget. */
+export interface Phase {
+  /** Calls that fail ask for a path that begins with `/fails`. */
+  readonly path: string;
+  readonly calls: number;
+  readonly isAtOnce: boolean;
+}
+
+/** Makes the calls of all phases with one budget. Returns what became of them. */
+export async function spend({
+  kata,
+  args: { origin, ratio, max, phases },
+  tools,
+}: In<{ origin: string; ratio: number; max: number; phases: readonly Phase[] }>): Promise<string[]> {
+  const budget = kata.createBudget({ ratio, max });
+  const outcomes: string[] = [];
+  for (const { path, calls, isAtOnce } of phases) {
+    const crowd = new Crowd(kata, budget, tools.turns);
+    const urls = Array.from({ length: calls }, (_, at) => `${origin}${path}/${at}`);
+    for (const group of isAtOnce ? [urls] : urls.map((url) => [url])) {
+      for (const url of group) crowd.start(url);
+      await crowd.finish();
+    }
+    outcomes.push(crowd.account());
+  }
+  return outcomes;
+}
+
+/** Callers of one budget. Nobody's wait ends before everybody waits or has settled. */
+class Crowd {
+  readonly #kata: typeof Kata;
+  readonly #budget: Kata.Budget;
+  readonly #turns: (count: number) => Promise<void>;
+  readonly #outcomes: string[] = [];
+  #sleepers: (() => void)[] = [];
+  #slept = 0;
+  #requests = 0;
+  #started = 0;
+  #asking = 0;
+
+  constructor(kata: typeof Kata, budget: Kata.Budget, turns: (count: number) => Promise<void>) {
+    this.#kata = kata;
+    this.#budget = budget;
+    this.#turns = turns;
+  }
+
+  start(url: string): void {
+    this.#started += 1;
+    const fn = async () => {
+      this.#requests += 1;
+      this.#asking += 1;
+      return await ask(url).finally(() => (this.#asking -= 1));
+    };
+    this.#kata
+      .retry(fn, {
+        retries: 3,
+        baseMs: 100,
+        maxMs: 1000,
+        budget: this.#budget,
+        random: () => 0.5,
+        now: () => 0,
+        sleep: () => this.#sleep(),
+      })
+      .then(
+        () => this.#outcomes.push('returned'),
+        (error: unknown) => this.#outcomes.push(error instanceof this.#kata.RetryError ? 'gave up' : 'rejected'),
+      );
+  }
+
+  /** Until all have settled, or nothing moves. */
+  async finish(): Promise<void> {
+    for (let idle = 0; this.#outcomes.length < this.#started && idle < 100; idle++) {
+      if (this.#asking > 0) idle = 0;
+      else if (this.#sleepers.length + this.#outcomes.length >= this.#started) {
+        idle = 0;
+        for (const wake of this.#sleepers.splice(0)) wake();
+      }
+      await this.#turns(1);
+    }
+  }
+
+  /** As in `20 gave up, 2 waits, 2 retries`. */
+  account(): string {
+    const counts = [...Map.groupBy(this.#outcomes, (outcome) => outcome)].map(([what, all]) => `${all.length} ${what}`);
+    const idle = this.#slept - (this.#requests - this.#started);
+    return [...counts, `${idle} waits without a call`].join(', ');
+  }
+
+  #sleep(): Promise<void> {
+    this.#slept += 1;
+    return new Promise((resolve) => this.#sleepers.push(resolve));
+  }
+}
+
+async function run(stage: Stage, abort: Abort | undefined): Promise<void> {
+  if (abort?.when === 'before') stage.abort(abort.reason);
+  stage.start();
+  if (abort?.when === 'during call') {
+    await stage.untilCall(abort.call);
+    stage.abort(abort.reason);
+    await stage.endCall();
+  }
+  if (abort?.when === 'during wait') {
+    await stage.untilWait(abort.call);
+    stage.abort(abort.reason);
+    await stage.settle();
+    if (abort.isHeld) return;
+  }
+  if (abort?.when === 'as wait ends') {
+    await stage.untilWait(abort.call);
+    stage.endWait();
+    stage.abort(abort.reason);
+  }
+  await stage.finish();
+}
+
+function setupOf({ options, failures = Infinity, refused, randoms, throwsAtOnce = 0 }: Play): Setup {
+  let drawn = 0;
+  return {
+    options,
+    work(call) {
+      if (call <= failures) throw new Error(`call ${call} fails`);
+      return `the value of call ${call}`;
+    },
+    throwsAtOnce: (call) => call <= throwsAtOnce,
+    ...(refused !== undefined && { isRefused: (call: number) => call === refused }),
+    ...(randoms && { random: () => randoms[drawn++ % randoms.length]! }),
+  };
+}
+
+/** Returns the text of an answer. A status of 400 and more throws an error with the answer's Retry-After. */
+async function ask(url: string): Promise<string> {
+  const { statusCode, headers, body } = await request(url, { dispatcher });
+  const text = await body.text();
+  if (statusCode < 400) return text;
+  const retryAfter = headers['retry-after'] ?? null;
+  throw Object.assign(new Error(`The server answered with ${statusCode}.`), { retryAfter });
+}
