@@ -166,7 +166,7 @@ class Crowd {
     };
     this.#kata
       .retry(fn, {
-        retries: 3,
+        retries: 12,
         baseMs: 100,
         maxMs: 1000,
         budget: this.#budget,
@@ -192,7 +192,7 @@ class Crowd {
     }
   }
 
-  /** As in `20 gave up, 2 waits, 2 retries`. */
+  /** As in `20 gave up, 0 waits without a call`. */
   account(): string {
     const counts = [...Map.groupBy(this.#outcomes, (outcome) => outcome)].map(([what, all]) => `${all.length} ${what}`);
     const idle = this.#slept - (this.#requests - this.#started);

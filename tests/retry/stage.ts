@@ -24,6 +24,8 @@ export interface Report {
   /** How many ms were slept before the first call, and after each call; as text, because NaN is possible. */
   readonly waits: readonly string[];
   readonly outcome: string;
+  /** The name of the cause of the RetryError. */
+  readonly cause: string | undefined;
   /** Names of what the calls threw, and of the `errors` of the RetryError. Equal values have equal names. */
   readonly thrown: readonly string[];
   readonly errors: readonly string[] | undefined;
@@ -58,7 +60,7 @@ export class Stage {
   #overlaps = 0;
   #early = 0;
   #outcome: string | undefined;
-  #errors: readonly unknown[] | undefined;
+  #failure: Kata.RetryError | undefined;
 
   /** `patience` is shared by the stages of one promise: a module that has not moved once is not waited for again. */
   constructor(kata: typeof Kata, setup: Setup, turns: (count: number) => Promise<void>, patience = { isSpent: false }) {
@@ -141,7 +143,8 @@ export class Stage {
       waits: this.#waits.map(String),
       outcome: this.#outcome ?? 'not settled',
       thrown: names(this.#thrown),
-      errors: this.#errors && names(this.#errors),
+      cause: this.#failure && this.#nameOfError(this.#failure.cause),
+      errors: Array.isArray(this.#failure?.errors) ? names(this.#failure.errors) : undefined,
       sleeping: this.#sleeps.size,
       listeners: getEventListeners(this.#controller.signal, 'abort').length,
     };
@@ -244,8 +247,8 @@ export class Stage {
     const { aborted, reason } = this.#controller.signal;
     if (aborted && Object.is(error, reason)) return 'rejected with the reason';
     if (!(error instanceof this.#kata.RetryError)) return `rejected with ${inWords(error)}`;
-    this.#errors = Array.isArray(error.errors) ? error.errors : undefined;
-    return `gave up, cause: ${this.#nameOfError(error.cause)}`;
+    this.#failure = error;
+    return 'gave up';
   }
 
   #nameOfError(error: unknown): string {

@@ -1,5 +1,5 @@
 /*
-breaks: [2, 4, 12]
+breaks: [2]
 why: The cause is the text of the error; its status and stack are lost.
 ask: How does a caller find the status?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [2, 4]
+breaks: [2]
 why: The cause is the error of the first call.
 ask: Which error says why the last call failed?
 */

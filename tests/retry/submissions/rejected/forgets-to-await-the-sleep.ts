@@ -1,5 +1,5 @@
 /*
-breaks: [3, 7, 10]
+breaks: [3, 7, 8, 10]
 why: The sleep begins, but nobody waits for it.
 ask: Who waits for this promise?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [2, 4, 9, 12]
+breaks: [2, 4, 9, 11, 12]
 why: Rejects with the last error itself.
 ask: Where are the errors before it?
 */

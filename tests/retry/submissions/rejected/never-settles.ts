@@ -1,5 +1,5 @@
 /*
-breaks: [1, 2, 4, 8, 9, 10, 11, 12]
+breaks: [1, 2, 4, 9, 10, 11, 12]
 why: The promise of the last failure is lost, so retry never settles.
 ask: Who rejects this promise?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [1]
+breaks: [1, 3, 5, 6, 7, 8, 12]
 why: retries is taken for the number of calls.
 ask: What does a caller mean by retries 3?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [4, 9]
+breaks: [4]
 why: shouldRetry is never asked.
 ask: Does a 404 get better?
 */
