@@ -1,5 +1,5 @@
 /*
-breaks: [1, 2, 3, 4, 5, 6, 7, 8, 9, 11]
+breaks: [1, 2, 3, 4, 5, 6, 7, 8, 11, 12]
 why: All calls begin at the same time, and the first value wins.
 ask: How many calls see a server that is down?
 */
