@@ -54,38 +54,32 @@ export function createBudget({ ratio, max }: { ratio: number; max: number }): Bu
 
 /** Calls fn until it succeeds, the signal aborts, or there is a reason to give up. */
 export async function retry<T>(fn: Work<T>, options: RetryOptions): Promise<T> {
-  const { retries, signal, shouldRetry, budget } = options;
+  const { retries, signal, shouldRetry, budget, sleep } = options;
   const errors: unknown[] = [];
   budget?.addCall();
+  signal?.throwIfAborted();
   for (;;) {
-    signal?.throwIfAborted();
     try {
       return await fn();
     } catch (error) {
       signal?.throwIfAborted();
       errors.push(error);
-      if (errors.length > retries || shouldRetry?.(error) === false || budget?.takeRetry() === false)
+      if (errors.length > retries || shouldRetry?.(error) === false || (budget && !budget.takeRetry()))
         throw new RetryError(errors);
-      await pause(waitMs(error, errors.length, options), options);
+      try {
+        await sleep(waitMs(error, errors.length, options), { signal });
+      } finally {
+        signal?.throwIfAborted();
+      }
     }
   }
 }
 
-/** Sleeps. When the sleep is aborted, throws the reason of the signal. */
-async function pause(ms: number, { sleep, signal }: RetryOptions): Promise<void> {
-  try {
-    await sleep(ms, { signal });
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw error;
-  }
-}
-
-/** The wait before retry number `retry`, from 1. */
-function waitMs(error: unknown, retry: number, { baseMs, maxMs, jitter, random, now }: RetryOptions): number {
+/** The wait after so many failed calls. */
+function waitMs(error: unknown, failures: number, { baseMs, maxMs, jitter, random, now }: RetryOptions): number {
   const askedMs = retryAfterMs(error, now);
   if (askedMs !== undefined) return Math.min(askedMs, maxMs);
-  const backoffMs = Math.min(baseMs * 2 ** (retry - 1), maxMs);
+  const backoffMs = Math.min(baseMs * 2 ** (failures - 1), maxMs);
   return jitter === 'full' ? random() * backoffMs : backoffMs;
 }
 

@@ -260,12 +260,19 @@ describe('stretch', () => {
         limits: [10],
       },
       {
+        what: 'everything fails, with whole numbers',
+        ratio: 1,
+        max: 1,
+        phases: [{ path: '/fails/e', calls: 10, isAtOnce: false }],
+        limits: [10],
+      },
+      {
         what: 'everything fails after 60 calls that succeeded',
         ratio: 0.25,
         max: 5,
         phases: [
           { path: '/succeeds/b', calls: 60, isAtOnce: true },
-          { path: '/fails/e', calls: 8, isAtOnce: false },
+          { path: '/fails/f', calls: 8, isAtOnce: false },
         ],
         limits: [0, 7],
       },

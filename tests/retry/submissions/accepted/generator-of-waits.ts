@@ -51,7 +51,7 @@ export async function retry<T>(fn: () => T | PromiseLike<T>, options: Options): 
 
 function* waits({ retries, baseMs, maxMs, jitter, random }: Options) {
   let next = Math.min(baseMs, maxMs);
-  for (let retry = 0; retry < retries; retry++) {
+  for (let made = 0; made < retries; made++) {
     const ms = next;
     yield () => (jitter === 'full' ? ms * random() : ms);
     next = Math.min(next * 2, maxMs);
