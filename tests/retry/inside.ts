@@ -1,7 +1,7 @@
 import { Agent, request } from 'undici';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import type * as Kata from '../../katas/retry/retry.ts';
-import { type Report, type Setup, Stage } from './stage.ts';
+import { type Report, type Setup, Stage, waitFor } from './stage.ts';
 
 /** One `retry`, as plain data. */
 export interface Play {
@@ -57,6 +57,15 @@ export async function playTwice({ kata, args: plays, tools }: In<readonly Play[]
     reports.push(await stage.report());
   }
   return reports;
+}
+
+/** Plays all at the same time. */
+export async function playTogether({ kata, args: plays, tools }: In<readonly Play[]>): Promise<Report[]> {
+  const patience = { isSpent: false };
+  const stages = plays.map((play) => new Stage(kata, setupOf(play), tools.turns, patience));
+  for (const stage of stages) stage.start();
+  await Promise.all(stages.map((stage) => stage.finish()));
+  return await Promise.all(stages.map((stage) => stage.report()));
 }
 
 /** Lets calls return and throw values of all kinds. The last call returns one, or throws one. */
@@ -182,13 +191,10 @@ class Crowd {
 
   /** Until all have settled, or nothing moves. */
   async finish(): Promise<void> {
-    for (let idle = 0; this.#outcomes.length < this.#started && idle < 100; idle++) {
-      if (this.#asking > 0) idle = 0;
-      else if (this.#sleepers.length + this.#outcomes.length >= this.#started) {
-        idle = 0;
-        for (const wake of this.#sleepers.splice(0)) wake();
-      }
-      await this.#turns(1);
+    while (this.#outcomes.length < this.#started) {
+      const isAtRest = () => this.#asking === 0 && this.#sleepers.length + this.#outcomes.length >= this.#started;
+      if (!(await waitFor(isAtRest, this.#turns, { isWorking: () => this.#asking > 0 }))) return;
+      for (const wake of this.#sleepers.splice(0)) wake();
     }
   }
 

@@ -4,7 +4,17 @@ import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import type * as Kata from '../../katas/retry/retry.ts';
-import { type Abort, type Phase, type Play, obey, playAll, playTwice, playValues, spend } from './inside.ts';
+import {
+  type Abort,
+  type Phase,
+  type Play,
+  obey,
+  playAll,
+  playTogether,
+  playTwice,
+  playValues,
+  spend,
+} from './inside.ts';
 
 const test = judge<typeof Kata>('retry');
 
@@ -15,12 +25,14 @@ describe('core', () => {
     const plays = [0, 1, 2, 5].map((retries): Play => ({ options: { retries } }));
 
     const reports = await subject.run(playTwice, plays);
+    const together = await subject.run(playTogether, plays);
 
     for (const [at, { calls, overlaps, outcome }] of reports.entries()) {
       const { retries } = plays[at]!.options;
       expect(calls, `retries ${retries}; calls of fn, of two retry with the same options`).toBe(2 * (retries! + 1));
       expect(overlaps, `retries ${retries}; calls of fn that began before the last one had ended`).toBe(0);
       expect(outcome, `retries ${retries}; how the second retry ended`).not.toBe('not settled');
+      expect(together[at]!.calls, `retries ${retries}; calls of fn, beside other calls of retry`).toBe(retries! + 1);
     }
   });
 

@@ -43,6 +43,24 @@ const [patienceTurns, patienceMs] = [100, 250];
 /** How many turns each call and each wait lasts at least. */
 const holdTurns = 2;
 
+/**
+ * Lets the event loop turn until `isThere`, or until the module has had its time without anything being under way.
+ * @returns whether it is there
+ */
+export async function waitFor(
+  isThere: () => boolean,
+  turns: (count: number) => Promise<void>,
+  { isWorking = () => false, isPatient = true }: { isWorking?: () => boolean; isPatient?: boolean },
+): Promise<boolean> {
+  let startMs = performance.now();
+  for (let turn = 1; !isThere(); turn++) {
+    if (isWorking()) [turn, startMs] = [1, performance.now()];
+    if (turn > patienceTurns && (!isPatient || performance.now() - startMs > patienceMs)) return false;
+    await turns(1);
+  }
+  return true;
+}
+
 /** One `retry`. Its calls and its waits end when the stage says so. */
 export class Stage {
   readonly #kata: typeof Kata;
@@ -231,11 +249,8 @@ export class Stage {
   }
 
   async #waitFor(isThere: () => boolean): Promise<void> {
-    const endMs = performance.now() + patienceMs;
-    for (let turn = 1; !isThere() && !(this.#patience.isSpent && turn > patienceTurns); turn++) {
-      await this.#turns(1);
-      if (turn > patienceTurns && performance.now() > endMs) this.#patience.isSpent = true;
-    }
+    const isPatient = !this.#patience.isSpent;
+    if (!(await waitFor(isThere, this.#turns, { isPatient }))) this.#patience.isSpent = true;
   }
 
   #nameOfValue(value: unknown): string {
