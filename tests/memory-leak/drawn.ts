@@ -21,7 +21,7 @@ export const drawn = fc.sample(
     /** What each byte of a draft is: of a client who stays, of one who leaves, of one who comes later. */
     bytes: fc.tuple(byte, byte, byte).filter(isAllDifferent),
     /** Numbers in a computation: so many, give or take a few. */
-    numbers: fc.integer({ min: 4_000, max: 5_000 }),
+    numbers: fc.integer({ min: 2_000, max: 2_500 }),
     sections: fc.integer({ min: 5, max: 20 }),
   }),
   { seed: chosenSeed(), numRuns: 1 },

@@ -60,7 +60,7 @@ export class MemoryLeakGateway {
   private handleDisconnect(id: string): void {
     for (const name of this.clients.get(id)?.timers.keys() ?? []) this.stop(id, name);
     const client = this.clients.get(id);
-    if (client && this.free.length < 16) this.free.push(client.draft);
+    if (client && this.free.length < 4) this.free.push(client.draft);
     this.clients.delete(id);
     this.seats.delete(id);
   }
