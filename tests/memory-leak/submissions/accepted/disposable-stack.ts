@@ -10,6 +10,8 @@ export class MemoryLeakGateway {
   private readonly own = new DisposableStack();
   private readonly clients = new Map<string, DisposableStack>();
   private readonly drafts = new Map<string, Buffer>();
+  /** Drafts for reuse, all zeros. */
+  private readonly free: Buffer[] = [];
   private readonly seats = new Set<string>();
   private readonly messages: Message[] = [];
   private readonly updates: Update[] = [];
@@ -35,8 +37,12 @@ export class MemoryLeakGateway {
       this.listen(client, socket as unknown as Emitter, event, listener);
     this.clients.set(id, client);
     client.defer(() => this.clients.delete(id));
-    this.drafts.set(id, Buffer.alloc(512 * 1024));
-    client.defer(() => this.drafts.delete(id));
+    const draft = this.free.pop() ?? Buffer.alloc(512 * 1024);
+    this.drafts.set(id, draft);
+    client.defer(() => {
+      this.drafts.delete(id);
+      if (this.free.length < 4) this.free.push(draft.fill(0));
+    });
     client.defer(() => this.seats.delete(id));
     this.every(client, heartbeatMs, () => socket.emit('heartbeat', { at: Date.now() }));
     this.every(client, onlineMs, () => socket.emit('online', this.io.of('/').sockets.size));

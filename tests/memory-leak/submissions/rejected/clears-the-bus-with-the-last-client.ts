@@ -1,5 +1,5 @@
 /*
-breaks: [4, 12]
+breaks: [4]
 why: When nobody is left it removes all listeners from the bus, those of others with them.
 ask: It works in every test with one part of the application. Which part would you add to the test?
 */
