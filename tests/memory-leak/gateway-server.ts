@@ -194,6 +194,8 @@ export class GatewayServer {
   async end(): Promise<void> {
     this.disconnectAll();
     await this.subject.run(endServer, this.name);
+    // The clock lets go of the timers that ended with it.
+    await this.subject.run(stepClock, graceMs);
   }
 
   /** @throws SubjectError with the process's last words when it has ended or hangs; Error when what is awaited does not come */

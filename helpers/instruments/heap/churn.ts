@@ -18,6 +18,10 @@ export interface ChurnOptions {
   readonly onHeap?: (cycle: number, bytes: number) => void;
 }
 
+/** The probe's own code grows by a kilobyte a time until it has run so often in a process. */
+const probeWarmUp = 10;
+const warmed = new WeakSet<object>();
+
 /**
  * What each of those who come and go leaves in memory, in bytes: the Theil-Sen slope over the cycles, so that a table which
  * grows once, or comes and goes, says nothing. Needs a subject whose kata names `heap`: with V8's compilers at work, sizes differ
@@ -33,6 +37,8 @@ export async function growthPerVisit({
   onHeap,
 }: ChurnOptions): Promise<number> {
   for (let round = 0; round < warmUp; round++) await cycle();
+  if (!warmed.has(subject)) for (let time = 0; time < probeWarmUp; time++) await collect(subject);
+  warmed.add(subject);
   const heap: number[] = [];
   for (let round = 0; round <= cycles; round++) {
     if (round > 0) await cycle();
