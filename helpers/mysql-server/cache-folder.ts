@@ -3,6 +3,7 @@ import { lstat, mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/
 import { homedir } from 'node:os';
 import { join, resolve, sep } from 'node:path';
 import { leash } from '../foundations/processes/leash.ts';
+import { readSettings } from '../foundations/settings.ts';
 import { MysqlUnavailable } from './source.ts';
 
 /** What a folder of the cache holds: its files with their sizes in bytes, and the facts its maker wrote down. */
@@ -21,7 +22,8 @@ const underway = new Map<string, Promise<CachedFolder<unknown>>>();
 
 /** The folder that outlives a run: `KATA_CACHE`, else `backend-katas` in the platform's own cache folder. */
 export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
-  if (env['KATA_CACHE']) return resolve(env['KATA_CACHE']);
+  const { cache } = readSettings(env);
+  if (cache) return resolve(cache);
   if (process.platform === 'win32') {
     return join(env['LOCALAPPDATA'] || join(homedir(), 'AppData', 'Local'), 'backend-katas', 'cache');
   }

@@ -1,9 +1,7 @@
-import { type ExecFileOptions, execFile } from 'node:child_process';
 import { access, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
-import { promisify } from 'node:util';
-import { leash } from '../../foundations/processes/leash.ts';
+import { type RunOptions, runToEnd } from '../../foundations/processes/run-to-end.ts';
 import { cached, diskRefusal, findCached } from '../cache-folder.ts';
 import { startPrivateServer } from '../private-server.ts';
 import { type ServerProgram, identifyProgram } from '../server-program.ts';
@@ -268,20 +266,11 @@ async function firstThere(paths: readonly string[]): Promise<string | undefined>
   return undefined;
 }
 
-async function run(tool: string, args: readonly string[], options: ExecFileOptions = {}): Promise<string> {
-  const running = promisify(execFile)(tool, args, { maxBuffer: 64 * 1024 ** 2, encoding: 'utf8', ...options });
-  const { pid } = running.child;
-  const release = pid === undefined ? () => undefined : leash({ kill: pid });
-  try {
-    return String((await running).stdout);
-  } catch (error) {
-    const { stderr, message } = error as Error & { stderr?: string };
-    const lines = (stderr ?? '').split('\n').filter((line) => line.trim() !== '');
-    const words = lines.filter((line) => /^(E:|dpkg-deb: error)/.test(line));
-    throw new Error(
-      `${tool} ${args[0]} failed: ${(words.length > 0 ? words : lines.slice(-2)).join(' / ') || message}`,
-    );
-  } finally {
-    release();
-  }
+async function run(tool: string, args: readonly string[], options: Pick<RunOptions, 'cwd' | 'env'>): Promise<string> {
+  const { code, signal, stdout, stderr } = await runToEnd(tool, args, options);
+  if (code === 0) return stdout.toString('utf8');
+  const lines = stderr.split('\n').filter((line) => line.trim() !== '');
+  const words = lines.filter((line) => /^(E:|dpkg-deb: error)/.test(line));
+  const said = (words.length > 0 ? words : lines.slice(-2)).join(' / ');
+  throw new Error(`${tool} ${args[0]} failed: ${said || `it ended with ${signal ?? `exit code ${code}`}`}`);
 }
