@@ -81,6 +81,30 @@ describe('growth over cycles', () => {
     ).toHaveLength(rounds);
   });
 
+  test.for([
+    { most: Infinity, bytes: 1000 },
+    { most: 30, bytes: 0 },
+  ])('finds Buffers where it is told to count them: $bytes bytes each when the last $most are kept', async (kept) => {
+    const subject = await startHub();
+    const keepBuffers = () =>
+      subject.evaluate(
+        ({ hub }, { most, count }) => {
+          for (let visit = 0; visit < count; visit++) hub.hold(Buffer.alloc(1000));
+          hub.kept.splice(0, hub.kept.length - most);
+        },
+        { most: kept.most, count: perCycle },
+      );
+
+    const growth = await growthPerVisit({
+      subject,
+      perCycle,
+      cycle: keepBuffers,
+      bytesOf: ({ arrayBuffers }) => arrayBuffers,
+    });
+
+    expect(growth).toBe(kept.bytes);
+  });
+
   test('finds none where a cache is bounded, in 20 of 20 rounds, beside busy loops', async () => {
     const found = await growths(1024, 30);
 
