@@ -94,7 +94,9 @@ export async function countOnServer({ args: name, kept }: In<string>): Promise<S
   // Not before: a client may be saying goodbye, or asking for more, on a connection that was idle.
   if (clients === 0) http.closeIdleConnections();
   const connections = await new Promise<number>((resolve) => http.getConnections((_error, count) => resolve(count)));
-  const onBus = bus.eventNames().flatMap((event) => bus.rawListeners(event));
+  // The module has the bus in hand, and could give it methods of its own.
+  const { eventNames, rawListeners } = EventEmitter.prototype;
+  const onBus = eventNames.call(bus).flatMap((event) => rawListeners.call(bus, event));
   const others = onBus.filter((listener) => otherListeners.includes(listener as (text: string) => void)).length;
   return {
     clients,
