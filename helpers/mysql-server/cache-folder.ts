@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join, resolve, sep } from 'node:path';
+import { homeFolder } from '../foundations/home-folder.ts';
 import { leash } from '../foundations/processes/leash.ts';
 import { MysqlUnavailable } from './source.ts';
 
@@ -22,13 +23,15 @@ const underway = new Map<string, Promise<CachedFolder<unknown>>>();
 /** The folder that outlives a run: `KATA_CACHE`, else `backend-katas` in the platform's own cache folder. */
 export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
   if (env['KATA_CACHE']) return resolve(env['KATA_CACHE']);
+  // Whoever has no home has a folder among the temporary ones, by his number.
+  const home = homeFolder(env) ?? join(tmpdir(), `backend-katas-home-${process.getuid?.() ?? 0}`);
   if (process.platform === 'win32') {
-    return join(env['LOCALAPPDATA'] || join(homedir(), 'AppData', 'Local'), 'backend-katas', 'cache');
+    return join(env['LOCALAPPDATA'] || join(home, 'AppData', 'Local'), 'backend-katas', 'cache');
   }
   if (env['XDG_CACHE_HOME']) return resolve(env['XDG_CACHE_HOME'], 'backend-katas');
   return process.platform === 'darwin'
-    ? join(homedir(), 'Library', 'Caches', 'backend-katas')
-    : join(homedir(), '.cache', 'backend-katas');
+    ? join(home, 'Library', 'Caches', 'backend-katas')
+    : join(home, '.cache', 'backend-katas');
 }
 
 /** The size of the cache on disk, in bytes; 0 when there is none. */
