@@ -6,6 +6,7 @@ import { kataSlugs, readKata } from '../../foundations/catalogue/catalogue.ts';
 import { cacheFolder, cacheSizeBytes } from '../../mysql-server/cache-folder.ts';
 import { MysqlUnavailable, type Probe, type SourceName } from '../../mysql-server/source.ts';
 import { chooseSource, probeAll } from '../../mysql-server/start-server.ts';
+import { placesAmiss } from '../../foundations/places.ts';
 import { repositoryRoot, shortPath } from '../../foundations/catalogue/target.ts';
 
 /** What this machine has for the katas. Plain data, and what `--json` prints. */
@@ -13,6 +14,8 @@ export interface Report {
   readonly node: NodeReport;
   readonly mysql: MysqlReport;
   readonly cache: { readonly folder: string; readonly sizeBytes: number; readonly diskFreeBytes: number };
+  /** A sentence for each folder that a run writes to and cannot. */
+  readonly places: readonly string[];
   readonly machine: { readonly cores: number; readonly memoryFreeBytes: number };
   readonly katas: readonly KataReport[];
 }
@@ -46,21 +49,23 @@ interface KataReport {
 /** The major versions of Node that the katas are judged on. */
 export const supportedNodes: readonly number[] = [24, 26];
 
-/** Looks at everything that a run needs. Starts nothing and downloads nothing. */
+/** Tries what a run needs: folders, and a server by MYSQL_URL. Starts nothing and downloads nothing. */
 export async function inspectMachine(env: NodeJS.ProcessEnv = process.env): Promise<Report> {
   const folder = cacheFolder(env);
-  const [node, mysql, sizeBytes, diskFreeBytes] = await Promise.all([
+  const [node, mysql, sizeBytes, diskFreeBytes, places] = await Promise.all([
     inspectNode(),
     inspectMysql(env),
     cacheSizeBytes(env),
     freeBytesAt(folder),
+    placesAmiss(),
   ]);
   return {
     node,
     mysql,
     cache: { folder, sizeBytes, diskFreeBytes },
+    places,
     machine: { cores: availableParallelism(), memoryFreeBytes: process.availableMemory?.() ?? freemem() },
-    katas: kataSlugs().map((slug) => inspectKata(slug, node, mysql)),
+    katas: kataSlugs().map((slug) => inspectKata(slug, node, mysql, places)),
   };
 }
 
@@ -79,7 +84,7 @@ async function inspectNode(): Promise<NodeReport> {
 async function inspectMysql(env: NodeJS.ProcessEnv): Promise<MysqlReport> {
   const [sources, choice] = await Promise.all([
     probeAll(env),
-    chooseSource(env).catch((error: unknown) => {
+    chooseSource(env, (line) => process.stderr.write(`${line}\n`)).catch((error: unknown) => {
       if (error instanceof MysqlUnavailable) return error;
       throw error;
     }),
@@ -90,8 +95,8 @@ async function inspectMysql(env: NodeJS.ProcessEnv): Promise<MysqlReport> {
     : { serves: choice.name, setting, problem: null, sources };
 }
 
-function inspectKata(slug: string, node: NodeReport, mysql: MysqlReport): KataReport {
-  const why: string[] = [];
+function inspectKata(slug: string, node: NodeReport, mysql: MysqlReport, places: readonly string[]): KataReport {
+  const why: string[] = places.length > 0 ? ['A run cannot write where it must.'] : [];
   try {
     const { needs } = readKata(slug);
     if (needs.includes('mysql') && mysql.serves === null) why.push('It needs MySQL, and none serves here.');

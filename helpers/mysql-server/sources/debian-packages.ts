@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { leash } from '../../foundations/processes/leash.ts';
-import { cached, diskRefusal, findCached } from '../cache-folder.ts';
+import { cached, diskRefusal, findCached, mayRun, tryCache } from '../cache-folder.ts';
 import { startPrivateServer } from '../private-server.ts';
 import { type ServerProgram, identifyProgram } from '../server-program.ts';
 import { type MysqlServer, MysqlUnavailable, type Probe, type SourceName } from '../source.ts';
@@ -43,6 +43,8 @@ interface Target {
 
 const recipeVersion = 1;
 const tools = ['apt-get', 'apt-cache', 'apt-config', 'dpkg', 'dpkg-deb'];
+/** It stands still when its disk fills up. */
+const aptLimitMs = 300_000;
 const remedy = 'Use Docker, or install MySQL and put mysqld on the PATH.';
 /** Libraries that a server is linked with or may load; the rest of what packages depend on is for their scripts. */
 const wanted = /^(lib(?!perl|c-gconv)|zlib1g|mysql|mariadb-server-core)/;
@@ -53,12 +55,22 @@ export async function probeDebianPackages(recipe: DebianRecipe, env: NodeJS.Proc
     return { serves: false, why: 'this machine does not run Debian or Ubuntu', remedy };
   }
   const found = await findCached<Unpacked>(cacheName(recipe), env);
-  if (found) return { serves: true, detail: `${recipe.title} ${found.facts.version}, unpacked in ${found.folder}` };
+  if (found) {
+    return (await mayRun(join(found.folder, found.facts.loader)))
+      ? { serves: true, detail: `${recipe.title} ${found.facts.version}, unpacked in ${found.folder}` }
+      : {
+          serves: false,
+          why: `no program may run from ${found.folder}, as on a disk mounted noexec`,
+          remedy: 'Set KATA_CACHE to a folder where programs may run, or use Docker.',
+        };
+  }
   try {
     for (const tool of tools) await run(tool, ['--version'], { env });
   } catch {
     return { serves: false, why: `${tools.join(', ')} are not all here`, remedy };
   }
+  const fault = await tryCache(env);
+  if (fault) return { serves: false, ...fault };
   try {
     const from = await findMirrors(recipe, env);
     return { serves: true, detail: `${recipe.title} from ${describe(from)}; packages are fetched on first use` };
@@ -221,7 +233,13 @@ async function privateApt(
   const lines = Object.entries(settings).map(([key, value]) => `${key} "${value}";`);
   const config = join(folder, 'apt.conf');
   await writeFile(config, [...network, ...lines, ''].join('\n'));
-  return (tool, args) => run(tool, args, { cwd: folder, env: { ...env, APT_CONFIG: config, LC_ALL: 'C' } });
+  return (tool, args) =>
+    run(tool, args, {
+      timeout: aptLimitMs,
+      killSignal: 'SIGKILL',
+      cwd: folder,
+      env: { ...env, APT_CONFIG: config, LC_ALL: 'C' },
+    });
 }
 
 /** Finds loader, libraries, server and its files in what was unpacked, and asks the server what it is. */
@@ -275,7 +293,8 @@ async function run(tool: string, args: readonly string[], options: ExecFileOptio
   try {
     return String((await running).stdout);
   } catch (error) {
-    const { stderr, message } = error as Error & { stderr?: string };
+    const { stderr, message, killed } = error as Error & { stderr?: string; killed?: boolean };
+    if (killed) throw new Error(`${tool} ${args[0]} was not done after ${aptLimitMs / 1000} s`);
     const lines = (stderr ?? '').split('\n').filter((line) => line.trim() !== '');
     const words = lines.filter((line) => /^(E:|dpkg-deb: error)/.test(line));
     throw new Error(
