@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { repositoryRoot } from './catalogue/target.ts';
 import { UserError } from './command-line/user-error.ts';
+import { shortages } from './shortages.ts';
 
 /** A folder that a run writes to. */
 interface Place {
@@ -42,11 +43,11 @@ export async function placesAmiss(root = repositoryRoot): Promise<string[]> {
 }
 
 /**
- * Makes sure that a judge can write where it must.
- * @throws UserError that names the folder and what to do
+ * Makes sure that a judge can write where it must and that the machine lacks nothing that a module would be blamed for.
+ * @throws UserError that names what is missing and what to do
  */
-export async function requirePlaces(): Promise<void> {
-  const [sentence] = await placesAmiss();
+export async function requireMachine(): Promise<void> {
+  const [sentence] = [...(await shortages()), ...(await placesAmiss())];
   if (sentence !== undefined) throw new UserError(sentence);
 }
 

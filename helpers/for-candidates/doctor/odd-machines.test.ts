@@ -1,5 +1,5 @@
-// Path: places.ts, cache-folder.ts, the commands as npm starts them. Window: disks that are full, read-only, missing or mounted
-// noexec, made in a mount namespace of the command's own. Needs root and Linux.
+// Path: places.ts, shortages.ts, cache-folder.ts, the commands as npm starts them. Window: disks that are full, read-only, missing
+// or mounted noexec, and limits that are low, made in namespaces of the command's own. Needs root and Linux.
 // Invariant: one sentence that names the folder and the remedy, exit code 2, nothing left; and doctor says so beforehand.
 import { spawnSync } from 'node:child_process';
 import { mkdir, readdir } from 'node:fs/promises';
@@ -83,6 +83,41 @@ describe.skipIf(!mayMount)('what a judge writes (needs root on Linux)', () => {
     const sentence = `The folder ${place} cannot be written (EROFS): make it writable, or run in a copy of the repository where you may write.`;
     expect(run).toEqual({ code: 2, stdout: '', stderr: `${sentence}\n` });
     expect(told).toMatchObject({ code: 1, stdout: expect.stringContaining(sentence) });
+  });
+});
+
+describe.skipIf(!mayMount)('what a judge needs beside disks (needs root on Linux)', () => {
+  test.for([
+    [
+      '256 open files',
+      'ulimit -n 256',
+      /^A process may have only about 2\d\d files open here \(EMFILE\), and a judge needs 1000: raise the limit, as by "ulimit -n 4096"\.\n$/,
+    ],
+    [
+      'no loopback',
+      'exec unshare -n "$@"',
+      /^The loopback address 127\.0\.0\.1 does not work here \(E\w+\): bring it up, as by "ip link set lo up"\.\n$/,
+    ],
+    [
+      'few ports',
+      'exec unshare -n sh -c \'ip link set lo up; echo 50000 50099 > /proc/sys/net/ipv4/ip_local_port_range; exec "$@"\' sh "$@"',
+      /^This machine gives connections only 100 ports, and a judge needs 4000: raise net\.ipv4\.ip_local_port_range\.\n$/,
+    ],
+    [
+      '90 processes',
+      'export HOME=/; exec setpriv --reuid=54321 --regid=54321 --clear-groups prlimit --nproc=90 "$@"',
+      /^This account may start only \d\d more processes and threads, and a run needs 250: raise the limit, as by "ulimit -u 4096"\.\n$/,
+    ],
+  ] as const)('%s', async ([, setting, sentence], ctx) => {
+    if (setting.includes('ip link') && spawnSync('ip', ['link']).status !== 0) return ctx.skip('it needs ip');
+
+    const run = await on(setting, judging);
+    const told = await on(setting, doctor);
+
+    expect(run).toEqual({ code: 2, stdout: '', stderr: expect.stringMatching(sentence) });
+    const limits = /^Limits {2}✗ (.*\n)/m.exec(told.stdout)?.[1];
+    expect({ code: told.code, limits }).toEqual({ code: 1, limits: expect.stringMatching(sentence) });
+    expect(told.stdout).toContain('The machine lacks something that a judge needs.');
   });
 });
 

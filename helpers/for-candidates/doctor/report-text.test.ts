@@ -20,6 +20,7 @@ const good: Report = {
   },
   cache: { folder: '/home/somebody/.cache/backend-katas', sizeBytes: 300 * 1024 ** 2, diskFreeBytes: 50 * gigabyte },
   places: [],
+  shortages: [],
   machine: { cores: 8, memoryFreeBytes: 4 * gigabyte },
   katas: [{ slug: 'race-condition', canRun: true, why: [] }],
 };

@@ -55,10 +55,11 @@ function mysqlLines({ mysql }: Report, paint: Paint): string[] {
   return lines;
 }
 
-function placeLines({ cache, machine, places }: Report, paint: Paint): string[] {
+function placeLines({ cache, machine, places, shortages }: Report, paint: Paint): string[] {
   const isLow = cache.diskFreeBytes < lowBytes || machine.memoryFreeBytes < lowBytes;
   return [
     ...places.flatMap((sentence, index) => item(index === 0 ? 'Folders' : '', no(paint), sentence)),
+    ...shortages.flatMap((sentence, index) => item(index === 0 ? 'Limits' : '', no(paint), sentence)),
     ...item('Cache', ' ', `${cache.folder}, ${size(cache.sizeBytes)}. Delete the folder to empty it.`),
     ...item(
       'Machine',

@@ -7,6 +7,7 @@ import { cacheFolder, cacheSizeBytes } from '../../mysql-server/cache-folder.ts'
 import { MysqlUnavailable, type Probe, type SourceName } from '../../mysql-server/source.ts';
 import { chooseSource, probeAll } from '../../mysql-server/start-server.ts';
 import { placesAmiss } from '../../foundations/places.ts';
+import { shortages } from '../../foundations/shortages.ts';
 import { repositoryRoot, shortPath } from '../../foundations/catalogue/target.ts';
 
 /** What this machine has for the katas. Plain data, and what `--json` prints. */
@@ -16,6 +17,8 @@ export interface Report {
   readonly cache: { readonly folder: string; readonly sizeBytes: number; readonly diskFreeBytes: number };
   /** A sentence for each folder that a run writes to and cannot. */
   readonly places: readonly string[];
+  /** A sentence for each thing that the machine has too little of. */
+  readonly shortages: readonly string[];
   readonly machine: { readonly cores: number; readonly memoryFreeBytes: number };
   readonly katas: readonly KataReport[];
 }
@@ -52,20 +55,27 @@ export const supportedNodes: readonly number[] = [24, 26];
 /** Tries what a run needs: folders, and a server by MYSQL_URL. Starts nothing and downloads nothing. */
 export async function inspectMachine(env: NodeJS.ProcessEnv = process.env): Promise<Report> {
   const folder = cacheFolder(env);
-  const [node, mysql, sizeBytes, diskFreeBytes, places] = await Promise.all([
+  const [node, mysql, sizeBytes, diskFreeBytes, places, lacking] = await Promise.all([
     inspectNode(),
     inspectMysql(env),
     cacheSizeBytes(env),
     freeBytesAt(folder),
     placesAmiss(),
+    shortages(),
   ]);
   return {
     node,
     mysql,
     cache: { folder, sizeBytes, diskFreeBytes },
     places,
+    shortages: lacking,
     machine: { cores: availableParallelism(), memoryFreeBytes: process.availableMemory?.() ?? freemem() },
-    katas: kataSlugs().map((slug) => inspectKata(slug, node, mysql, places)),
+    katas: kataSlugs().map((slug) =>
+      inspectKata(slug, node, mysql, [
+        ...(places.length > 0 ? ['A run cannot write where it must.'] : []),
+        ...(lacking.length > 0 ? ['The machine lacks something that a judge needs.'] : []),
+      ]),
+    ),
   };
 }
 
@@ -95,8 +105,8 @@ async function inspectMysql(env: NodeJS.ProcessEnv): Promise<MysqlReport> {
     : { serves: choice.name, setting, problem: null, sources };
 }
 
-function inspectKata(slug: string, node: NodeReport, mysql: MysqlReport, places: readonly string[]): KataReport {
-  const why: string[] = places.length > 0 ? ['A run cannot write where it must.'] : [];
+function inspectKata(slug: string, node: NodeReport, mysql: MysqlReport, general: readonly string[]): KataReport {
+  const why: string[] = [...general];
   try {
     const { needs } = readKata(slug);
     if (needs.includes('mysql') && mysql.serves === null) why.push('It needs MySQL, and none serves here.');

@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { TestModule, Vitest } from 'vitest/node';
 import { type KataPromise, chooseKatas, readKata } from '../../foundations/catalogue/catalogue.ts';
 import { runCommand } from '../../foundations/command-line/run-command.ts';
-import { requirePlaces } from '../../foundations/places.ts';
+import { requireMachine } from '../../foundations/places.ts';
 import { UserError } from '../../foundations/command-line/user-error.ts';
 import { parseArguments } from '../../foundations/command-line/parse-arguments.ts';
 import { chosenSeed } from '../../judging/drawn/seed.ts';
@@ -35,7 +35,7 @@ await runCommand(async () => {
   const { args, options } = parseArguments<Options>(command);
   const slugs = chooseKatas(args);
   chosenSeed();
-  await requirePlaces();
+  await requireMachine();
   const only = options.promise === undefined ? undefined : chosenPromise(slugs, options.promise);
   if (only) process.env.KATA_PROMISE = String(only.number);
   if (options.explain === 'all') process.env.KATA_EXPLAIN = 'all';
