@@ -8,6 +8,7 @@ import { requireMachine } from '../../foundations/places.ts';
 import { UserError } from '../../foundations/command-line/user-error.ts';
 import { parseArguments } from '../../foundations/command-line/parse-arguments.ts';
 import { chosenSeed } from '../../judging/drawn/seed.ts';
+import { shortageOf } from '../../judging/verdict/verdict.ts';
 import { startServer } from '../../mysql-server/start-server.ts';
 import type { MysqlServer } from '../../mysql-server/source.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
@@ -61,6 +62,13 @@ await runCommand(async () => {
   const mute = modules.filter((module) => module.errors().length > 0 || !hasJudged(module));
   if (modules.length === 0 || mute.length > 0) {
     process.stderr.write('The judge could not run, so nothing is said about the module.\n');
+    return 2;
+  }
+  const failed = modules.flatMap((module) => [...module.children.allTests('failed')]);
+  if (failed.length > 0 && failed.every((test) => shortageOf(test) !== undefined)) {
+    process.stderr.write(
+      'The machine ran short of something, so not every promise was judged; the board says of what.\n',
+    );
     return 2;
   }
   const held = modules.every((module) => module.ok());
