@@ -1,5 +1,5 @@
 import wrapAnsi from 'wrap-ansi';
-import { type Report, supportedNodes } from './report.ts';
+import { type Report, testedNodes } from './report.ts';
 
 /** Puts a colour around a text, or not. */
 export type Paint = (colour: 'green' | 'red' | 'yellow' | 'dim', text: string) => string;
@@ -27,12 +27,19 @@ export function reportText(report: Report, paint: Paint): string {
 }
 
 function nodeLines({ node }: Report, paint: Paint): string[] {
+  const own = `${node.version}, ${node.isOurs ? 'from "npm ci"' : 'your own'}: ${node.file}`;
+  if (node.isTested) return item('Node', yes(paint), own);
+  const tested = testedNodes.join(' and ');
   if (node.isSupported)
-    return item('Node', yes(paint), `${node.version}, ${node.isOurs ? 'from "npm ci"' : 'your own'}: ${node.file}`);
+    return item(
+      'Node',
+      paint('yellow', '!'),
+      `${own}. The katas are tested with ${tested}; "npm ci" brings one of them.`,
+    );
   return item(
     'Node',
     no(paint),
-    `${node.version} (${node.file}) is not supported; ${supportedNodes.join(' and ')} are. Run "npm ci": it brings a Node of its own, and "npm run" then uses it.`,
+    `${node.version} (${node.file}) is too old; ${tested} serve. Run "npm ci": it brings a Node of its own, and "npm run" then uses it.`,
   );
 }
 

@@ -29,7 +29,10 @@ interface NodeReport {
   readonly file: string;
   /** Whether it is the one that npm put into node_modules. */
   readonly isOurs: boolean;
+  /** Whether it can judge. */
   readonly isSupported: boolean;
+  /** Whether it is one of those that the katas are tested on. */
+  readonly isTested: boolean;
 }
 
 interface MysqlReport {
@@ -49,8 +52,9 @@ interface KataReport {
   readonly why: readonly string[];
 }
 
-/** The major versions of Node that the katas are judged on. */
-export const supportedNodes: readonly number[] = [24, 26];
+/** The major versions of Node that the katas are tested on. Older ones cannot judge; others that are newer may. */
+export const testedNodes: readonly number[] = [24, 26];
+const oldestNode = 24;
 
 /** Tries what a run needs: folders, and a server by MYSQL_URL. Starts nothing and downloads nothing. */
 export async function inspectMachine(env: NodeJS.ProcessEnv = process.env): Promise<Report> {
@@ -87,7 +91,8 @@ async function inspectNode(): Promise<NodeReport> {
     version: process.versions.node,
     file: file.startsWith(repositoryRoot + sep) ? shortPath(file) : file,
     isOurs,
-    isSupported: supportedNodes.includes(major),
+    isSupported: major >= oldestNode,
+    isTested: testedNodes.includes(major),
   };
 }
 
@@ -120,7 +125,7 @@ function inspectKata(slug: string, node: NodeReport, mysql: MysqlReport, general
     // One broken kata must not hide what there is to say of the others.
     why.push((error as Error).message);
   }
-  if (!node.isSupported) why.push(`It needs Node ${supportedNodes.join(' or ')}.`);
+  if (!node.isSupported) why.push(`It needs Node ${oldestNode} or newer.`);
   return { slug, canRun: why.length === 0, why };
 }
 
