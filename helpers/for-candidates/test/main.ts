@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { TestModule, Vitest } from 'vitest/node';
@@ -12,6 +13,7 @@ import { shortageOf } from '../../judging/verdict/verdict.ts';
 import { startServer } from '../../mysql-server/start-server.ts';
 import type { MysqlServer } from '../../mysql-server/source.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
+import { muteFileSystem, onEnter, waitingText } from './watching.ts';
 
 await runCommand(async () => {
   const command = new Command('npm test')
@@ -51,10 +53,17 @@ await runCommand(async () => {
     prepareVitest(options.watch ?? false, only),
   );
   vitest.provide('mysqlServers', server ? [addressOf(server)] : []);
-  await vitest.start(slugs.map((slug) => join(repositoryRoot, 'tests', slug, `${slug}.test.ts`)));
+  const files = slugs.map((slug) => join(repositoryRoot, 'tests', slug, `${slug}.test.ts`));
+  await vitest.start(files);
 
   if (options.watch) {
-    process.stdout.write('\nWaiting for a save; Ctrl-C ends.\n');
+    const mounts = await readFile('/proc/mounts', 'utf8').catch(() => '');
+    const waiting = waitingText(muteFileSystem(repositoryRoot, mounts));
+    process.stdout.write(waiting);
+    using _keys = onEnter(async () => {
+      await vitest.rerunTestSpecifications(await vitest.getRelevantTestSpecifications(files));
+      process.stdout.write(waiting);
+    });
     await new Promise<void>((resolve) => vitest.onClose(() => resolve()));
   }
   await Promise.all([vitest.close(), server?.[Symbol.asyncDispose]()]);
