@@ -9,6 +9,7 @@ import { fileURLToPath, pathToFileURL } from 'url';
 const oldestNode = 24;
 const newestNode = 26;
 
+const parent = process.ppid;
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, '..', '..', '..');
 const [command, ...args] = process.argv.slice(2);
@@ -63,9 +64,12 @@ function start() {
   ];
   // The command takes this process's place where the system can do that, so that a signal meets the command.
   if (typeof process.execve === 'function' && process.platform !== 'win32')
-    process.execve(node, [node, ...words], process.env);
+    process.execve(node, [node, ...words], Object.assign({}, process.env, { KATA_PARENT: String(parent) }));
   const child = spawn(node, words, { stdio: 'inherit' });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  // Where it cannot, the command's parent is this process, which looks after npm's shell (see run-command.ts).
+  if (process.env.npm_lifecycle_event !== undefined)
+    setInterval(() => process.ppid !== parent && child.kill('SIGTERM'), 250).unref();
   child.on('error', (error) => {
     process.stderr.write(`${node} cannot be started: ${error.message}\n`);
     process.exitCode = 2;

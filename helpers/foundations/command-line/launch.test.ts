@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { repositoryRoot } from '../catalogue/target.ts';
 import { testFolder } from '../processes/test-folder.ts';
 import { until } from '../waiting/until.ts';
@@ -64,40 +65,57 @@ test('has no syntax that Node 12 does not know', async () => {
   expect(text).not.toMatch(/\?\.|\?\?|\|\|=|^await |import\.meta\.dirname|'node:|#\w+ =/m);
 });
 
-test.skipIf(process.platform === 'win32')(
-  'a command of npm’s ends when the shell that started it has gone',
-  async () => {
-    const root = await house(
-      `import { runCommand } from ${JSON.stringify(join(repositoryRoot, 'helpers/foundations/command-line/run-command.ts'))};
+describe.skipIf(process.platform === 'win32')('a command of npm’s ends when the shell that started it has gone', () => {
+  test('while it runs', async () => {
+    await expectEndWithShell('');
+  });
+
+  test('before it has begun', async () => {
+    await expectEndWithShell(`const parent = process.ppid;
+while (process.ppid === parent) await new Promise((resolve) => setTimeout(resolve, 5));`);
+  });
+
+  test('on a Node that cannot hand its place to the command', async () => {
+    await expectEndWithShell('', ['--import', 'data:text/javascript,process.execve=undefined']);
+  });
+});
+
+/** Starts a command that takes a minute, after `prelude`, by a shell, ends the shell, and sees the command end. */
+async function expectEndWithShell(prelude: string, flags: readonly string[] = []): Promise<void> {
+  const root = await house(
+    `import { runCommand } from ${JSON.stringify(join(repositoryRoot, 'helpers/foundations/command-line/run-command.ts'))};
 import { writeFileSync } from 'node:fs';
 writeFileSync('pid', String(process.pid));
+${prelude}
 await runCommand(() => new Promise((resolve) => setTimeout(resolve, 60_000, 0)));`,
-    );
-    // Two commands, so that no shell puts the first in its own place.
-    const shell = spawn('sh', ['-c', `"${process.execPath}" ${launcher} for-candidates/try; true`], {
-      cwd: root,
-      env: { ...process.env, npm_lifecycle_event: 'try' },
-      stdio: 'ignore',
-    });
-    let pid = 0;
-    await until(async () => (pid = Number(await readFile(join(root, 'pid'), 'utf8').catch(() => '0'))) > 0, 20_000);
-    onTestFinished(() => void (isAlive(pid) && process.kill(pid, 'SIGKILL')));
-    expect(isAlive(pid)).toBe(true);
+  );
+  // Two commands, so that no shell puts the first in its own place.
+  const command = [process.execPath, ...flags, launcher, 'for-candidates/try'].map((word) => `"${word}"`).join(' ');
+  const shell = spawn('sh', ['-c', `${command}; true`], {
+    cwd: root,
+    env: { ...process.env, npm_lifecycle_event: 'try' },
+    stdio: 'ignore',
+  });
+  let pid = 0;
+  await until(async () => (pid = Number(await readFile(join(root, 'pid'), 'utf8').catch(() => '0'))) > 0, 20_000);
+  onTestFinished(() => void (runs(pid) && process.kill(pid, 'SIGKILL')));
+  expect(runs(pid)).toBe(true);
 
-    shell.kill('SIGTERM');
-    await once(shell, 'close');
+  shell.kill('SIGTERM');
+  await once(shell, 'close');
 
-    expect(await until(() => !isAlive(pid), 20_000)).toBe(true);
-  },
-);
+  expect(await until(() => !runs(pid), 20_000)).toBe(true);
+}
 
-function isAlive(pid: number): boolean {
+/** Whether the process is there. One that has ended and that nobody has collected does not count. */
+function runs(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
   } catch {
     return false;
   }
+  const stat = existsSync(`/proc/${pid}/stat`) ? readFileSync(`/proc/${pid}/stat`, 'utf8') : '';
+  return !/\) Z /.test(stat);
 }
 
 /** A repository with one command, `for-candidates/try`. */

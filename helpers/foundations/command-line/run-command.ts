@@ -22,10 +22,15 @@ export async function runCommand(main: () => Promise<number>): Promise<void> {
 /** How long a command may outlive the shell that npm started it by. */
 const lookEveryMs = 250;
 
-/** npm hands SIGTERM to its shell alone, and not every shell hands it on: so a command of npm's ends when its parent is gone. */
+/**
+ * npm hands SIGTERM to its shell alone, and not every shell hands it on: so a command of npm's ends when its parent is gone.
+ * The launcher says who the parent was when it began, since the shell can be gone before this line runs.
+ */
 function endWithParent(): void {
-  if (process.env.npm_lifecycle_event === undefined) return;
-  const parent = process.ppid;
+  const { npm_lifecycle_event: script, KATA_PARENT: first } = process.env;
+  delete process.env.KATA_PARENT;
+  if (script === undefined) return;
+  const parent = first === undefined ? process.ppid : Number(first);
   setInterval(() => {
     if (process.ppid !== parent) process.kill(process.pid, 'SIGTERM');
   }, lookEveryMs).unref();
