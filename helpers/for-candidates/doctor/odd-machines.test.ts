@@ -2,7 +2,7 @@
 // or mounted noexec, and limits that are low, made in namespaces of the command's own. Needs root and Linux.
 // Invariant: one sentence that names the folder and the remedy, exit code 2, nothing left; and doctor says so beforehand.
 import { spawnSync } from 'node:child_process';
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
@@ -144,6 +144,34 @@ describe.skipIf(!mayMount)('the cache for MySQL (needs root on Linux)', () => {
     expect(run.stderr).not.toContain('fetching');
     expect(told).toMatchObject({ code: 1, stdout: expect.stringContaining(`debian-mysql: ${sentence}`) });
     expect(told.stdout).toContain('✗ race-condition: It needs MySQL, and none serves here.');
+    expect(await readdir(KATA_CACHE)).toEqual([]);
+  });
+
+  test('it fills up while packages are fetched, and apt stands still', async () => {
+    const folder = await testFolder(onTestFinished);
+    const KATA_CACHE = join(folder, 'cache');
+    await mkdir(KATA_CACHE);
+    await writeFile(
+      join(folder, 'apt-get'),
+      `#!/bin/sh
+case $1 in
+  indextargets) echo 'http://mirror.invalid/debian bookworm main';;
+  update) head -c 1G /dev/zero > filler; exec sleep 600;;
+esac
+`,
+      { mode: 0o755 },
+    );
+
+    const { code, stderr } = await on('mount -t tmpfs -o size=420m none "$KATA_CACHE"', withMysql, {
+      KATA_CACHE,
+      KATA_MYSQL: 'debian-mariadb',
+      PATH: `${folder}:${process.env['PATH']}`,
+    });
+
+    expect(code).toBe(2);
+    expect(stderr).toMatch(
+      /\nKATA_MYSQL=debian-mariadb does not serve\. The disk is full at \S+: free about 1 GB there, or set KATA_CACHE to a folder on another disk\.\n$/,
+    );
     expect(await readdir(KATA_CACHE)).toEqual([]);
   });
 

@@ -1,7 +1,8 @@
 import { type ExecFileOptions, execFile } from 'node:child_process';
-import { access, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, readFile, readdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setInterval } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { leash } from '../../foundations/processes/leash.ts';
 import { cached, diskRefusal, findCached, mayRun, tryCache } from '../cache-folder.ts';
@@ -43,8 +44,10 @@ interface Target {
 
 const recipeVersion = 1;
 const tools = ['apt-get', 'apt-cache', 'apt-config', 'dpkg', 'dpkg-deb'];
-/** It stands still when its disk fills up. */
+/** How long one call of apt may take. */
 const aptLimitMs = 300_000;
+/** Less room than that on a disk is none. */
+const lastBytes = 1024 ** 2;
 const remedy = 'Use Docker, or install MySQL and put mysqld on the PATH.';
 /** Libraries that a server is linked with or may load; the rest of what packages depend on is for their scripts. */
 const wanted = /^(lib(?!perl|c-gconv)|zlib1g|mysql|mariadb-server-core)/;
@@ -235,8 +238,6 @@ async function privateApt(
   await writeFile(config, [...network, ...lines, ''].join('\n'));
   return (tool, args) =>
     run(tool, args, {
-      timeout: aptLimitMs,
-      killSignal: 'SIGKILL',
       cwd: folder,
       env: { ...env, APT_CONFIG: config, LC_ALL: 'C' },
     });
@@ -290,17 +291,39 @@ async function run(tool: string, args: readonly string[], options: ExecFileOptio
   const running = promisify(execFile)(tool, args, { maxBuffer: 64 * 1024 ** 2, encoding: 'utf8', ...options });
   const { pid } = running.child;
   const release = pid === undefined ? () => undefined : leash({ kill: pid });
+  const watch = new AbortController();
   try {
-    return String((await running).stdout);
+    return String((await Promise.race([running, standstill(options.cwd, watch.signal)])).stdout);
   } catch (error) {
-    const { stderr, message, killed } = error as Error & { stderr?: string; killed?: boolean };
-    if (killed) throw new Error(`${tool} ${args[0]} was not done after ${aptLimitMs / 1000} s`);
+    // What it has started ends with it, some time later; nobody waits for that.
+    running.catch(() => undefined);
+    running.child.kill('SIGKILL');
+    if (error instanceof Standstill) throw new Error(`${tool} ${args[0]} stood still: ${error.message}`);
+    const { stderr, message } = error as Error & { stderr?: string };
     const lines = (stderr ?? '').split('\n').filter((line) => line.trim() !== '');
     const words = lines.filter((line) => /^(E:|dpkg-deb: error)/.test(line));
     throw new Error(
       `${tool} ${args[0]} failed: ${(words.length > 0 ? words : lines.slice(-2)).join(' / ') || message}`,
     );
   } finally {
+    watch.abort();
     release();
   }
+}
+
+class Standstill extends Error {}
+
+/**
+ * apt waits for ever when its disk is full.
+ * @throws Standstill when the disk of `folder` is full, or after `aptLimitMs`
+ */
+async function standstill(folder: ExecFileOptions['cwd'], signal: AbortSignal): Promise<never> {
+  const endMs = performance.now() + aptLimitMs;
+  for await (const _ of setInterval(1_000, undefined, { signal, ref: false })) {
+    if (performance.now() > endMs) throw new Standstill(`not done after ${aptLimitMs / 1000} s`);
+    if (folder === undefined) continue;
+    const { bavail, bsize, blocks } = await statfs(folder);
+    if (blocks > 0 && bavail * bsize < lastBytes) throw new Standstill('no space left on device');
+  }
+  throw new Standstill('nobody waits for it');
 }
