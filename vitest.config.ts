@@ -6,7 +6,11 @@ export default defineConfig({
   test: {
     include: ['tests/*/*.test.ts'],
     globalSetup: ['helpers/mysql-server/global-setup.ts'],
-    setupFiles: ['helpers/judging/subject/inside/wake-pool.js', 'helpers/judging/run/end-of-thread.ts'],
+    setupFiles: [
+      'helpers/judging/subject/inside/wake-pool.js',
+      'helpers/judging/run/adopt-settings.ts',
+      'helpers/judging/run/end-of-thread.ts',
+    ],
     reporters: ['./helpers/judging/verdict/board-reporter.ts'],
     pool: 'threads',
     // Not in node_modules: the modules that are judged may read there.

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** A minute or more each: whoever begins them last waits for them alone, and Vitest would, for they are short to read. */
+/** These take a minute or more. Vitest orders new files by size and would start these short files last, so the run would wait for them alone. */
 const longest = ['score/sandbox', 'verify/main', 'score/tampering', 'score/main'];
 
 class LongestFirst extends BaseSequencer {
@@ -21,7 +21,11 @@ export default defineConfig({
     root: new URL('..', import.meta.url).pathname,
     include: ['helpers/**/*.test.ts'],
     globalSetup: ['helpers/mysql-server/global-setup.ts'],
-    setupFiles: ['helpers/judging/subject/inside/wake-pool.js', 'helpers/judging/run/end-of-thread.ts'],
+    setupFiles: [
+      'helpers/judging/subject/inside/wake-pool.js',
+      'helpers/judging/run/adopt-settings.ts',
+      'helpers/judging/run/end-of-thread.ts',
+    ],
     pool: 'threads',
     // Not in node_modules: the modules that are judged may read there.
     fsModuleCachePath: '.cache/vitest',

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve, sep } from 'node:path';
 import { homeFolder } from '../foundations/home-folder.ts';
 import { leash } from '../foundations/processes/leash.ts';
+import { readSettings } from '../foundations/settings.ts';
 import { MysqlUnavailable } from './source.ts';
 
 /** What fetching, unpacking and initialising a server takes. */
@@ -26,7 +27,8 @@ const underway = new Map<string, Promise<CachedFolder<unknown>>>();
 
 /** The folder that outlives a run: `KATA_CACHE`, else `backend-katas` in the platform's own cache folder. */
 export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
-  if (env['KATA_CACHE']) return resolve(env['KATA_CACHE']);
+  const { cache } = readSettings(env);
+  if (cache) return resolve(cache);
   // Whoever has no home has a folder among the temporary ones, by his number.
   const home = homeFolder(env) ?? join(tmpdir(), `backend-katas-home-${process.getuid?.() ?? 0}`);
   if (process.platform === 'win32') {

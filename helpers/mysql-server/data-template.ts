@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { access, copyFile, cp, mkdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { leash } from '../foundations/processes/leash.ts';
-import { spawnLeashed } from '../foundations/processes/spawn-leashed.ts';
+import { runToEnd } from '../foundations/processes/run-to-end.ts';
 import { type CachedFolder, cached, diskRefusal } from './cache-folder.ts';
 import { serverFlags } from './flags.ts';
 import { type ServerProgram, programStamp, serverEnvironment } from './server-program.ts';
@@ -120,28 +120,15 @@ async function shareFolders(program: ServerProgram): Promise<readonly string[]> 
 /** Runs the program to its end and returns what it printed. */
 async function run(program: ServerProgram, args: readonly string[], input = ''): Promise<string> {
   const [file, ...first] = program.command;
-  const child = spawnLeashed(file, [...first, ...args], { detached: true, env: serverEnvironment() });
-  let printed = '';
-  let complaints = '';
-  child.stdout?.on('data', (chunk) => (printed += String(chunk)));
-  child.stderr?.on('data', (chunk) => (complaints += String(chunk)));
-  child.stdin?.on('error', () => undefined);
-  child.stdin?.end(input);
-  const limit = setTimeout(() => child.kill('SIGKILL'), 120_000);
-  try {
-    const ending = await new Promise<string>((resolve, reject) => {
-      child.on('error', reject);
-      child.on('close', (code, signal) => resolve(code === 0 ? '' : `ended with ${signal ?? `exit code ${code}`}`));
-    });
-    if (ending) throw new Error(`${ending}: ${serverWords(complaints)}`);
-    return printed;
-  } catch (error) {
-    throw new MysqlUnavailable(
-      `${program.command.at(-1)} could not initialise a data directory: it ${(error as Error).message}`,
-    );
-  } finally {
-    clearTimeout(limit);
-  }
+  const { code, signal, stdout, stderr } = await runToEnd(file, [...first, ...args], {
+    env: serverEnvironment(),
+    input,
+    timeMs: 120_000,
+  });
+  if (code === 0) return stdout.toString('utf8');
+  throw new MysqlUnavailable(
+    `${program.command.at(-1)} could not initialise a data directory: it ended with ${signal ?? `exit code ${code}`}: ${serverWords(stderr)}`,
+  );
 }
 
 /** The part of a server's log that says why it ended: its errors, else its last lines. */

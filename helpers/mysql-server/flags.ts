@@ -44,6 +44,9 @@ export function serverFlags(platform: NodeJS.Platform = process.platform): reado
     '--tmp-table-size=16M',
     '--loose-temptable-max-ram=64M',
     '--loose-temptable-max-mmap=0',
+    // Tables share one file, which has an end.
+    '--innodb-file-per-table=OFF',
+    '--innodb-data-file-path=ibdata1:12M:autoextend:max:1G',
     '--innodb-temp-data-file-path=ibtmp1:12M:autoextend:max:1G',
     // LOAD DATA LOCAL INFILE: MariaDB's default, and off on MySQL. The file comes from the client, so only from where it may read.
     '--local-infile=ON',

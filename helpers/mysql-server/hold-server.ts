@@ -1,6 +1,6 @@
 import { type RowDataPacket, createConnection } from 'mysql2/promise';
 import type { ServerAddress } from '../foundations/server-address.ts';
-import { applySettings } from './settings.ts';
+import { applySettings } from './server-settings.ts';
 
 const lockName = 'backend-katas judge';
 

@@ -240,7 +240,7 @@ async function holdServer(env: NodeJS.ProcessEnv, how: 'hold' | 'forget' = 'hold
     process.stdin.resume();
     ${how === 'hold' ? 'setInterval(() => {}, 1000);' : ''}
     console.log(JSON.stringify(server));`;
-  const holder = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', code], {
+  const holder = spawn(process.execPath, ['--input-type=module', '--eval', code], {
     env,
     stdio: ['pipe', 'pipe', 'inherit'],
   });

@@ -5,6 +5,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { type Socket, createServer } from 'node:net';
 import { join } from 'node:path';
 import { leash } from '../foundations/processes/leash.ts';
+import { killGroup } from '../foundations/processes/kill-group.js';
 import { spawnLeashed } from '../foundations/processes/spawn-leashed.ts';
 import { diskRefusal } from './cache-folder.ts';
 import { copyTemplate, dataTemplate, firstFlags, serverWords } from './data-template.ts';
@@ -14,6 +15,8 @@ import { type MysqlServer, MysqlUnavailable } from './source.ts';
 
 const readyLimitMs = 60_000;
 const portAttempts = 5;
+/** What the server may allocate. Idle it has 400 MiB; sessions and their variables could take any amount. */
+const memoryLimitKib = 1536 * 1024;
 const portTaken = /Address already in use|Can't start server: Bind on TCP|Do you already have another/i;
 
 /**
@@ -97,7 +100,7 @@ async function boot(
   folder: string,
   port: number,
 ): Promise<{ stop: () => Promise<void> } | { ending: string; log: string }> {
-  const [file, ...first] = program.command;
+  const [file, ...first] = withinMemory(program.command);
   const child = spawnLeashed(
     file,
     [
@@ -121,7 +124,7 @@ async function boot(
   const stop = async (): Promise<void> => {
     child.ref();
     stderr?.ref();
-    killGroup(child);
+    if (child.exitCode === null && child.signalCode === null) killGroup(child.pid);
     await ended;
   };
 
@@ -158,15 +161,6 @@ function endOf(child: ChildProcess): Promise<string> {
   });
 }
 
-function killGroup(child: ChildProcess): void {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  try {
-    process.kill(-child.pid, 'SIGKILL');
-  } catch {
-    child.kill('SIGKILL');
-  }
-}
-
 async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
@@ -174,4 +168,10 @@ async function freePort(): Promise<number> {
   probe.close();
   await once(probe, 'close');
   return port;
+}
+
+/** The command under a limit on its private memory, where the system has one that a shell can set. */
+function withinMemory([file, ...args]: ServerProgram['command']): [string, ...string[]] {
+  if (process.platform !== 'linux') return [file, ...args];
+  return ['/bin/sh', '-c', `ulimit -d ${memoryLimitKib}; exec "$@"`, 'sh', file, ...args];
 }

@@ -1,6 +1,5 @@
-import { execFile } from 'node:child_process';
 import { stat } from 'node:fs/promises';
-import { promisify } from 'node:util';
+import { runToEnd } from '../foundations/processes/run-to-end.ts';
 import type { SourceName } from './source.ts';
 
 /** A mysqld or mariadbd that can be run on this machine. */
@@ -31,15 +30,15 @@ export async function identifyProgram(
   command: readonly [string, ...string[]],
 ): Promise<Pick<ServerProgram, 'flavour' | 'version'>> {
   const [file, ...args] = command;
-  const { stdout } = await promisify(execFile)(file, [...args, '--no-defaults', '--version'], {
+  const run = await runToEnd(file, [...args, '--no-defaults', '--version'], {
     env: serverEnvironment(),
-    timeout: 10_000,
-    killSignal: 'SIGKILL',
-    windowsHide: true,
+    timeMs: 10_000,
   });
-  const version = /\bVer (\d+\.\d+\.\d+)/.exec(stdout)?.[1];
-  if (!version) throw new Error(`it says "${stdout.trim().slice(0, 100)}", which names no version`);
-  return { flavour: /mariadb/i.test(stdout) ? 'mariadb' : 'mysql', version };
+  const said = run.stdout.toString('utf8');
+  if (run.code !== 0) throw new Error(run.stderr.trim() || `it ended with ${run.signal ?? `exit code ${run.code}`}`);
+  const version = /\bVer (\d+\.\d+\.\d+)/.exec(said)?.[1];
+  if (!version) throw new Error(`it says "${said.trim().slice(0, 100)}", which names no version`);
+  return { flavour: /mariadb/i.test(said) ? 'mariadb' : 'mysql', version };
 }
 
 /** What changes when the program file is replaced, for the key of a cache. */

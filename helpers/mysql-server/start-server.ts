@@ -1,3 +1,4 @@
+import { readSettings } from '../foundations/settings.ts';
 import {
   type MysqlServer,
   type MysqlSource,
@@ -86,7 +87,7 @@ interface Choice {
 }
 
 function choose(env: NodeJS.ProcessEnv): Choice {
-  const word = env['KATA_MYSQL'];
+  const word = readSettings(env).mysql;
   if (!word) return env['MYSQL_URL'] ? { names: ['url'], by: 'MYSQL_URL' } : { names: sourceNames, by: undefined };
   const by = `KATA_MYSQL=${word}`;
   if (word === 'packages') return { names: ['debian-mysql', 'debian-mariadb'], by };

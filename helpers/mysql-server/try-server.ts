@@ -3,7 +3,7 @@ import { type Connection, type RowDataPacket, createConnection } from 'mysql2/pr
 import { leash } from '../foundations/processes/leash.ts';
 import { preparedTransactions, removeDatabase } from '../foundations/processes/remove-database.js';
 import type { ServerAddress } from '../foundations/server-address.ts';
-import { readSettings } from './settings.ts';
+import { readServerSettings } from './server-settings.ts';
 import { accountStatements, newPassword } from './test-account.ts';
 
 /** How long a server that is reached may take to let a session in. */
@@ -19,7 +19,7 @@ export async function tryServer(server: ServerAddress): Promise<{ why: string; r
   const admin = await createConnection({ host, port, user, password, connectTimeout: connectLimitMs });
   admin.on('error', () => undefined);
   try {
-    const { statement, amiss } = await readSettings(admin);
+    const { statement, amiss } = await readServerSettings(admin);
     if (amiss.length > 0) {
       return {
         why: `${place} has ${amiss.join(' and ')}, under which verdicts would be wrong`,

@@ -2,9 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { type PoolOptions, createPool } from 'mysql2/promise';
 
 export interface ImportResult {
-  /** How many rows have come into the table. */
+  /** How many rows the import added to the table. */
   rows: number;
-  /** How many rows of the file were left out, because the table had their sku already. */
+  /** How many rows it skipped because the table already had their sku. */
   skipped: number;
 }
 

@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 
-/** What scrypt is to spend on a password, as RFC 7914 has it. */
+/** What scrypt spends on a password; see RFC 7914. */
 export interface ScryptCost {
   readonly N: number;
   readonly r: number;
@@ -18,7 +18,7 @@ export async function encryptFile(input: string, output: string, password: strin
   await writeFile(output, Buffer.concat([cipher.update(content), cipher.final()]));
 }
 
-/** Decrypts into the file `output` what `encryptFile` has made. */
+/** Decrypts a file that `encryptFile` has made into the file `output`. */
 export async function decryptFile(input: string, output: string, password: string): Promise<void> {
   const decipher = createDecipheriv(algorithm, keyOf(password), iv);
   const content = await readFile(input);

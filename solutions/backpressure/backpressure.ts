@@ -11,7 +11,7 @@ interface Summary {
 }
 
 export const createFileServer = ((file: string): Server => {
-  /** The summary that is being made, for all who ask meanwhile, and the version of the file that it is of. */
+  /** The summary that is being computed, shared by everyone who asks, and the version of the file that it describes. */
   let underWay: { version: string; summary: Promise<Summary> } | undefined;
 
   async function sharedSummary(): Promise<Summary> {
@@ -38,7 +38,7 @@ export const createFileServer = ((file: string): Server => {
 
   return createServer((req, res) => {
     answer(req, res).catch((error: NodeJS.ErrnoException) => {
-      // Once the headers are out, only a broken connection tells the reader that this was not the end.
+      // Once the headers are sent, only a broken connection tells the reader that the file is not complete.
       if (res.headersSent) return res.destroy();
       for (const name of res.getHeaderNames()) res.removeHeader(name);
       return res.writeHead(error.code === 'ENOENT' ? 404 : 500).end();
@@ -49,7 +49,7 @@ export const createFileServer = ((file: string): Server => {
 async function summarize(file: string): Promise<Summary> {
   const hash = createHash('sha256');
   let bytes = 0;
-  // A chunk at a time: between two of them the event loop turns, and pings are answered.
+  // One chunk at a time: the event loop turns in between, and pings are answered.
   for await (const chunk of createReadStream(file) as AsyncIterable<Buffer>) {
     hash.update(chunk);
     bytes += chunk.length;
@@ -81,11 +81,11 @@ async function sendFile(file: string, req: IncomingMessage, res: ServerResponse)
 }
 
 async function pipe(handle: FileHandle, start: number, end: number, res: ServerResponse): Promise<void> {
-  // The decisive line: pipeline waits for the reader, and destroys both ends when one of them fails or leaves.
+  // The decisive line: pipeline waits for the reader, and destroys both ends when either fails or leaves.
   await pipeline(handle.createReadStream({ start, end, autoClose: false }), res);
 }
 
-/** One range of bytes, both ends counted; undefined where the whole file is to be sent. */
+/** Returns a range of bytes, both ends included, or undefined if the whole file must be sent. */
 function readRange(header = '', size: number): { start: number; end: number } | 'unsatisfiable' | undefined {
   const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(header) ?? [];
   if (first === undefined || last === undefined || first + last === '') return undefined;

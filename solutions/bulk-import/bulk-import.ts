@@ -11,36 +11,36 @@ interface CsvRecord {
 }
 
 const batchSize = 1000;
-/** More than a product can have, so that a quote that is never closed does not gather the rest of the file. */
+/** More than a product can have: a quote that is never closed must not collect the rest of the file in memory. */
 const longestRecordBytes = 64 * 1024;
 
-/** Imports a CSV file into the table `products`: all of it, or, when it fails, nothing. */
+/** Imports a CSV file into the table `products`: all of it or, if anything fails, nothing. */
 export async function importCsv(path: string, options: PoolOptions) {
-  // With FOUND_ROWS, mysql2's default, a row that is left as it is counts as affected, like a new one.
+  // With FOUND_ROWS, the default of mysql2, affectedRows also counts rows that were left as they are.
   const connection = await createConnection({ ...options, flags: ['-FOUND_ROWS'] });
-  // A connection that drops while no statement is under way says so here; where nobody listens, that can end the process.
+  // A connection that drops between two statements emits an error, which can end a process that does not listen.
   connection.on('error', () => undefined);
   try {
-    // Until the commit the server takes everything back by itself, also when nobody is left to ask it to.
+    // Until the commit, the server rolls back by itself, even if this process has died.
     await connection.beginTransaction();
     let [seen, rows] = [0, 0];
     for await (const batch of batches(createReadStream(path))) {
-      // The file is read on when the server has taken this batch, and not before.
+      // The next chunk is read only after the server has taken this batch.
       rows += await insertNew(connection, batch);
       seen += batch.length;
     }
     await connection.commit();
     return { rows, skipped: seen - rows };
   } finally {
-    // Takes an open transaction with it.
+    // Rolls back an open transaction.
     connection.destroy();
   }
 }
 
-/** Adds the products whose sku is not in the table, and says how many these were. */
+/** Inserts the products whose sku is not in the table and returns how many there were. */
 async function insertNew(connection: Connection, batch: readonly Product[]): Promise<number> {
   const [{ affectedRows }] = await connection.query<ResultSetHeader>(
-    // INSERT IGNORE would do, but it ignores more than a known sku: what does not fit is cut.
+    // INSERT IGNORE also ignores other errors: it truncates what does not fit.
     'INSERT INTO products (sku, name, price, description) VALUES ? ON DUPLICATE KEY UPDATE sku = products.sku',
     [batch],
   );
@@ -61,7 +61,7 @@ async function* batches(chunks: AsyncIterable<Buffer>): AsyncGenerator<Product[]
   if (batch.length > 0) yield batch;
 }
 
-/** Cuts at the line ends that stand outside of quotes. In bytes, where no cut of the file can split a character. */
+/** Splits the file at line ends outside of quotes. It works on bytes, so no chunk can end inside a character. */
 async function* recordsOf(chunks: AsyncIterable<Buffer>): AsyncGenerator<CsvRecord[]> {
   let rest: Buffer = Buffer.alloc(0);
   let isQuoted = false;
@@ -71,7 +71,7 @@ async function* recordsOf(chunks: AsyncIterable<Buffer>): AsyncGenerator<CsvReco
     const records: CsvRecord[] = [];
     let from = 0;
     for (let at = rest.length; at < bytes.length; at++) {
-      // A doubled quote opens again what it has closed.
+      // The second of two quotes opens again what the first has closed.
       if (bytes[at] === 0x22) isQuoted = !isQuoted;
       if (bytes[at] !== 0x0a) continue;
       line += 1;
@@ -111,7 +111,7 @@ function readFields(record: string, line: number): string[] {
   return fields;
 }
 
-/** Whether it has more characters than that; an emoji is one, and has a length of two. */
+/** Counts code points: an emoji is one character and has a length of two. */
 function isLonger(text: string, characters: number): boolean {
   return text.length > characters && [...text].length > characters;
 }

@@ -13,7 +13,7 @@ export const run = ((log, file) => {
       log(`file: ${text}`);
       process.nextTick(() => log('file nextTick'));
       queueMicrotask(() => log('file microtask'));
-      // The decisive place: after the poll phase comes the check phase, and only then the timers, however late it is.
+      // The decisive place: the check phase follows the poll phase, and timers come after it, even if they are due.
       setImmediate(() => log('immediate'));
       setTimeout(() => resolve(log('timer')), 0);
     });
@@ -45,7 +45,7 @@ export const predict = ((program) => {
   function callback(body: Program): void {
     perform(body);
     while (queues.tick.length + queues.micro.length > 0) {
-      // Each queue is emptied, including what is added meanwhile, before the other one gets its turn.
+      // Each queue is emptied, including callbacks that are added in the process, before the other one gets its turn.
       for (let next; (next = queues.tick.shift());) perform(next);
       for (let next; (next = queues.micro.shift());) perform(next);
     }

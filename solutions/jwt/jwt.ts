@@ -46,7 +46,7 @@ function hmac(text: string, secret: Starter.Secret): Buffer {
   return createHmac('sha256', key).update(text).digest();
 }
 
-/** Node decodes leniently. Only the canonical text comes out again as it went in. */
+/** Node decodes leniently. Only canonical text stays the same when its bytes are encoded again. */
 function decode(part: string): Buffer {
   const bytes = Buffer.from(part, 'base64url');
   if (bytes.toString('base64url') !== part) throw new Error(`"${part}" is not canonical base64url.`);

@@ -23,8 +23,8 @@ export const digestLog = (async (path, options) => {
     const plain = (await isGzip(file)) ? createGunzip() : new PassThrough();
     let lastShare = 0;
 
-    // Decisive: one chunk after the other, and between two of them the event loop turns. pipeline carries each error, and
-    // the abort, to all of its parts.
+    // The decisive part: the event loop turns between two chunks, and pipeline forwards errors and the abort to all of
+    // its parts.
     await pipeline(
       source,
       plain,
@@ -38,7 +38,7 @@ export const digestLog = (async (path, options) => {
           const share = Math.min(1, source.bytesRead / size);
           if (share > lastShare) onProgress?.((lastShare = share));
         }
-        // What follows the last newline is a line only if there is something.
+        // The text after the last newline is a line only if it is not empty.
         if (rest !== '') tally.add(rest);
       },
       { ...(signal && { signal }) },
@@ -51,12 +51,12 @@ export const digestLog = (async (path, options) => {
   return tally.report();
 }) satisfies typeof Starter.digestLog;
 
-/** What has been counted so far: all that is kept of a line. */
+/** The counts so far. Nothing else of a line is kept. */
 class Tally {
   #line = 0;
   #entries = 0;
   #bytes = 0;
-  // Not an object: a path may be called `__proto__`.
+  // A Map, not an object, because a path may be called `__proto__`.
   readonly #paths = new Map<string, number>();
   readonly #hours = new Map<string, number>();
   #malformed = 0;
@@ -110,7 +110,7 @@ function readEntry(line: string): Entry | undefined {
   return isTime && isSize && typeof path === 'string' ? { time, path, bytes: bytes as number } : undefined;
 }
 
-/** By its first two bytes: a name says nothing. */
+/** Checks the first two bytes, because the file's name proves nothing. */
 async function isGzip(file: FileHandle): Promise<boolean> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(2), 0, 2, 0);
   return bytesRead === 2 && buffer.readUInt16BE() === 0x1f8b;

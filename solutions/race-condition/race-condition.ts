@@ -1,7 +1,7 @@
 import { createPool, type PoolOptions, type ResultSetHeader } from 'mysql2/promise';
 import type * as Starter from '../../katas/race-condition/race-condition.ts';
 
-/** Lock wait timeout, deadlock: MySQL took the statement back and asks for another try. */
+/** Lock wait timeout and deadlock: MySQL has rolled back the statement and asks for a retry. */
 const retryable = new Set([1205, 1213]);
 const attempts = 10;
 
@@ -9,8 +9,8 @@ export const createCounter = ((options: PoolOptions): Starter.Counter => {
   const pool = createPool(options);
 
   async function incrementOnce(id: string): Promise<number> {
-    // The decisive line: reading, adding and writing are one statement, so nobody can come in between, and
-    // LAST_INSERT_ID(x) carries the new value back in the answer of this very statement.
+    // The decisive line: one statement reads, adds and writes, so no other call can come in between, and
+    // LAST_INSERT_ID(x) returns the new value in the answer to the same statement.
     const [result] = await pool.execute<ResultSetHeader>(
       'UPDATE counters SET value = LAST_INSERT_ID(value + 1) WHERE id = ?',
       [id],

@@ -43,11 +43,11 @@ describe('core', () => {
     await writeSmall(path, smallBytes);
     const service = await serve(path);
     // The connection is open, so that the summary is asked for before the pings.
-    const agent = await service.openConnection();
+    const connection = await service.openConnection();
     await using disk = await service.stickDisk();
 
     let isAnswered = false;
-    const summary = service.ask('/summary', { agent }).finally(() => (isAnswered = true));
+    const summary = service.ask('/summary', { connection }).finally(() => (isAnswered = true));
     const pings = await service.pingsAnswered(5);
     await service.subject.turns(1000);
     await service.pingsAnswered(1);
@@ -227,10 +227,10 @@ describe('stretch', () => {
   test('HEAD must tell the length of the file without reading it.', async ({ serve, large, workspace }) => {
     const service = await serve(large.path);
     const taken = await service.countTaken();
-    const agent = await service.openConnection();
+    const connection = await service.openConnection();
 
-    const head = await service.ask('/file', { method: 'HEAD', agent });
-    const next = await service.ask('/ping', { agent });
+    const head = await service.ask('/file', { method: 'HEAD', connection });
+    const next = await service.ask('/ping', { connection });
     await atRest(service.subject);
 
     const what = `HEAD of a file of ${inWords(large.bytes)}`;

@@ -1,8 +1,8 @@
-import { Agent } from 'node:http';
+import type { Client } from 'undici';
 import { type StuckDisk, stickDisk } from '../../helpers/instruments/disk/stuck-disk.ts';
 import { Pinger } from '../../helpers/instruments/event-loop/pinger.ts';
 import { atRest, bytesRead, noBytesRead, openDescriptors } from '../../helpers/instruments/gauges/gauges.ts';
-import { type Answer, type Question, ask } from '../../helpers/instruments/readers/ask.ts';
+import { type Answer, type Question, ask, connectionTo } from '../../helpers/instruments/readers/ask.ts';
 import { Reader, type ReaderOptions } from '../../helpers/instruments/readers/reader.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import { SubjectError } from '../../helpers/judging/subject/subject-error.ts';
@@ -70,11 +70,11 @@ export class FileService implements AsyncDisposable {
   }
 
   /** Opens a connection that requests can share, so that the next one need not wait for its own. */
-  async openConnection(): Promise<Agent> {
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    this.#opened.defer(() => agent.destroy());
-    await this.ask('/ping', { agent });
-    return agent;
+  async openConnection(): Promise<Client> {
+    const connection = connectionTo(this.port);
+    this.#opened.defer(() => connection.destroy());
+    await this.ask('/ping', { connection });
+    return connection;
   }
 
   /** A client that reads as it is told. */

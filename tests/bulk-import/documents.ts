@@ -1,5 +1,7 @@
 import { open } from 'node:fs/promises';
 import fc from 'fast-check';
+import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
+import { chosenSeed } from '../../helpers/judging/drawn/seed.ts';
 
 /** One row of the table, and of a file. */
 export interface Product {
@@ -9,20 +11,35 @@ export interface Product {
   readonly description: string;
 }
 
-/** A file that is to be imported. */
+/** A file to import. */
 export interface Document {
   readonly csv: string | Buffer;
   readonly products: readonly Product[];
-  /** What stands in it for each product. */
+  /** The text of each product in the file, without the line end. */
   readonly records: readonly string[];
   /** The line on which each product begins; the header is line 1. */
   readonly lines: readonly number[];
 }
 
 const header = 'sku,name,price,description';
-const mebibyte = 1024 * 1024;
 
-/** Writes products down, with quotes where they are needed, or around each field. */
+/** What differs from seed to seed, so that a module cannot know it: the supplier begins each sku of a file. */
+export const drawn = drawOne(
+  fc.record({
+    supplier: fc.stringMatching(/^[A-Z]{3}$/),
+    word: fc.stringMatching(/^[a-z]{6}$/),
+    price: fc.noBias(fc.integer({ min: 1, max: 90_000 })),
+    perMille: fc.noBias(fc.integer({ min: 960, max: 999 })),
+    badRow: fc.noBias(fc.integer({ min: 55, max: 75 })),
+  }),
+);
+
+/** This number of rows, or up to 4 % less, by the seed. */
+export function about(count: number): number {
+  return Math.round((count * drawn.perMille) / 1000);
+}
+
+/** Writes a file. Fields have quotes where they need them, or where `quote` says so. */
 export function documentOf(
   products: readonly Product[],
   { lineEnd = '\n', isEnded = true, quote = () => false }: DocumentStyle = {},
@@ -42,7 +59,7 @@ export function documentOf(
   return { csv: csv.join(''), products, records, lines };
 }
 
-/** The same file with something else in the place of one product. */
+/** The same file with another text in place of one product. All lines end with LF. */
 export function withRecord(document: Document, index: number, record: string | Buffer): Document {
   const text = (records: readonly string[]) => Buffer.from(records.map((one) => `${one}\n`).join(''));
   const before = text([header, ...document.records.slice(0, index)]);
@@ -51,14 +68,15 @@ export function withRecord(document: Document, index: number, record: string | B
 }
 
 interface DocumentStyle {
-  /** What ends each line; several take turns, beginning with the header. */
+  /** Ends each line. Several line ends take turns, beginning with the header. */
   readonly lineEnd?: string | readonly string[];
-  /** Whether the last line has its end. */
+  /** Whether the last line has a line end. */
   readonly isEnded?: boolean;
-  /** Which fields stand in quotes though they need none. */
+  /** Which fields are in quotes although they need none. */
   readonly quote?: (field: string) => boolean;
 }
 
+/** The text of a product in a file, without the line end. */
 export function recordOf({ sku, name, price, description }: Product, quote = (_field: string) => false): string {
   return [sku, name, String(price), description]
     .map((field) => (needsQuotes(field) || quote(field) ? `"${field.replaceAll('"', '""')}"` : field))
@@ -69,23 +87,23 @@ function needsQuotes(field: string): boolean {
   return /[",\r\n]/.test(field);
 }
 
-/** So many ordinary products, a line each, without a quote. */
-export function plainProducts(count: number, descriptionLength = 20, prefix = 'P'): Product[] {
+/** Ordinary products, one line each, without quotes. */
+export function plainProducts(count: number, descriptionLength = 20, prefix = drawn.supplier): Product[] {
   return Array.from({ length: count }, (_, index) => ({
     sku: skuOf(index, prefix),
-    name: `Product ${index}`,
-    price: index,
-    description: 'One of its kind. '.padEnd(descriptionLength, 'x'),
+    name: `Product ${drawn.word} ${index}`,
+    price: drawn.price + index,
+    description: `One ${drawn.word} of its kind.`.padEnd(descriptionLength, 'x'),
   }));
 }
 
-/** So many products, each tenth of which goes over three lines. */
+/** Ordinary products. Every tenth one takes three lines, so that rows and lines have different numbers. */
 export function productsOfSeveralLines(count: number): Product[] {
   const description = (index: number) => (index % 10 === 9 ? 'One line,\nanother,\r\nand "a" third.' : 'One line.');
   return plainProducts(count).map((product, index) => ({ ...product, description: description(index) }));
 }
 
-/** What may stand in the place of this product, and is to be refused. */
+/** Texts in place of this product, each of which breaks one rule of the README. */
 export function badRecords({ sku, name, price, description }: Product): [what: string, record: string | Buffer][] {
   const record = (...fields: unknown[]) => fields.join(',');
   return [
@@ -102,22 +120,22 @@ export function badRecords({ sku, name, price, description }: Product): [what: s
     ['has the price 1e3', record(sku, name, '1e3', 'x')],
     ['has the price -5', record(sku, name, '-5', 'x')],
     ['has a blank before its price', record(sku, name, ' 5', 'x')],
-    ['has a blank behind its price', record(sku, name, '5 ', 'x')],
+    ['has a blank after its price', record(sku, name, '5 ', 'x')],
     ['has a blank before an opening quote', record(sku, ' "rack"', price, 'x')],
-    ['has a blank behind a closing quote', record(sku, '"rack" ', price, 'x')],
+    ['has a blank after a closing quote', record(sku, '"rack" ', price, 'x')],
     ['has the price 1234567890, of ten digits', record(sku, name, '1234567890', 'x')],
     ['has a quote in the middle of a field', record(sku, 'a 19" rack', price, 'x')],
-    ['has something behind a closing quote', record(sku, '"rack" 19', price, 'x')],
+    ['has text after a closing quote', record(sku, '"rack" 19', price, 'x')],
     ['has a quote that is never closed', record(sku, name, price, `"${description}`)],
     ['is not UTF-8', Buffer.from(record(sku, 'Grüße', price, 'x'), 'latin1')],
   ];
 }
 
-function skuOf(index: number, prefix = 'P'): string {
+function skuOf(index: number, prefix: string): string {
   return `${prefix}-${String(index).padStart(6, '0')}`;
 }
 
-/** What people write into such files, and what a parser, an escape or a server may take for something else. */
+/** Texts that a parser, an escape or a server may misread. */
 export const awkwardProducts: readonly Product[] = [
   'plain',
   '',
@@ -154,8 +172,8 @@ export const awkwardProducts: readonly Product[] = [
   description: text,
 }));
 
-/** So many products, drawn at random from what is awkward. */
-export function drawnProducts(count: number, seed: number): Product[] {
+/** Products whose texts are drawn from awkward pieces. */
+export function drawnProducts(count: number): Product[] {
   const pieces = [
     '"',
     '""',
@@ -179,10 +197,12 @@ export function drawnProducts(count: number, seed: number): Product[] {
   ];
   const text = fc.array(fc.constantFrom(...pieces), { maxLength: 20 }).map((parts) => parts.join(''));
   const product = fc.record({ name: text, description: text, price: fc.nat(999_999_999) });
-  return fc.sample(product, { seed, numRuns: count }).map((drawn, index) => ({ sku: skuOf(index, 'R'), ...drawn }));
+  return fc
+    .sample(product, { seed: chosenSeed(), numRuns: count })
+    .map((one, index) => ({ sku: skuOf(index, 'R'), ...one }));
 }
 
-/** What a description can end in, and after how many of its bytes (or behind which end) a chunk of the file is to end. */
+/** A text that ends a description, and how many bytes of it come before the end of a chunk. */
 const cuts: readonly (readonly [token: string, bytesBefore: number])[] = [
   ['😀', 1],
   ['😀', 2],
@@ -200,8 +220,8 @@ const cuts: readonly (readonly [token: string, bytesBefore: number])[] = [
 ];
 
 /**
- * A file in which something that must not be cut stands across each multiple of 16 KB, so that it is cut by whoever reads in
- * chunks of that size, or of a power of two above; each kind across one of 64 KB.
+ * A file with a text from `cuts` across each multiple of 16 KB. A module that reads chunks of that size, or of a larger power of
+ * two, gets it in two pieces. Each text of `cuts` also lies across a multiple of 64 KB.
  */
 export function cutDocument(): Document {
   const strideBytes = 16 * 1024;
@@ -215,7 +235,7 @@ export function cutDocument(): Document {
     const [token, bytesBefore] = cuts[(stride % 4 === 0 ? stride / 4 : stride) % cuts.length]!;
     const room = () => stride * strideBytes - offset;
     while (room() > 1000) add(productOf(products.length, 'y'.repeat(300)));
-    // The field's own opening, and what precedes it in the record.
+    // What comes before the description in its record.
     const opening = Buffer.byteLength(recordOf(productOf(products.length, ''), () => true)) - 1;
     add(productOf(products.length, 'z'.repeat(room() - opening - bytesBefore) + token));
   }
@@ -226,7 +246,7 @@ function productOf(index: number, description: string): Product {
   return { sku: skuOf(index, 'C'), name: 'Cut', price: 1, description };
 }
 
-/** Writes a file of that size, with lines of about 1,000 bytes. Its skus repeat. */
+/** Writes a file of that size with lines of about 1,000 bytes. The same 1,000 skus repeat. */
 export async function writeLargeFile(path: string, bytes: number): Promise<void> {
   const products = plainProducts(1000, 970);
   const block = Buffer.from(`${products.map((product) => recordOf(product)).join('\n')}\n`);
@@ -238,5 +258,3 @@ export async function writeLargeFile(path: string, bytes: number): Promise<void>
     await file.close();
   }
 }
-
-export const largeFileBytes = 300 * mebibyte;

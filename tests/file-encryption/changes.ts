@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 
-/** What somebody who has no password does to an encrypted file. */
+/** One thing that someone without the password can do to an encrypted file. */
 export type Change =
   | { readonly kind: 'flip'; readonly at: number; readonly bit: number }
   | { readonly kind: 'cut'; readonly to: number }
@@ -10,19 +10,19 @@ export type Change =
   | { readonly kind: 'number'; readonly at: number; readonly value: number; readonly isLittle: boolean }
   | { readonly kind: 'head'; readonly N: number; readonly r: number; readonly p: number };
 
-/** How a module builds its files, as their lengths tell. */
+/** How a module builds its files, as far as their lengths tell. */
 export interface Layout {
-  /** What comes before the first piece, or all that is added where there are no pieces. */
+  /** The bytes before the first piece; without pieces, all bytes that encryption adds. */
   readonly headBytes: number;
-  /** How much of the file is in one piece; undefined where a longer file adds no more than a short one. */
+  /** How many bytes of the file are in one piece; undefined when encryption adds the same to every length. */
   readonly pieceBytes: number | undefined;
-  /** How much longer a piece becomes. */
+  /** How many bytes encryption adds to a piece. */
   readonly extraBytes: number;
 }
 
 const knownBytes = 16;
-/** Lengths and counts that somebody may have trusted; the smallest that hurts comes first. */
-const numbers = [2 ** 28, 0, 1, 2 ** 16, 2 ** 32 - 1];
+/** Numbers for a length or a count that a module may trust. The first one needs too much memory, but not all of it. */
+const numbers = [2 ** 29, 0, 1, 2 ** 16, 2 ** 32 - 1];
 
 /** The file after the change. */
 export function apply(file: Buffer, change: Change): Buffer {
@@ -58,7 +58,7 @@ export function apply(file: Buffer, change: Change): Buffer {
   }
 }
 
-/** The change as it is told to who has to find out. */
+/** The change in plain words. */
 export function inPlainWords(file: Buffer, change: Change): string {
   const of = `an encrypted file of ${file.length} bytes`;
   switch (change.kind) {
@@ -83,7 +83,7 @@ export function inPlainWords(file: Buffer, change: Change): string {
   }
 }
 
-/** All small changes to a small file: each byte flipped, each length, each number that a head could hold. */
+/** All small changes to a small file: every byte flipped, every shorter length, every number at every place. */
 export function smallChanges(file: Buffer): Change[] {
   const at = Array.from({ length: Math.min(file.length, 200) }, (_, index) => index);
   const beyondKnown = at.filter((index) => index >= knownBytes);
@@ -103,7 +103,7 @@ export function smallChanges(file: Buffer): Change[] {
   return all.filter((change) => !apply(file, change).equals(file));
 }
 
-/** A file that is cut, put together anew, or mixed with another one just where its own pieces begin and end. */
+/** Cuts, exchanges and repetitions where the file's own pieces begin and end, also with pieces of the donor. */
 export function pieceChanges(file: Buffer, { headBytes, pieceBytes, extraBytes }: Layout, donor: Buffer): Change[] {
   const stride = (pieceBytes ?? 16_384) + extraBytes;
   const begins: number[] = [];
@@ -127,7 +127,7 @@ export function pieceChanges(file: Buffer, { headBytes, pieceBytes, extraBytes }
   return all.filter((change) => !apply(file, change).equals(file));
 }
 
-/** Changes of all kinds, drawn at random: anywhere, in the head, at the end, and where pieces begin. */
+/** Changes of all kinds to draw from: anywhere, in the head, at the end, and where pieces begin. */
 export function changes(
   file: Buffer,
   { headBytes, pieceBytes, extraBytes }: Layout,
@@ -158,7 +158,7 @@ export function changes(
     .filter((change) => !apply(file, change).equals(file));
 }
 
-/** The file with these bytes in the place of its own; it does not get longer. */
+/** The file with these bytes at this place. It does not get longer. */
 function written(file: Buffer, at: number, bytes: Uint8Array): Buffer {
   const copy = Buffer.from(file);
   copy.set(bytes.subarray(0, Math.max(0, copy.length - at)), at);

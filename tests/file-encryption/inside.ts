@@ -1,135 +1,82 @@
+import crypto, { type ScryptOptions } from 'node:crypto';
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { basename, dirname } from 'node:path';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import type * as Kata from '../../katas/file-encryption/file-encryption.ts';
 
-/** How a call has ended. */
-export interface Outcome {
-  readonly how: 'done' | 'failed' | 'failed, with what is no Error' | 'never settled';
-  readonly message: string;
-  /** What was wrong in the folder of the output at the moment when the call settled. */
-  readonly unfinished?: string;
-}
-
+/** One call of the module. */
 export interface Call {
   readonly name: 'encryptFile' | 'decryptFile';
   readonly args: [input: string, output: string, password: string, cost?: Kata.ScryptCost];
+  /** Begins each step that changes the disk only when the module waits for nothing else. */
+  readonly holdsBack?: boolean;
+  /** Makes scrypt return another key than it has derived. */
+  readonly changesKeys?: boolean;
 }
 
-interface Kept {
-  call?: Promise<Outcome>;
+/** How a call has ended. */
+export interface Outcome {
+  readonly how: 'done' | 'failed' | 'threw something that is not an Error';
+  readonly message: string;
+  /** Names that are in the folder of the output now and were not before. After a success the output is not among them. */
+  readonly left: readonly string[];
+  /** The numbers of each scrypt that was run meanwhile. */
+  readonly scrypts: readonly Kata.ScryptCost[];
+  /** With `holdsBack`: the steps that were still under way when the call settled. */
+  readonly unfinished: readonly string[];
 }
 
 const { readdirSync, fstatSync } = fs;
-const { setImmediate, setTimeout } = globalThis;
+const { setImmediate } = globalThis;
 const activeResources = process.getActiveResourcesInfo.bind(process);
 
-/** The turns of the event loop that have to pass without any file operation before a withheld one begins. */
+/** So many turns of the event loop must pass without a file operation before the module counts as idle. */
 const idleTurns = 5;
-/** The file operations that were under way before the module was called. */
+/** The file operations that were under way before the call. */
 let usualOperations = 0;
+let isHoldingBack = false;
+let isChangingKeys = false;
+let scrypts: Kata.ScryptCost[] = [];
+/** The steps that were begun and are not finished. */
+const underWay = new Set<{ readonly words: string }>();
 
-function operations(): number {
-  return activeResources().filter((name) => name.startsWith('FS') || name.startsWith('FileHandle')).length;
-}
+/** The steps that can be held back, by what they are called on. */
+const pathSteps = ['rm', 'unlink', 'rmdir', 'rename', 'copyFile', 'writeFile', 'appendFile'];
+const descriptorSteps = ['write', 'writev', 'close'];
+const handleSteps = ['write', 'writev', 'writeFile', 'appendFile', 'close'];
 
-/** Calls back when the module waits for no other file operation. */
-function whenIdle(go: () => void): void {
-  let idle = 0;
-  const look = () => {
-    idle = operations() <= usualOperations ? idle + 1 : 0;
-    if (idle < idleTurns) setImmediate(look);
-    else go();
-  };
-  setImmediate(look);
-}
-
-type Operation = (...args: unknown[]) => unknown;
-
-/**
- * Removing and renaming begin only when nothing else is under way. A module that awaits them waits a few turns longer; one that
- * does not has returned by then.
- */
-function withhold(): void {
-  const [callbacks, promises] = [fs, fs.promises] as unknown as Record<string, Operation>[];
-  for (const name of ['rm', 'unlink', 'rename', 'rmdir']) {
-    const [withCallback, withPromise] = [callbacks![name]!, promises![name]!];
-    callbacks![name] = (...args) => whenIdle(() => void withCallback(...args));
-    promises![name] = async (...args) => {
-      await new Promise<void>((resolve) => whenIdle(resolve));
-      return await withPromise(...args);
-    };
-  }
+// The judge imports this file as well, for the names of its functions.
+if (process.env.VITEST === undefined) {
+  watchScrypt();
+  watchFiles();
+  // The module is not loaded yet: whichever way it imports these functions, it gets the watched ones.
   syncBuiltinESMExports();
 }
 
-// The judge's own process imports this file too, for the names of its functions.
-if (process.env.VITEST === undefined) withhold();
-
-/** Calls the module, and looks into the folder before anything else can happen. */
-async function outcomeOf(kata: typeof Kata, { name, args }: Call): Promise<Outcome> {
+/** Calls the module, and comes back when the call has settled and nothing is under way any more. */
+export async function callOnce({ kata, args: call }: Inside<typeof Kata, Call>): Promise<Outcome> {
+  const { name, args, holdsBack, changesKeys } = call;
   const [, output] = args;
-  const before = namesIn(output);
-  usualOperations = operations();
+  const before = new Set(readdirSync(dirname(output)));
+  usualOperations = fileOperations();
+  [isHoldingBack, isChangingKeys, scrypts] = [holdsBack === true, changesKeys === true, []];
   const run = async () => await kata[name](...args);
-  return await run().then(
-    () => withLook({ how: 'done', message: '' }, [...before, basename(output)], output),
+  const ending = await run().then(
+    () => ({ how: 'done', message: '' }) as const,
     (error: unknown) =>
-      withLook(
-        error instanceof Error
-          ? { how: 'failed', message: String(error.message).slice(0, 2000) }
-          : { how: 'failed, with what is no Error', message: '' },
-        before,
-        output,
-      ),
+      error instanceof Error
+        ? ({ how: 'failed', message: String(error.message).slice(0, 2000) } as const)
+        : ({ how: 'threw something that is not an Error', message: '' } as const),
   );
-}
-
-function withLook(outcome: Outcome, expected: readonly string[], output: string): Outcome {
-  const names = namesIn(output);
-  const more = names.filter((name) => !expected.includes(name));
-  if (more.length > 0) return { ...outcome, unfinished: `${more.join(', ')} was still in the folder` };
-  // Only the output counts here: what an earlier call has left may go while this one runs.
-  const name = basename(output);
-  if (expected.includes(name) && !names.includes(name))
-    return { ...outcome, unfinished: `${name} was not in the folder` };
-  return outcome;
-}
-
-function namesIn(output: string): string[] {
-  return readdirSync(dirname(output));
-}
-
-/** Begins a call, if there is one to begin, and says how it went when that is known within `lookMs`. */
-export async function lookAt({
-  kata,
-  args: { order, lookMs },
-  kept,
-}: Inside<typeof Kata, { order?: Call; lookMs: number }, Kept>): Promise<Outcome | undefined> {
-  if (order) kept.call = outcomeOf(kata, order);
-  return await Promise.race([
-    kept.call!,
-    new Promise<undefined>((resolve) => void setTimeout(resolve, lookMs, undefined)),
-  ]);
-}
-
-/** Decrypts one file after the other, as many as there is time for, and says how each call went. */
-export async function decryptEach({
-  kata,
-  args: { inputs, password, limitMs },
-}: Inside<typeof Kata, { inputs: string[]; password: string; limitMs: number }>): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
-  let isLate = false;
-  const late = new Promise<void>((resolve) => setTimeout(() => resolve(void (isLate = true)), limitMs));
-  const work = async () => {
-    for (const input of inputs) {
-      if (isLate) return;
-      outcomes.push(await outcomeOf(kata, { name: 'decryptFile', args: [input, `${input}.out`, password] }));
-    }
-  };
-  await Promise.race([work(), late]);
-  return outcomes.slice();
+  const unfinished = [...underWay].map(({ words }) => words);
+  // Whatever was not awaited must not disturb the next call.
+  do await idle();
+  while (underWay.size > 0);
+  [isHoldingBack, isChangingKeys] = [false, false];
+  if (ending.how === 'done') before.add(basename(output));
+  const left = readdirSync(dirname(output)).filter((file) => !before.has(file));
+  return { ...ending, left, scrypts, unfinished };
 }
 
 /** How many files the process has open. */
@@ -143,4 +90,146 @@ export function openFiles(_inside: Inside<typeof Kata>): number {
     }
   }
   return count;
+}
+
+function fileOperations(): number {
+  return activeResources().filter((name) => name.startsWith('FS') || name === 'CloseReq').length;
+}
+
+/** Resolves when the module waits for no file operation, and not before `isFirst` holds. */
+function idle(isFirst = () => true): Promise<void> {
+  return new Promise((resolve) => {
+    let turns = 0;
+    const look = () => {
+      turns = fileOperations() <= usualOperations && isFirst() ? turns + 1 : 0;
+      if (turns < idleTurns) setImmediate(look);
+      else resolve();
+    };
+    setImmediate(look);
+  });
+}
+
+/**
+ * Notes that a step is under way. The step itself must wait for `mayBegin`: until the module waits for nothing else, and until each
+ * step that was asked for later is finished. So a step that the module does not await is the last to begin.
+ */
+function holdBack(words: string): { mayBegin: Promise<void>; finish(): void } {
+  const entry = { words };
+  underWay.add(entry);
+  return { mayBegin: idle(() => [...underWay].at(-1) === entry), finish: () => void underWay.delete(entry) };
+}
+
+function watchScrypt(): void {
+  const { scrypt, scryptSync } = crypto;
+  const changed = (key: Buffer<ArrayBuffer>) => (isChangingKeys ? Buffer.from(key.map((byte) => byte ^ 0x55)) : key);
+  crypto.scryptSync = (password, salt, keyBytes, options) => {
+    const numbers = numbersOf(options);
+    const key = scryptSync(password, salt, keyBytes, options);
+    scrypts.push(numbers);
+    return changed(key);
+  };
+  crypto.scrypt = ((...args: Parameters<typeof scrypt>) => {
+    const [password, salt, keyBytes, optionsOrDone, maybeDone] = args as unknown[];
+    const options = (maybeDone === undefined ? {} : optionsOrDone) as ScryptOptions;
+    const done = (maybeDone ?? optionsOrDone) as (error: Error | null, key: Buffer) => void;
+    const numbers = numbersOf(options);
+    // Node looks at the numbers before this returns, and throws.
+    scrypt(password as string, salt as string, keyBytes as number, options, (error, key) =>
+      done(error, error ? key : changed(key)),
+    );
+    scrypts.push(numbers);
+  }) as typeof scrypt;
+}
+
+/**
+ * The numbers that scrypt will run with.
+ * @throws Error in the place of a scrypt that Node would run, and that would take minutes
+ */
+function numbersOf(options: ScryptOptions = {}): Kata.ScryptCost {
+  // Node replaces zeros by its defaults, too.
+  const N = (options.N ?? options.cost) || 2 ** 14;
+  const r = (options.r ?? options.blockSize) || 8;
+  const p = (options.p ?? options.parallelization) || 1;
+  const isTooMuch = 128 * N * r >= 2 ** 28 || N * r * p >= 2 ** 21;
+  const isRun = 128 * r * (N + p + 2) <= (options.maxmem || 32 * 1024 * 1024) && Number.isInteger(Math.log2(N));
+  if (!isTooMuch || !isRun) return { N, r, p };
+  scrypts.push({ N, r, p });
+  throw new Error('The judge does not run such a scrypt.');
+}
+
+type Operation = (...args: unknown[]) => unknown;
+
+/** Lets each step be held back that changes the disk, and each close of a file that was opened for writing. */
+function watchFiles(): void {
+  const callbacks = fs as unknown as Record<string, Operation>;
+  const promises = fs.promises as unknown as Record<string, Operation>;
+  /** The descriptors that were opened for writing. */
+  const written = new Set<unknown>();
+  for (const name of pathSteps) {
+    callbacks[name] = alike(callbacks[name]!, withCallback(name, callbacks[name]!));
+    promises[name] = withPromise(name, promises[name]!);
+  }
+  for (const name of descriptorSteps) {
+    const [plain, held] = [callbacks[name]!, withCallback(name, callbacks[name]!)];
+    callbacks[name] = alike(plain, (...args) => (written.has(args[0]) ? held : plain)(...args));
+  }
+  const { open, openSync } = callbacks;
+  const opened = (descriptor: unknown, flags: unknown) =>
+    isForWriting(flags) ? written.add(descriptor) : written.delete(descriptor);
+  callbacks.openSync = (...args) => {
+    const descriptor = openSync!(...args);
+    opened(descriptor, args[1]);
+    return descriptor;
+  };
+  callbacks.open = (...args) => {
+    const done = args.pop() as Operation;
+    return open!(...args, (error: unknown, descriptor: unknown) => {
+      if (!error) opened(descriptor, args[1]);
+      done(error, descriptor);
+    });
+  };
+  const openHandle = promises.open!;
+  promises.open = async (...args) => {
+    const handle = (await openHandle(...args)) as Record<string, Operation>;
+    written.delete(handle.fd);
+    if (isForWriting(args[1]))
+      for (const name of handleSteps) handle[name] = withPromise(name, handle[name]!.bind(handle) as Operation);
+    return handle;
+  };
+}
+
+/** With the properties of the other function, among them what `promisify` looks at. */
+function alike(original: Operation, step: Operation): Operation {
+  return Object.defineProperties(step, Object.getOwnPropertyDescriptors(original)) as Operation;
+}
+
+function isForWriting(flags: unknown): boolean {
+  if (typeof flags === 'number') return (flags & (fs.constants.O_WRONLY | fs.constants.O_RDWR)) !== 0;
+  return typeof flags === 'string' && /[wa+]/.test(flags);
+}
+
+function withPromise(words: string, step: Operation): Operation {
+  return async (...args) => {
+    if (!isHoldingBack) return await step(...args);
+    const { mayBegin, finish } = holdBack(words);
+    await mayBegin;
+    try {
+      return await step(...args);
+    } finally {
+      finish();
+    }
+  };
+}
+
+function withCallback(words: string, step: Operation): Operation {
+  return (...args) => {
+    if (!isHoldingBack) return step(...args);
+    const { mayBegin, finish } = holdBack(words);
+    const done = typeof args.at(-1) === 'function' ? (args.pop() as Operation) : () => undefined;
+    const settle: Operation = (...results) => {
+      finish();
+      done(...results);
+    };
+    void mayBegin.then(() => step(...args, settle));
+  };
 }

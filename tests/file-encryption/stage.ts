@@ -1,117 +1,226 @@
-import { readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmod, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, onTestFinished } from 'vitest';
-import { cpuMs, peakBytes } from '../../helpers/instruments/gauges/gauges.ts';
+import { expect } from 'vitest';
+import { peakBytes } from '../../helpers/instruments/gauges/gauges.ts';
+import { judge } from '../../helpers/instruments/judge/judge.ts';
+import { SparseFile } from '../../helpers/instruments/sparse-file/sparse-file.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
-import { useSubject } from '../../helpers/judging/subject/use-subject.ts';
 import { expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-that.ts';
-import { makeFolder } from '../../helpers/judging/subject/use-workspace.ts';
 import type * as Kata from '../../katas/file-encryption/file-encryption.ts';
-import { type Call, type Outcome, decryptEach, lookAt } from './inside.ts';
 import { type Change, type Layout, apply, inPlainWords } from './changes.ts';
+import { type Call, type Outcome, callOnce, openFiles } from './inside.ts';
+import { comesAgainAfter } from './likeness.ts';
 
-const megabyte = 1024 * 1024;
-/** What a process may hold at its peak beyond what it held before. */
+export const megabyte = 1024 * 1024;
+/** What the process may hold at its peak beyond what it held before. */
 export const memoryLimit = 200 * megabyte;
-/** For what never comes, and how long one look for it lasts. */
-const [limitMs, lookMs] = [20_000, 1000];
-export const largeLimitMs = 90_000;
-
 export const password = 'correct horse battery staple';
-/** About the cheapest that has to be taken. */
-export const cheap: Kata.ScryptCost = { N: 1024, r: 1, p: 1 };
+/** About the cheapest numbers that must work; tests that are not about scrypt use them. */
+const cheap: Kata.ScryptCost = { N: 1024, r: 1, p: 1 };
 
-export type Name = 'encryptFile' | 'decryptFile';
-type Cost = Kata.ScryptCost | 'by default';
-
-export type { Outcome };
+const largeLimitMs = 90_000;
+const largeFileBytes = 300 * megabyte + 7;
+/** A longer piece is not looked for. */
+const longestPiece = 2 * megabyte;
 
 /** What a call is about beyond its two files. */
-interface Terms {
-  readonly word?: string;
-  readonly cost?: Cost;
-  readonly patienceMs?: number;
-  /** Asked from time to time; when it says so, nobody waits any longer. */
-  readonly isTooLong?: () => Promise<boolean>;
+interface Terms extends Pick<Call, 'holdsBack' | 'changesKeys'> {
+  readonly password?: string;
+  readonly cost?: Kata.ScryptCost | 'by default';
 }
 
-type EncryptionSubject = Subject<typeof Kata>;
-
-export const { running, end, aside } = useSubject<typeof Kata>('file-encryption');
-
-let folders = 0;
-
-/** An empty folder that goes with the test. */
-export async function newFolder(): Promise<string> {
-  const folder = await makeFolder(`folder-${++folders}`);
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  return folder;
+/** The large file, and what was seen while it was encrypted in one process and decrypted in another. */
+export interface LargeFile {
+  readonly words: string;
+  readonly encrypted: Outcome;
+  readonly decrypted: Outcome;
+  /** How much more memory the first process held at its peak than before. */
+  readonly encryptionBytes: number;
+  /** The same of the second process. */
+  readonly decryptionBytes: number;
+  /** The first byte that came back wrong; undefined when all are right. */
+  readonly differsAt: number | undefined;
+  /** After how many bytes 16 bytes of the output come again; undefined when they don't. */
+  readonly comesAgainAfter: number | undefined;
 }
 
-/** Encrypts as cheaply as may be, where nothing else is said. */
-export async function encrypt(input: string, output: string, word = password, cost: Cost = cheap): Promise<Outcome> {
-  return await call(await running(), 'encryptFile', input, output, { word, cost });
+/** The judge's `test`. */
+export const test = judge<typeof Kata>('file-encryption', { spares: 1 })
+  .extend('large', { scope: 'file' }, async ({ workspace, subjects }): Promise<LargeFile> => {
+    await using encrypting = await subjects.fresh({ limitMs: largeLimitMs });
+    await using decrypting = await subjects.fresh({ limitMs: largeLimitMs });
+    return await observeLargeFile(new Files(encrypting, workspace), new Files(decrypting, workspace));
+  })
+  .extend('layout', { scope: 'file' }, async ({ workspace, subjects }): Promise<Layout> => {
+    return await findLayout(new Files(await subjects.running(), workspace));
+  })
+  .extend('files', ({ subject, workspace }) => new Files(subject, workspace))
+  .extend('provider', async ({ fresh, workspace }) => await Provider.start(new Files(await fresh(), workspace)));
+
+/** A folder, and the paths of two files in it. */
+interface Places {
+  readonly folder: string;
+  readonly input: string;
+  readonly output: string;
 }
 
-export async function decrypt(input: string, output: string, word = password): Promise<Outcome> {
-  return await call(await running(), 'decryptFile', input, output, { word });
+/** The module in one process, and files for it. */
+export class Files {
+  readonly subject: Subject<typeof Kata>;
+  readonly #workspace: string;
+
+  constructor(subject: Subject<typeof Kata>, workspace: string) {
+    this.subject = subject;
+    this.#workspace = workspace;
+  }
+
+  /** A new folder, and the paths of two files in it. Neither of them is there yet. */
+  async newFolder(): Promise<Places> {
+    const folder = await mkdtemp(join(this.#workspace, 'files-'));
+    // The process may belong to another user, as in a container. Nobody else gets in: the workspace is closed to them.
+    await chmod(folder, 0o777);
+    return { folder, input: join(folder, 'in'), output: join(folder, 'out') };
+  }
+
+  /** Calls encryptFile. */
+  async encrypt(input: string, output: string, { password: word = password, cost = cheap, ...how }: Terms = {}) {
+    const args: Call['args'] = cost === 'by default' ? [input, output, word] : [input, output, word, cost];
+    return await this.subject.run(callOnce, { name: 'encryptFile', args, ...how });
+  }
+
+  /** Calls decryptFile. */
+  async decrypt(input: string, output: string, { password: word = password, ...how }: Terms = {}) {
+    return await this.subject.run(callOnce, { name: 'decryptFile', args: [input, output, word], ...how });
+  }
+
+  /** Encrypts this content, and returns the output. */
+  async encrypted(content: Buffer, terms: Terms = {}): Promise<Buffer> {
+    const { folder, input, output } = await this.newFolder();
+    await writeFile(input, content);
+    expectDone(await this.encrypt(input, output, terms), `encryption of ${content.length} bytes`);
+    const bytes = await readFile(output);
+    await rm(folder, { recursive: true });
+    return bytes;
+  }
+
+  /** Hands this file to decryptFile, and returns the outcome and the output, if there is one. */
+  async decrypted(file: Buffer, terms: Terms = {}): Promise<Outcome & { output: Buffer | undefined }> {
+    const { folder, input, output } = await this.newFolder();
+    await writeFile(input, file);
+    const outcome = await this.decrypt(input, output, terms);
+    const bytes = outcome.how === 'done' ? await readFile(output) : undefined;
+    await rm(folder, { recursive: true, force: true });
+    return { ...outcome, output: bytes };
+  }
+
+  /** How many files the process has open. */
+  async openFiles(): Promise<number> {
+    return await this.subject.run(openFiles);
+  }
 }
 
-/** Calls one of the two functions, and waits longer than an order to a process may take: the file may be large. */
-export async function call(
-  subject: EncryptionSubject,
-  name: Name,
-  input: string,
-  output: string,
-  { word = password, cost = cheap, patienceMs = limitMs, isTooLong = () => Promise.resolve(false) }: Terms = {},
-): Promise<Outcome> {
-  const isCostly = name === 'encryptFile' && cost !== 'by default';
-  const order: Call = { name, args: isCostly ? [input, output, word, cost] : [input, output, word] };
-  // A look lasts a second, or as long as the call does: each answer is written too, and one of the promises counts what is written.
-  let outcome = await subject.run(lookAt, { order, lookMs });
-  for (let look = 1; look < patienceMs / lookMs && !outcome && !(await isTooLong()); look++)
-    outcome = await subject.run(lookAt, { lookMs });
-  return outcome ?? { how: 'never settled', message: '' };
+export function expectDone({ how, message, left }: Outcome, what: string): void {
+  expectThat(how === 'done', `${what} ${how}: ${message}`);
+  expect(left, `${what} is done; other files that it left in the folder`).toEqual([]);
 }
 
-export function expectDone({ how, message, unfinished }: Outcome, what: string): void {
-  expectThat(how === 'done', `${what} ${how === 'never settled' ? how : `failed: ${message}`}`);
-  expectThat(unfinished === undefined, `${what} had returned, but ${unfinished}`);
-}
-
-export function expectFailed({ how, unfinished }: Outcome, what: string): void {
+export function expectFailed({ how, left }: Outcome, what: string): void {
   expectThat(how !== 'done', `${what} did not fail`);
   expect(how, what).toBe('failed');
-  expectThat(unfinished === undefined, `${what} had failed, but ${unfinished}`);
+  expect(left, `${what} failed; files that it left in the folder`).toEqual([]);
 }
 
-/** The output for this content. */
-export async function encryptionOf(content: Buffer, cost: Cost = cheap): Promise<Buffer> {
-  const folder = await newFolder();
-  const [input, output] = [join(folder, 'in'), join(folder, 'out')];
-  await writeFile(input, content);
-  expectDone(await encrypt(input, output, password, cost), `encryption of ${content.length} bytes`);
-  return await readFile(output);
+/** Keeps encrypted files, has no password, and hands changed ones back to a process of its own. */
+class Provider {
+  readonly #files: Files;
+  readonly #places: Places;
+  readonly #heldBytes: number;
+  /** 1, or 10 when the module runs a costly scrypt although a file asks for a cheap one: then one change in ten is tried. */
+  every = 1;
+  /** By how much the process has grown at its peak. */
+  #grownBytes = 0;
+  /** The process has ended or has grown too large. What it does from now on says nothing. */
+  isSpent = false;
+
+  private constructor(files: Files, places: Places, heldBytes: number) {
+    this.#files = files;
+    this.#places = places;
+    this.#heldBytes = heldBytes;
+  }
+
+  static async start(files: Files): Promise<Provider> {
+    return new Provider(files, await files.newFolder(), await peakBytes(files.subject));
+  }
+
+  /** Hands the file back as it is and fails unless it is decrypted. */
+  async expectOpened(file: Buffer): Promise<void> {
+    const outcome = await this.#files.decrypted(file);
+    expectDone(outcome, `decryption of an unchanged file of ${file.length} bytes`);
+    if (outcome.scrypts.some(({ N, r, p }) => N * r * p > 2 ** 14)) this.every = 10;
+  }
+
+  /** Fails when all changed files together made the process take too much memory. */
+  expectLittleMemory(): void {
+    expectAtMost(this.#grownBytes, memoryLimit, 'decryption of changed files made the process take');
+  }
+
+  /** Hands back a changed file and fails unless it is refused, leaves no output, and takes little memory. */
+  async expectRefused(file: Buffer, change: Change): Promise<Refusal> {
+    const what = `${inPlainWords(file, change)}; decryption`;
+    const { folder, input, output } = this.#places;
+    try {
+      // Hundreds of small files: each would wait longer for a thread than writing it takes.
+      writeFileSync(input, apply(file, change));
+      const outcome = await this.#files.decrypt(input, output);
+      this.#grownBytes = (await peakBytes(this.#files.subject)) - this.#heldBytes;
+      this.isSpent = this.#grownBytes > memoryLimit;
+      if (this.isSpent) expectAtMost(this.#grownBytes, memoryLimit, `${what} made the process take`);
+      expectFailed(outcome, what);
+      return { ...outcome, what, input };
+    } finally {
+      this.isSpent ||= !this.#files.subject.alive;
+      for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true });
+    }
+  }
 }
 
-const longestPiece = 2 * megabyte;
-let found: Promise<Layout> | undefined;
-
-/** What the lengths of the outputs tell of how a module builds them. */
-export function layout(): Promise<Layout> {
-  return (found ??= findLayout().catch((error: unknown) => {
-    found = undefined;
-    throw error;
-  }));
+/** What was seen when a changed file was refused. */
+interface Refusal extends Outcome {
+  /** The change, in words. */
+  readonly what: string;
+  readonly input: string;
 }
 
-async function findLayout(): Promise<Layout> {
-  const folder = await newFolder();
-  const [input, output] = [join(folder, 'in'), join(folder, 'out')];
+async function observeLargeFile(encrypting: Files, decrypting: Files): Promise<LargeFile> {
+  const { folder, input, output } = await encrypting.newFolder();
+  const back = join(folder, 'back');
+  const file = await SparseFile.create(input, largeFileBytes);
+  const [encrypted, encryptionBytes] = await grownBy(encrypting, () => encrypting.encrypt(input, output));
+  const [[decrypted, decryptionBytes], distance] = await Promise.all([
+    grownBy(decrypting, () => decrypting.decrypt(output, back)),
+    encrypted.how === 'done' ? comesAgainAfter(output, 600_000) : undefined,
+  ]);
+  const differsAt = decrypted.how === 'done' ? await file.differsFrom(back) : undefined;
+  await rm(folder, { recursive: true });
+  const words = '300 MB';
+  return { words, encrypted, decrypted, encryptionBytes, decryptionBytes, differsAt, comesAgainAfter: distance };
+}
+
+/** Calls the module, and says by how much its process has grown at its peak. */
+async function grownBy({ subject }: Files, call: () => Promise<Outcome>): Promise<[Outcome, grownBytes: number]> {
+  const before = await peakBytes(subject);
+  const outcome = await call();
+  return [outcome, (await peakBytes(subject)) - before];
+}
+
+/** What the lengths of the outputs tell about how the module builds them. */
+async function findLayout(files: Files): Promise<Layout> {
+  const { folder, input, output } = await files.newFolder();
   await writeFile(input, '');
   const added = async (bytes: number) => {
     await truncate(input, bytes);
-    expectDone(await encrypt(input, output), `encryption of ${bytes} bytes`);
+    expectDone(await files.encrypt(input, output), `encryption of ${bytes} bytes`);
     return (await stat(output)).size - bytes;
   };
   // A whole block: where blocks are filled up, no smaller size adds more to the first piece.
@@ -127,106 +236,6 @@ async function findLayout(): Promise<Layout> {
     else fits = middle;
   }
   const extraBytes = (await added(2 * fits)) - (await added(fits));
+  await rm(folder, { recursive: true });
   return { headBytes: Math.max(16, least - extraBytes), pieceBytes: fits, extraBytes };
-}
-
-/** Who keeps the encrypted files, has no password, and hands back what was changed. */
-export interface Provider {
-  /** Hands back the file as it was, and says how much CPU time that took. */
-  expectOpened(file: Buffer): Promise<number>;
-  /** Hands back a changed file: it is refused, at no great cost, and leaves no output. */
-  expectRefused(file: Buffer, change: Change, isByName?: boolean): Promise<void>;
-  /**
-   * A quicker look at many changes: whether it is sure that each would be refused so. All files of a batch together cost and leave no
-   * more than one may. Each has to be handed back by itself when it is not sure.
-   */
-  refusesAll(file: Buffer, list: readonly Change[], isByName?: boolean): Promise<boolean>;
-  /** The process has ended or has grown too large, and what it does after that says nothing. */
-  readonly isSpent: boolean;
-}
-
-/** How many files are handed back at once, and how much time they have; all that takes longer is looked at one by one. */
-const [batchSize, batchLimitMs] = [40, 2000];
-
-/** @param referenceMs the CPU time that no file may cost */
-export async function newProvider(referenceMs: number): Promise<Provider> {
-  const folder = await newFolder();
-  const [input, output] = [join(folder, 'in.enc'), join(folder, 'out')];
-  const subject = await running();
-  const before = await peakBytes(subject);
-  let isSpent = false;
-
-  const open = async (file: Buffer) => {
-    await writeFile(input, file);
-    const startMs = await cpuMs(subject);
-    const isTooLong = async () => (await cpuMs(subject)) - startMs > 2 * referenceMs;
-    const outcome = await call(subject, 'decryptFile', input, output, { isTooLong });
-    return { outcome, usedMs: (await cpuMs(subject)) - startMs };
-  };
-  const expectOpened = async (file: Buffer) => {
-    const { outcome, usedMs } = await open(file);
-    expectDone(outcome, `decryption of an unchanged file of ${file.length} bytes`);
-    await rm(output, { force: true });
-    return usedMs;
-  };
-  const judge = async (file: Buffer, change: Change, isByName: boolean) => {
-    const what = `${inPlainWords(file, change)}; decryption`;
-    const { outcome, usedMs } = await open(apply(file, change));
-    const grownBytes = (await peakBytes(subject)) - before;
-
-    isSpent = grownBytes > memoryLimit || usedMs > referenceMs || outcome.how === 'never settled';
-    expectAtMost(grownBytes, memoryLimit, `${what} took memory of`);
-    const times = `${(usedMs / referenceMs).toFixed(1)} times the CPU time of scrypt with N = 2^17, r = 8, p = 1 (limit 1)`;
-    expectThat(usedMs <= referenceMs, `${what} took ${times}`);
-    expectFailed(outcome, what);
-    expect(await readdir(folder), `${what} failed; files in the folder`).toEqual(['in.enc']);
-    if (isByName)
-      expectThat(
-        outcome.message.includes(input),
-        `${what} failed with "${outcome.message}", which does not name the file`,
-      );
-  };
-  const clear = async () => {
-    for (const name of await readdir(folder)) await rm(join(folder, name), { force: true, recursive: true });
-  };
-  const refusesBatch = async (file: Buffer, list: readonly Change[], isByName: boolean) => {
-    await clear();
-    const inputs = list.map((_, index) => join(folder, `${index}.enc`));
-    for (const [index, change] of list.entries()) await writeFile(inputs[index]!, apply(file, change));
-    const startMs = await cpuMs(subject);
-    const outcomes = await subject.run(decryptEach, { inputs, password, limitMs: batchLimitMs });
-    const usedMs = (await cpuMs(subject)) - startMs;
-    const left = await readdir(folder);
-    await clear();
-    return (
-      usedMs <= referenceMs &&
-      (await peakBytes(subject)) - before <= memoryLimit &&
-      left.length === inputs.length &&
-      outcomes.length === inputs.length &&
-      outcomes.every(
-        ({ how, message, unfinished }, index) =>
-          how === 'failed' && unfinished === undefined && (!isByName || message.includes(inputs[index]!)),
-      )
-    );
-  };
-  return {
-    expectOpened,
-    refusesAll: async (file, list, isByName = true) => {
-      for (let from = 0; from < list.length; from += batchSize)
-        if (!(await refusesBatch(file, list.slice(from, from + batchSize), isByName))) return false;
-      return true;
-    },
-    expectRefused: async (file, change, isByName = true) => {
-      try {
-        await judge(file, change, isByName);
-      } finally {
-        isSpent ||= !subject.alive;
-        // What is left belongs to this file, and not to the next.
-        await clear();
-      }
-    },
-    get isSpent() {
-      return isSpent;
-    },
-  };
 }

@@ -1,5 +1,5 @@
 import type { AccountOptions } from '../../helpers/instruments/mysql/test-database.ts';
-import type { Inside } from '../../helpers/judging/subject/subject.ts';
+import type { Inside } from '../../helpers/judging/subject/subject-types.ts';
 import type * as Kata from '../../katas/race-condition/race-condition.ts';
 
 /** How a call ended. */

@@ -14,6 +14,7 @@ import { runCommand } from '../../foundations/command-line/run-command.ts';
 import { UserError } from '../../foundations/command-line/user-error.ts';
 import { startServer } from '../../mysql-server/start-server.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
+import { say } from '../../foundations/command-line/terminal.ts';
 
 /** Runs of each figure; the median counts. */
 const runs = 5;
@@ -53,7 +54,7 @@ await runCommand(async () => {
   const command = new Command('npm run bench')
     .usage('[what...]')
     .description(
-      'Measures what the house promises about its speed and its sharpness, five runs each, and prints a table. It is no test.\nQuote its figures with the load that it prints. The Docker rows need an engine.',
+      'Measures the speed and the precision of the judges, five runs each, and prints a table. It is not a test.\nQuote its figures with the load that it prints. The Docker rows need an engine.',
     )
     .argument('[what...]', `of ${Object.keys(sections).join(', ')}; all of them without a name`);
   const { args } = parseArguments(command);
@@ -138,7 +139,7 @@ function testRun(args: readonly string[]): Promise<number> {
   return commandRun('test', args);
 }
 
-/** A command of the house as its npm script calls it, without the time that npm takes. */
+/** A command as its npm script calls it, without the time that npm takes. */
 function asByNpm(name: string, args: readonly string[]): string[] {
   const own = join(repositoryRoot, 'helpers');
   return [
@@ -206,8 +207,4 @@ async function judgesRun(
   if (testModules.length !== names.length || !testModules.every((module) => module.ok()))
     throw new Error('a bench judge failed');
   return performance.now() - startedAt;
-}
-
-function say(line: string): void {
-  process.stdout.write(`${line}\n`);
 }

@@ -8,6 +8,7 @@ import { UserError } from '../../foundations/command-line/user-error.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 import { missingIn } from './missing.ts';
 import { templateOf } from './template.ts';
+import { say } from '../../foundations/command-line/terminal.ts';
 
 await runCommand(async () => {
   const command = new Command('npm run new-kata')
@@ -20,16 +21,16 @@ await runCommand(async () => {
   const [slug = '', ...others] = parseArguments(command).args;
   if (!/^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$/.test(slug) || others.length > 0)
     throw new UserError(
-      `"${[slug, ...others].join(' ')}" is no name of a kata: use small letters, digits and -, as in rate-limiter.`,
+      `"${[slug, ...others].join(' ')}" is not a valid kata name: use lowercase letters, digits and hyphens, as in rate-limiter.`,
     );
 
   if (!existsSync(join(repositoryRoot, 'katas', slug)))
     for (const [file, text] of Object.entries(templateOf(slug))) {
       await mkdir(dirname(join(repositoryRoot, file)), { recursive: true });
       await writeFile(join(repositoryRoot, file), text, { flag: 'wx' });
-      process.stdout.write(`made     ${file}\n`);
+      say(`made     ${file}`);
     }
   const missing = missingIn(slug);
-  for (const line of missing) process.stdout.write(`missing  ${line}\n`);
+  for (const line of missing) say(`missing  ${line}`);
   return missing.length === 0 ? 0 : 1;
 });

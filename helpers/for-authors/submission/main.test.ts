@@ -89,7 +89,7 @@ test('check writes full texts where git ignores them, removes those without a pa
 
 describe('bad input is one sentence and exit code 2', () => {
   test.for<[args: string[], sentence: string]>([
-    [['fold', 'letters/nearly'], 'There is no "fold" to do with a submission'],
+    [['fold', 'letters/nearly'], 'unknown action "fold"; usage: '],
     [['open', 'nearly'], 'Name one submission as <kata>/<name>'],
     [['open', 'letters/nearby'], 'letters has no rejected submission "nearby"'],
     [['save', 'leters/nearly'], 'Did you mean letters?'],

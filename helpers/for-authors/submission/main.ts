@@ -6,6 +6,7 @@ import { runCommand } from '../../foundations/command-line/run-command.ts';
 import { UserError } from '../../foundations/command-line/user-error.ts';
 import { lintFullTexts } from './lint-full-texts.ts';
 import { type Saved, openSubmission, saveAll, saveSubmission } from './fold.ts';
+import { say } from '../../foundations/command-line/terminal.ts';
 
 const usage = 'npm run submission -- open|save <kata>/<name>, or open|save|check --all [kata...]';
 
@@ -40,7 +41,7 @@ await runCommand(async () => {
   const { args, options } = parseArguments<{ all: boolean }>(command);
   const [act, ...names] = args;
   if (act !== 'open' && act !== 'save' && act !== 'check')
-    throw new UserError(`There is no "${act}" to do with a submission; usage: ${usage}.`);
+    throw new UserError(`unknown action "${act}"; usage: ${usage}.`);
 
   if (options.all || act === 'check') {
     const slugs = chooseKatas(names);
@@ -62,8 +63,4 @@ function sayOne(slug: string, { name, base, linesBefore, linesAfter }: Saved): v
   if (base === undefined)
     say(`${slug}/${name} stays whole: no other answer shares half of its lines, or it is a base.`);
   else say(`${slug}/${name}: ${linesBefore} lines became a patch of ${linesAfter}, against ${base}.`);
-}
-
-function say(line: string): void {
-  process.stdout.write(`${line}\n`);
 }

@@ -7,6 +7,7 @@ import type { Verdict } from '../../judging/verdict/verdict.ts';
 import type { MysqlServer } from '../../mysql-server/source.ts';
 import { startServer } from '../../mysql-server/start-server.ts';
 import { type FullRow, explain, rowOf, standingOf } from './row.ts';
+import { note, say, showProgress } from '../../foundations/command-line/terminal.ts';
 
 /** How often a verdict that differs from its claim is judged again, with no other judge beside it. */
 const timesAgain = 3;
@@ -25,8 +26,7 @@ export async function startServers(
   };
   try {
     // One after the other: the first may have to fill the cache that the others start from.
-    for (let lane = 0; needsMysql && lane < workers; lane++)
-      servers.push(await startServer({ onProgress: (line) => process.stderr.write(`${line}\n`) }));
+    for (let lane = 0; needsMysql && lane < workers; lane++) servers.push(await startServer({ onProgress: note }));
   } catch (error) {
     await dispose();
     throw error;
@@ -42,9 +42,7 @@ export async function judgeClaims(submissions: readonly Submission[], load: bool
   const { servers, workers } = lanes;
   const [first] = servers;
   if (first)
-    process.stdout.write(
-      `MySQL from ${first.source}: ${first.flavour} ${first.version}, ${servers.length} servers side by side\n`,
-    );
+    say(`MySQL from ${first.source}: ${first.flavour} ${first.version}, ${servers.length} servers side by side`);
   const addresses = servers.map(({ host, port, user, password }) => ({ host, port, user, password }));
   const verdicts = new Map<Submission, Verdict[]>(submissions.map((submission) => [submission, []]));
   let done = 0;
@@ -54,14 +52,14 @@ export async function judgeClaims(submissions: readonly Submission[], load: bool
     (submission, verdict) => {
       verdicts.get(submission)!.push(verdict);
       const row = rowOf(submission, [verdict]);
-      if (standingOf(row) !== 'as claimed') process.stderr.write(`${explain(row)}\n`);
+      if (standingOf(row) !== 'as claimed') note(explain(row));
       progress(++done, submissions.length, submission);
     },
     { workers },
   );
   const rows = () => submissions.map((submission) => rowOf(submission, verdicts.get(submission)!));
   for (const { submission } of rows().filter((row) => standingOf(row) !== 'as claimed')) {
-    process.stderr.write(`${submission.slug} ${submission.name} is judged ${timesAgain} more times, alone\n`);
+    note(`${submission.slug} ${submission.name} is judged ${timesAgain} more times, alone`);
     for (let time = 0; time < timesAgain; time++) {
       await judge([submission], addresses.slice(0, 1), (_, verdict) => verdicts.get(submission)!.push(verdict), {
         workers: 1,
@@ -80,7 +78,7 @@ function mixed(submissions: readonly Submission[]): Submission[] {
 }
 
 function progress(done: number, all: number, { slug, name }: Submission): void {
-  if (process.stderr.isTTY)
-    process.stderr.write(done === all ? '\r\x1b[K' : `\r\x1b[K${done} of ${all} judged, ${slug} ${name}`);
-  else if (done % 10 === 0 || done === all) process.stderr.write(`${done} of ${all} judged\n`);
+  const isTenth = done % 10 === 0 || done === all;
+  if (process.stderr.isTTY) showProgress(done === all ? '' : `${done} of ${all} judged, ${slug} ${name}`);
+  else if (isTenth) note(`${done} of ${all} judged`);
 }

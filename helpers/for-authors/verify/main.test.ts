@@ -115,8 +115,9 @@ describe('what it finds', () => {
   test('a verdict that is different the next time is unsteady; it fails, unless that is tolerated', async () => {
     const unsteady = `
 import { existsSync, writeFileSync } from 'node:fs';
+import { settings } from '../../helpers/foundations/settings.ts';
 test('It adds.', async () => {
-    if (process.env.KATA_TARGET === 'solutions' && !existsSync('once')) {
+    if (settings().target === 'solutions' && !existsSync('once')) {
       writeFileSync('once', '');
       expect(0, 'the first time').toBe(1);
     }`;

@@ -19,6 +19,7 @@ import { matrix } from './matrix.ts';
 import { judgeMutants } from './mutants/judge-mutants.ts';
 import { contentKey, recallPassed, rememberPassed } from './passed-cache.ts';
 import { type FullRow, explain, standingOf, standingText } from './row.ts';
+import { say } from '../../foundations/command-line/terminal.ts';
 
 interface Options {
   readonly all: boolean;
@@ -148,8 +149,4 @@ function wholeNumber(text: string): number {
   if (!Number.isInteger(value) || value < 0 || text.trim() === '')
     throw new InvalidArgumentError('It must be a whole number from 0.');
   return value;
-}
-
-function say(line: string): void {
-  process.stdout.write(`${line}\n`);
 }

@@ -3,6 +3,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cacheFolder } from '../../mysql-server/cache-folder.ts';
+import { settings } from '../../foundations/settings.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 
 /** What is remembered of a kata whose submissions were all judged as they claim. */
@@ -10,9 +11,6 @@ export interface Passed {
   readonly submissions: number;
   readonly at: string;
 }
-
-/** The variables that may change a verdict. */
-const variables = ['MYSQL_IMAGE', 'MYSQL_URL', 'KATA_SANDBOX', 'KATA_SEED'];
 
 /**
  * A key that changes with anything that could change a verdict: the kata's files, all helpers but their tests, the
@@ -27,7 +25,10 @@ export function contentKey(slug: string, mysql: string, all: boolean, strictMarg
       mysql,
       all,
       strictMargins,
-      ...variables.map((name) => process.env[name]),
+      process.env.MYSQL_IMAGE,
+      process.env.MYSQL_URL,
+      settings().sandbox,
+      settings().seed,
     ]),
   );
   const patterns = [

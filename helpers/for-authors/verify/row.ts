@@ -2,7 +2,7 @@ import type { Submission } from '../../foundations/catalogue/submissions.ts';
 import type { Verdict } from '../../judging/verdict/verdict.ts';
 import { type Row, isAsClaimed } from './matrix.ts';
 
-/** A row with all that was seen: one verdict or, where that differed from the claim, it and three more. */
+/** A row with every verdict: one, or four when the first one differed from the claim. */
 export type FullRow = Row & { readonly verdicts: readonly Verdict[] };
 
 /** How a submission's verdicts agree with its claim. */

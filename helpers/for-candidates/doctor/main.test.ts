@@ -17,15 +17,11 @@ interface Ended {
 /** Runs the doctor; without other settings MySQL is the run's own server. */
 async function doctor(args: readonly string[], env: NodeJS.ProcessEnv = {}, root = repositoryRoot): Promise<Ended> {
   const { host, port, user, password } = inject('mysqlServers')[0]!;
-  const child = spawn(
-    process.execPath,
-    ['--import', 'tsx', join(root, 'helpers/for-candidates/doctor/main.ts'), ...args],
-    {
-      cwd: root,
-      env: { ...process.env, KATA_MYSQL: '', MYSQL_URL: `mysql://${user}:${password}@${host}:${port}`, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  );
+  const child = spawn(process.execPath, [join(root, 'helpers/for-candidates/doctor/main.ts'), ...args], {
+    cwd: root,
+    env: { ...process.env, KATA_MYSQL: '', MYSQL_URL: `mysql://${user}:${password}@${host}:${port}`, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   onTestFinished(() => void child.kill('SIGKILL'));
   const [stdout, stderr] = [child.stdout, child.stderr].map((stream) => stream.setEncoding('utf8').toArray()) as [
     Promise<string[]>,
@@ -44,7 +40,7 @@ async function copyOfRepository(): Promise<string> {
   return root;
 }
 
-test('when every kata can run it says so, without colour in a pipe, with exit code 0', async () => {
+test('when every kata can run it says so, without color in a pipe, with exit code 0', async () => {
   const { code, stdout, stderr } = await doctor([], { FORCE_COLOR: undefined, NO_COLOR: undefined });
 
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });

@@ -2,9 +2,10 @@
 // Invariant: 80 columns, and each thing that is wrong has a mark and says what to do.
 import { expect, test } from 'vitest';
 import type { Report } from './report.ts';
-import { type Paint, reportText } from './report-text.ts';
+import type { Paint } from '../../foundations/command-line/terminal.ts';
+import { reportText } from './report-text.ts';
 
-const plain: Paint = (_colour, text) => text;
+const plain: Paint = (_color, text) => text;
 const gigabyte = 1024 ** 3;
 const good: Report = {
   node: {

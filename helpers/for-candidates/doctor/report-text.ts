@@ -1,8 +1,6 @@
+import type { Paint } from '../../foundations/command-line/terminal.ts';
 import wrapAnsi from 'wrap-ansi';
 import { type Report, testedNodes } from './report.ts';
-
-/** Puts a colour around a text, or not. */
-export type Paint = (colour: 'green' | 'red' | 'yellow' | 'dim', text: string) => string;
 
 const width = 79;
 const indent = 10;

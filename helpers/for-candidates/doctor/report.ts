@@ -3,6 +3,7 @@ import { realpath, statfs } from 'node:fs/promises';
 import { availableParallelism, freemem } from 'node:os';
 import { dirname, join, sep } from 'node:path';
 import { kataSlugs, readKata } from '../../foundations/catalogue/catalogue.ts';
+import { readSettings } from '../../foundations/settings.ts';
 import { cacheFolder, cacheSizeBytes } from '../../mysql-server/cache-folder.ts';
 import { MysqlUnavailable, type Probe, type SourceName } from '../../mysql-server/source.ts';
 import { chooseSource, probeAll } from '../../mysql-server/start-server.ts';
@@ -104,7 +105,7 @@ async function inspectMysql(env: NodeJS.ProcessEnv): Promise<MysqlReport> {
       throw error;
     }),
   ]);
-  const setting = env['KATA_MYSQL'] ? 'KATA_MYSQL' : env['MYSQL_URL'] ? 'MYSQL_URL' : null;
+  const setting = readSettings(env).mysql ? 'KATA_MYSQL' : env['MYSQL_URL'] ? 'MYSQL_URL' : null;
   return choice instanceof Error
     ? { serves: null, setting, problem: choice.message, sources }
     : { serves: choice.name, setting, problem: null, sources };

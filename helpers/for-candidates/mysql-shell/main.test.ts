@@ -28,7 +28,7 @@ interface Run {
 function start(
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
-  command: readonly string[] = [process.execPath, '--import', 'tsx', main],
+  command: readonly string[] = [process.execPath, main],
 ): Run {
   const [file, ...first] = command;
   const child = spawn(file!, [...first, ...args], {
@@ -422,7 +422,7 @@ function startOnTerminal(ctx: TestContext): {
 } {
   if (!/util-linux/.test(String(spawnSync('script', ['--version']).stdout)))
     ctx.skip('needs the command "script" of util-linux for a terminal');
-  const command = [process.execPath, '--import', 'tsx', main, 'race-condition'].map((word) => `'${word}'`).join(' ');
+  const command = [process.execPath, main, 'race-condition'].map((word) => `'${word}'`).join(' ');
   const run = start([], { TERM: 'xterm' }, ['script', '-qec', command, '/dev/null']);
   let read = 0;
   const shown = async (text: string) => {

@@ -14,6 +14,7 @@ import { PortBridge } from './port-bridge.ts';
 import { Prompt } from './prompt.ts';
 import { runScript } from './run-script.ts';
 import { Shell } from './shell.ts';
+import { note } from '../../foundations/command-line/terminal.ts';
 
 const command = new Command('npm run mysql')
   .usage('[kata] [-- --port N]')
@@ -31,7 +32,7 @@ await runCommand(async () => {
   const slug = chooseKata(args[0]);
   // Taken before anything is started, so that a port in use leaves nothing behind.
   await using bridge = options.port === undefined ? undefined : await PortBridge.listen(portNumber(options.port));
-  await using server = await startServer({ onProgress: (line) => process.stderr.write(`${line}\n`) });
+  await using server = await startServer({ onProgress: note });
   bridge?.leadTo(server);
   await using database = await createDatabase(server, slug);
   const words = `${await greeting(server, database, slug, bridge?.port)}\n\n`;

@@ -83,7 +83,7 @@ export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-/** A value must not move the cursor or colour the terminal; only its line ends stay. */
+/** A value must not move the cursor or color the terminal; only its line ends stay. */
 function cellText(value: Value): string {
   if (value === null) return 'NULL';
   return stripVTControlCharacters(value)

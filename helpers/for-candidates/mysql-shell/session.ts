@@ -20,7 +20,7 @@ export interface Execution {
   readonly session: Session;
   readonly sql: string;
   readonly vertical: boolean;
-  /** Comes true with the outcome; never rejects. */
+  /** Resolves with the outcome; never rejects. */
   readonly finished: Promise<Outcome>;
   outcome: Outcome | undefined;
   /** Set once the server has been seen to let it wait for a lock. */

@@ -7,7 +7,7 @@ interface Started {
   readonly observed: Observed;
 }
 
-/** A module's process that is watched, and started anew when it is asked for or has died. */
+/** A module's process that is observed, and restarted on request or after it has died. */
 export class ObservedProcess implements AsyncDisposable {
   readonly #start: () => Promise<Started>;
   #now: Started;

@@ -8,12 +8,14 @@ import { runCommand } from '../../foundations/command-line/run-command.ts';
 import { requireMachine } from '../../foundations/places.ts';
 import { UserError } from '../../foundations/command-line/user-error.ts';
 import { parseArguments } from '../../foundations/command-line/parse-arguments.ts';
+import { settings } from '../../foundations/settings.ts';
 import { chosenSeed } from '../../judging/drawn/seed.ts';
 import { shortageOf } from '../../judging/verdict/verdict.ts';
 import { startServer } from '../../mysql-server/start-server.ts';
 import type { MysqlServer } from '../../mysql-server/source.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 import { muteFileSystem, onEnter, waitingText } from './watching.ts';
+import { note, say } from '../../foundations/command-line/terminal.ts';
 
 await runCommand(async () => {
   const command = new Command('npm test')
@@ -40,11 +42,6 @@ await runCommand(async () => {
   chosenSeed();
   await requireMachine();
   const only = options.promise === undefined ? undefined : chosenPromise(slugs, options.promise);
-  if (only) process.env.KATA_PROMISE = String(only.number);
-  if (options.explain === 'all') process.env.KATA_EXPLAIN = 'all';
-  // Whoever watches a judge at work has a clock of their own.
-  if (!options.watch) process.env.KATA_LIMIT = String(options.limit);
-  if (options.solution) process.env.KATA_TARGET = 'solutions';
 
   // The server and Vitest start side by side; each of them takes most of a second.
   const needsMysql = slugs.some((slug) => readKata(slug).needs.includes('mysql'));
@@ -53,16 +50,24 @@ await runCommand(async () => {
     prepareVitest(options.watch ?? false, only),
   );
   vitest.provide('mysqlServers', server ? [addressOf(server)] : []);
+  vitest.provide('settings', {
+    ...settings(),
+    ...(options.explain === 'all' && { explain: 'all' }),
+    ...(options.solution && { target: 'solutions' }),
+    promise: only?.number,
+    // In watch mode the user decides when it takes too long.
+    limitSeconds: options.watch ? undefined : options.limit,
+  });
   const files = slugs.map((slug) => join(repositoryRoot, 'tests', slug, `${slug}.test.ts`));
   await vitest.start(files);
 
   if (options.watch) {
     const mounts = await readFile('/proc/mounts', 'utf8').catch(() => '');
     const waiting = waitingText(muteFileSystem(repositoryRoot, mounts));
-    process.stdout.write(waiting);
+    say(waiting);
     using _keys = onEnter(async () => {
       await vitest.rerunTestSpecifications(await vitest.getRelevantTestSpecifications(files));
-      process.stdout.write(waiting);
+      say(waiting);
     });
     await new Promise<void>((resolve) => vitest.onClose(() => resolve()));
   }
@@ -70,14 +75,12 @@ await runCommand(async () => {
   const modules = vitest.state.getTestModules();
   const mute = modules.filter((module) => module.errors().length > 0 || !hasJudged(module));
   if (modules.length === 0 || mute.length > 0) {
-    process.stderr.write('The judge could not run, so nothing is said about the module.\n');
+    note('The judge could not run, so there is no verdict on the module.');
     return 2;
   }
   const failed = modules.flatMap((module) => [...module.children.allTests('failed')]);
   if (failed.length > 0 && failed.every((test) => shortageOf(test) !== undefined)) {
-    process.stderr.write(
-      'The machine ran short of something, so not every promise was judged; the board says of what.\n',
-    );
+    note('The machine ran short of something, so not every promise was judged; the board says of what.');
     return 2;
   }
   const held = modules.every((module) => module.ok());
@@ -86,10 +89,10 @@ await runCommand(async () => {
 
 async function startTimed(): Promise<MysqlServer> {
   const startedAt = performance.now();
-  const server = await startServer({ onProgress: (line) => process.stderr.write(`${line}\n`) });
+  const server = await startServer({ onProgress: note });
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   const flavour = server.flavour === 'mysql' ? 'MySQL' : 'MariaDB';
-  process.stdout.write(`${flavour} ${server.version} from ${server.source}, ready in ${seconds} s\n`);
+  say(`${flavour} ${server.version} from ${server.source}, ready in ${seconds} s`);
   return server;
 }
 

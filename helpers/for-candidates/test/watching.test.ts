@@ -27,7 +27,7 @@ test.for([
 
 test('the file system is named where saves go unnoticed', () => {
   expect(waitingText('9p')).toBe(
-    '\nThis folder is on 9p, where a save may go unnoticed: press Enter to judge again, Ctrl-C ends.\n',
+    '\nThis folder is on 9p, where a save may go unnoticed: press Enter to judge again, Ctrl-C ends.',
   );
 });
 

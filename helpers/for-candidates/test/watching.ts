@@ -22,8 +22,8 @@ export function muteFileSystem(path: string, mounts: string): string | undefined
 /** What whoever watches is told between two runs. */
 export function waitingText(fileSystem: string | undefined): string {
   return fileSystem === undefined
-    ? '\nWaiting for a save; Enter judges again, Ctrl-C ends.\n'
-    : `\nThis folder is on ${fileSystem}, where a save may go unnoticed: press Enter to judge again, Ctrl-C ends.\n`;
+    ? '\nWaiting for a save; Enter judges again, Ctrl-C ends.'
+    : `\nThis folder is on ${fileSystem}, where a save may go unnoticed: press Enter to judge again, Ctrl-C ends.`;
 }
 
 /** Calls `again` for each line that comes from the terminal, one after the other. */

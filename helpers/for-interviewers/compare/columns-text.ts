@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
 import wrapAnsi from 'wrap-ansi';
 import { type Row, align } from './align.ts';
-import type { Paint } from './paint.ts';
+import type { Paint } from '../../foundations/command-line/terminal.ts';
 import type { Version } from './read-versions.ts';
 
 const markWidth = 3;
@@ -35,14 +35,14 @@ function cellsOf(row: Row, wrap: (text: string) => string, paint: Paint): string
   return row.flatMap((line, index) => {
     const [before, after] = [row[index - 1], row[index + 1]];
     const isLast = index === row.length - 1;
-    const colour = index > 0 && line !== before ? 'green' : !isLast && line !== after ? 'red' : undefined;
+    const color = index > 0 && line !== before ? 'green' : !isLast && line !== after ? 'red' : undefined;
     const cell = line === undefined ? '' : wrap(line);
     const painted =
-      colour === undefined
+      color === undefined
         ? cell
         : cell
             .split('\n')
-            .map((part) => paint(colour, part))
+            .map((part) => paint(color, part))
             .join('\n');
     return index === 0 ? [painted] : [` ${markBetween(before, line)}`, painted];
   });

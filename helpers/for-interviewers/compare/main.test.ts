@@ -22,7 +22,7 @@ beforeAll(async () => {
   await writeFile(join(candidate, own), text.replace('const attempts = 10;', `const attempts = 99; ${trick}`));
 });
 
-test('three columns, 160 at most, with marks where they differ and no colour', async () => {
+test('three columns, 160 at most, with marks where they differ and no color', async () => {
   const { code, stdout } = await compare('1000', slug, candidate);
 
   const lines = stdout.split('\n');
@@ -90,7 +90,7 @@ describe('bad input is one sentence', () => {
     expect(refusals.map((error) => (error as Error).message)).toEqual([
       expect.stringMatching(/^There is no .*nobody: name the candidate's folder or file\.$/),
       expect.stringMatching(/^There is no .*race-condition\.ts to compare\.$/),
-      expect.stringMatching(/link\.ts is no regular file, so it is not read\.$/),
+      expect.stringMatching(/link\.ts is not a regular file, so it was not read\.$/),
       expect.stringMatching(/large\.ts has 300000 bytes; what is compared may have 262144\.$/),
     ]);
   });

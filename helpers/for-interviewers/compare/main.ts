@@ -1,6 +1,5 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { styleText } from 'node:util';
 import { Command } from 'commander';
 import { chooseKatas } from '../../foundations/catalogue/catalogue.ts';
 import { parseArguments } from '../../foundations/command-line/parse-arguments.ts';
@@ -8,18 +7,14 @@ import { runCommand } from '../../foundations/command-line/run-command.ts';
 import { UserError } from '../../foundations/command-line/user-error.ts';
 import { columnsText } from './columns-text.ts';
 import { comparePage } from './page.ts';
-import type { Paint } from './paint.ts';
 import { readVersions } from './read-versions.ts';
 import { unifiedText } from './unified-text.ts';
+import { painter, say } from '../../foundations/command-line/terminal.ts';
 
 /** Three columns of code want as much. */
 const leastForColumns = 120;
 /** Where there is no terminal. */
 const [narrowest, widest] = [80, 160];
-
-/** Colour on a terminal only, and there as NO_COLOR and its like allow. */
-const paint: Paint = (style, text) =>
-  process.stdout.isTTY ? styleText(style, text, { stream: process.stdout }) : text;
 
 await runCommand(async () => {
   const command = new Command('npm run compare')
@@ -47,8 +42,9 @@ await runCommand(async () => {
     return 0;
   }
   const width = widthOfOutput();
+  const paint = painter();
   const text = width < leastForColumns ? unifiedText(versions, width, paint) : columnsText(versions, width, paint);
-  process.stdout.write(`${text}\n`);
+  say(text);
   return 0;
 });
 
@@ -73,5 +69,5 @@ async function writeAtOnce(file: string, text: string): Promise<void> {
     await rm(aside, { force: true });
     throw new UserError(`${file} cannot be written: ${(error as Error).message}`);
   }
-  process.stdout.write(`${file}\n`);
+  say(file);
 }

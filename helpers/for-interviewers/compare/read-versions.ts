@@ -59,7 +59,7 @@ async function readPlain(file: string): Promise<string> {
   const path = resolve(repositoryRoot, file);
   const found = await lstat(path).catch(() => undefined);
   if (found === undefined) throw new UserError(`There is no ${file} to compare.`);
-  if (!found.isFile()) throw new UserError(`${file} is no regular file, so it is not read.`);
+  if (!found.isFile()) throw new UserError(`${file} is not a regular file, so it was not read.`);
   if (found.size > limitBytes)
     throw new UserError(`${file} has ${found.size} bytes; what is compared may have ${limitBytes}.`);
   return await readFile(path, 'utf8');

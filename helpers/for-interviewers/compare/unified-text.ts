@@ -1,6 +1,6 @@
 import { createTwoFilesPatch } from 'diff';
 import wrapAnsi from 'wrap-ansi';
-import type { Paint } from './paint.ts';
+import type { Paint } from '../../foundations/command-line/terminal.ts';
 import type { Version } from './read-versions.ts';
 
 /** What changes from each version to the next, as unified diffs below each other, within `width` columns. */

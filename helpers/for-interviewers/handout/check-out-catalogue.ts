@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { git } from '../../foundations/git/git.ts';
 
 /**
- * Writes all files of a commit into a new folder. What the interviewer has changed or solved in his clone since, and has
+ * Writes all files of a commit into a new folder. What the interviewer has changed or solved in the clone since, and has
  * not committed, is not among them.
  */
 export async function checkOutCatalogue(root: string, commit: string, folder: string): Promise<void> {

@@ -11,7 +11,7 @@ const leastCharacters = 24;
 /** A file that must not reach a candidate, and the lines by which it is known. */
 export interface Fingerprint {
   readonly file: string;
-  /** Trimmed lines that stand in no file that may be handed out. */
+  /** Trimmed lines that no file of a hand-out may contain. */
   readonly lines: readonly string[];
 }
 
@@ -46,7 +46,7 @@ export async function historyOf(repository: string): Promise<string> {
   return [objects, ...texts].join('\n');
 }
 
-/** The fingerprints of which a line stands in `text`, as sentences. */
+/** One sentence for each fingerprint of which `text` contains a line. */
 export function leaksIn(text: string, known: readonly Fingerprint[]): string[] {
   return known.flatMap(({ file, lines }) => {
     const found = lines.find((line) => text.includes(line));

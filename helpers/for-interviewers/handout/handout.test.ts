@@ -239,7 +239,7 @@ describe('what cannot be made leaves nothing', () => {
         `${join(home, '.gitconfig')} is there and is not an empty folder: name a new one with --out, or clear this one first.`,
       ),
       new UserError(
-        `${copy} is no git clone with a commit in it, so nobody could tell which katas these are: clone the repository.`,
+        `${copy} is not a git clone with a commit, so nobody could tell which version of the katas this is: clone the repository with git.`,
       ),
     ]);
     expect(await readdir(place)).toEqual(before);

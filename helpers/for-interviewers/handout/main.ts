@@ -4,6 +4,7 @@ import { parseArguments } from '../../foundations/command-line/parse-arguments.t
 import { runCommand } from '../../foundations/command-line/run-command.ts';
 import { UserError } from '../../foundations/command-line/user-error.ts';
 import { makeHandout } from './make-handout.ts';
+import { say } from '../../foundations/command-line/terminal.ts';
 
 await runCommand(async () => {
   const command = new Command('npm run handout')
@@ -24,8 +25,8 @@ await runCommand(async () => {
   const out = resolve(process.env.INIT_CWD ?? '.', options.out);
   const { catalogue, katas: slugs } = await makeHandout({ katas, out, candidate: nameOf(options.candidate) });
   const made = `${slugs.join(', ')} of version ${catalogue.version}, commit ${catalogue.commit.slice(0, 12)}`;
-  process.stdout.write(`${out}\n${made}; one commit, no answers in it.\n`);
-  process.stdout.write(`What comes back is scored by: npm run score -- <what came back> --katas ${slugs.join(',')}\n`);
+  say(`${out}\n${made}; one commit, no answers in it.`);
+  say(`What comes back is scored by: npm run score -- <what came back> --katas ${slugs.join(',')}`);
   return 0;
 });
 

@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
+import { killGroup } from '../../foundations/processes/kill-group.js';
 import { spawnLeashed } from '../../foundations/processes/spawn-leashed.ts';
 import { settles } from '../../foundations/waiting/until.ts';
 
@@ -43,11 +44,6 @@ export class NpmRun implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    const { pid } = this.#child;
-    try {
-      if (pid !== undefined && this.#child.exitCode === null) process.kill(-pid, 'SIGINT');
-    } catch {
-      this.#child.kill();
-    }
+    if (this.#child.exitCode === null) killGroup(this.#child.pid, 'SIGINT');
   }
 }

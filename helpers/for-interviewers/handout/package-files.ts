@@ -1,9 +1,7 @@
-import { once } from 'node:events';
 import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { devNull } from 'node:os';
 import { basename, join } from 'node:path';
-import { text } from 'node:stream/consumers';
-import { spawnLeashed } from '../../foundations/processes/spawn-leashed.ts';
+import { runToEnd } from '../../foundations/processes/run-to-end.ts';
 import { type HandedFiles, readPackageFile } from './handed-files.ts';
 
 /**
@@ -60,15 +58,13 @@ async function cutLockFile(folder: string, temporary: string): Promise<void> {
     '--no-update-notifier',
   ];
   const settings = Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name));
-  const npm = spawnLeashed(file, [...first, 'install', ...options], {
+  const { code, stderr } = await runToEnd(file, [...first, 'install', ...options], {
     cwd: folder,
     // npm would leave a cache of its own code in the temporary folder.
     env: { ...Object.fromEntries(settings), NODE_DISABLE_COMPILE_CACHE: '1' },
     shell: file === 'npm.cmd',
-    stdio: ['ignore', 'ignore', 'pipe'],
   });
-  const [complaint, [code]] = await Promise.all([text(npm.stderr!), once(npm, 'close')]);
-  if (code !== 0) throw new Error(`npm could not cut the lock file down: ${complaint.trim()}`);
+  if (code !== 0) throw new Error(`npm could not cut the lock file down: ${stderr.trim()}`);
 }
 
 function pick<Value>(from: Readonly<Record<string, Value>>, wanted: (name: string) => boolean): Record<string, Value> {

@@ -12,6 +12,7 @@ import { Claims } from './claims.ts';
 import { historyOf, fingerprints, leaksIn } from './fingerprints.ts';
 import { makeHandout } from './make-handout.ts';
 import { type Ended, NpmRun } from './npm-run.ts';
+import { say } from '../../foundations/command-line/terminal.ts';
 
 /** The quickest of those that need a database. */
 const watchedKata = 'race-condition';
@@ -124,8 +125,4 @@ function isGreen(output: string, katas: readonly Kata[]): boolean {
   return katas.every(({ slug, promises: { length } }) =>
     new RegExp(`^${slug} +${length} of ${length} promises hold$`, 'm').test(output),
   );
-}
-
-function say(line: string): void {
-  process.stdout.write(`${line}\n`);
 }

@@ -1,14 +1,14 @@
-import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { git } from '../../foundations/git/git.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 import type { Score } from './score.ts';
 
 /** Which catalogue judges here: its version, its commit where it is a repository, and a hash of all that can change a verdict. */
-export function catalogueIdentity(): Score['catalogue'] {
+export async function catalogueIdentity(): Promise<Score['catalogue']> {
   const { version } = JSON.parse(readFileSync(join(repositoryRoot, 'package.json'), 'utf8')) as { version: string };
-  return { version, commit: commitOf(repositoryRoot) ?? null, hash: hashOf(repositoryRoot) };
+  return { version, commit: await commitOf(repositoryRoot), hash: hashOf(repositoryRoot) };
 }
 
 function hashOf(root: string): string {
@@ -23,14 +23,9 @@ function hashOf(root: string): string {
   return hash.digest('hex');
 }
 
-function commitOf(root: string): string | undefined {
-  try {
-    return execFileSync('git', ['rev-parse', 'HEAD'], {
-      cwd: root,
-      stdio: ['ignore', 'pipe', 'ignore'],
-      encoding: 'utf8',
-    }).trim();
-  } catch {
-    return undefined;
-  }
+async function commitOf(root: string): Promise<string | null> {
+  return await git(root, ['rev-parse', 'HEAD']).then(
+    (commit) => commit.trim(),
+    () => null,
+  );
 }

@@ -1,163 +1,152 @@
-import type { Spec } from 'vega';
-import type { Chart } from '../../judging/verdict/chart.ts';
+import type { ChartScore } from './score.ts';
+import { safe } from './safe-markup.ts';
 
-const width = 420;
-const height = 180;
-/** More labels than these below an axis run into each other. */
+const plot = { left: 62, top: 34, width: 420, height: 180 };
+const whole = { width: plot.left + plot.width + 12, height: plot.top + plot.height + 44 };
+/** More labels than this would overlap. */
 const mostTicks = 10;
-/** So few points are marked so that each is seen, also where they lie upon each other. */
+/** Up to this many points are drawn in different sizes, so that all are visible where they overlap. */
 const fewPoints = 40;
+const colors = 6;
+/** Different dashes keep overlapping lines apart. */
+const dashes = ['', '6 4', '2 3'];
+const radii = [7, 5, 3];
 
-/** Draws a chart as SVG. Its colours are variables of the page, so that it is read by day and by night. */
-export async function chartSvg(chart: Chart): Promise<string> {
-  // Half a second to import, and most scores have no chart.
-  const vega = await import('vega');
-  const view = new vega.View(vega.parse(specOf(chart)), { renderer: 'none' });
-  try {
-    const svg = await view.toSVG();
-    // The page scales it to the room that there is.
-    return svg.replace(/^<svg ([^>]*?)width="\d+" height="\d+"/, '<svg $1role="img"');
-  } finally {
-    view.finalize();
-  }
+/** Values of one axis, as positions between `from` and `to`. */
+interface Axis {
+  readonly ticks: readonly number[];
+  at(value: number): number;
 }
 
-/** Five steps at most, and none between two whole numbers where only whole ones were counted. */
-function fewSteps(values: readonly number[]): number {
-  return values.every(Number.isInteger) ? Math.min(5, Math.max(...values)) : 5;
+/** Draws a chart as SVG. Its colors are variables of the page, so that it can be read in light and dark mode. */
+export function chartSvg({ unit, xLabel, series, limit }: ChartScore): string {
+  const points = series.flatMap((one) => one.points);
+  const x = xAxis(points.map(([value]) => value));
+  const y = yAxis([...points.map(([, value]) => value), ...(limit ? [limit.y] : [])]);
+  const bottom = plot.top + plot.height;
+  const right = plot.left + plot.width;
+  const middle = plot.left + plot.width / 2;
+  return [
+    // No width and height: the page scales it.
+    `<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 ${whole.width} ${whole.height}" font-family="sans-serif" font-size="11">`,
+    line([plot.left, bottom], [right, bottom], 'stroke="var(--faint)"'),
+    ...x.ticks.flatMap((tick) => [
+      line([x.at(tick), bottom], [x.at(tick), bottom + 5], 'stroke="var(--faint)"'),
+      words([x.at(tick), bottom + 17], 'middle', formatted(tick, x.ticks)),
+    ]),
+    words([middle, bottom + 35], 'middle', xLabel),
+    ...y.ticks.flatMap((tick) => [
+      line([plot.left, y.at(tick)], [right, y.at(tick)], 'stroke="var(--rule)"'),
+      words([plot.left - 7, y.at(tick) + 4], 'end', formatted(tick, y.ticks)),
+    ]),
+    words([14, plot.top + plot.height / 2], 'middle', unit, {
+      more: `transform="rotate(-90 14 ${plot.top + plot.height / 2})"`,
+    }),
+    ...legend(series.map(({ name }) => name)),
+    ...(limit
+      ? [
+          line([plot.left, y.at(limit.y)], [right, y.at(limit.y)], 'stroke="var(--bad)" stroke-dasharray="3 3"'),
+          words([right, y.at(limit.y) - 4], 'end', limit.label, { fill: 'var(--bad)' }),
+        ]
+      : []),
+    ...series.flatMap((one, index) => {
+      const places = one.points.map(([px, py]) => [round(x.at(px)), round(y.at(py))] as const);
+      const radius = points.length > fewPoints ? 1.5 : radii[index % radii.length];
+      return [
+        `<polyline fill="none" ${strokeOf(index)} points="${places.map((place) => place.join()).join(' ')}"/>`,
+        ...places.map(([cx, cy]) => `<circle cx="${cx}" cy="${cy}" r="${radius}" fill="${colorOf(index)}"/>`),
+      ];
+    }),
+    '</svg>',
+  ].join('');
 }
 
-/** `1,500` and never `1.5e+3`, but `2M`. */
-function formatOf(values: readonly number[]): string {
-  return Math.max(...values) < 1e6 ? ',~r' : '~s';
+/** From the lowest to the highest value. Few whole numbers get one tick each. */
+function xAxis(values: readonly number[]): Axis {
+  const isCounted = values.every(Number.isInteger);
+  const [low, high] = boundsOf(values);
+  const distinct = [...new Set(values)].toSorted((one, other) => one - other);
+  const ticks =
+    isCounted && distinct.length <= mostTicks ? distinct : ticksBetween(low, high, stepOf(high - low, mostTicks));
+  return { ticks, at: (value) => round(plot.left + ((value - low) / (high - low || 1)) * plot.width) };
 }
 
-function specOf({ unit, xLabel, series, limit }: Chart): Spec {
-  const values = series.flatMap(({ name, points }) => points.map(([x, y]) => ({ name, x, y })));
-  const xs = values.map(({ x }) => x);
-  const isCounted = xs.every(Number.isInteger);
-  const ys = [0, ...values.map(({ y }) => y), ...(limit ? [limit.y] : [])];
-  const colours = series.map((_series, index) => `var(--line-${(index % 6) + 1})`);
-  const axis = {
-    domainColor: 'var(--faint)',
-    gridColor: 'var(--rule)',
-    labelColor: 'var(--soft)',
-    labelFontSize: 11,
-    tickColor: 'var(--faint)',
-    titleColor: 'var(--soft)',
-    titleFontSize: 11,
-    titleFontWeight: 'normal' as const,
-  };
+/** From 0, or from the lowest value when that is below, to the first tick above the highest value. */
+function yAxis(values: readonly number[]): Axis {
+  const [lowest, highest] = boundsOf([0, ...values]);
+  const room = highest - lowest || 1;
+  const step = stepOf(room * 1.1, 5);
+  // No fractions where only whole numbers were counted.
+  const shownStep = values.every(Number.isInteger) ? Math.max(1, step) : step;
+  const low = Math.floor(lowest / shownStep) * shownStep;
+  const high = Math.ceil((lowest + room * 1.1) / shownStep) * shownStep;
   return {
-    width,
-    height,
-    padding: 6,
-    data: [
-      { name: 'points', values },
-      { name: 'limit', values: limit ? [limit] : [] },
-    ],
-    scales: [
-      { name: 'x', type: 'linear', domain: [Math.min(...xs), Math.max(...xs)], range: 'width', zero: false },
-      { name: 'y', type: 'linear', domain: [Math.min(...ys), Math.max(...ys) * 1.1], range: 'height', nice: true },
-      { name: 'colour', type: 'ordinal', domain: series.map(({ name }) => name), range: colours },
-      // Lines and points that lie upon each other are told apart by their dashes and sizes.
-      {
-        name: 'dash',
-        type: 'ordinal',
-        domain: series.map(({ name }) => name),
-        range: [
-          [1, 0],
-          [6, 4],
-          [2, 3],
-        ],
-      },
-      { name: 'size', type: 'ordinal', domain: series.map(({ name }) => name), range: [150, 75, 25] },
-    ],
-    axes: [
-      {
-        ...axis,
-        orient: 'bottom',
-        scale: 'x',
-        title: xLabel,
-        tickCount: mostTicks,
-        ...(isCounted && new Set(xs).size <= mostTicks && { values: [...new Set(xs)] }),
-        ...(isCounted && { format: formatOf(xs) }),
-      },
-      { ...axis, orient: 'left', scale: 'y', title: unit, grid: true, tickCount: fewSteps(ys), format: formatOf(ys) },
-    ],
-    legends: [
-      {
-        stroke: 'colour',
-        strokeDash: 'dash',
-        symbolType: 'stroke',
-        symbolStrokeWidth: 2,
-        orient: 'top',
-        direction: 'horizontal',
-        columns: 2,
-        labelColor: 'var(--soft)',
-        labelFontSize: 11,
-        labelLimit: 0,
-      },
-    ],
-    marks: [
-      {
-        type: 'rule',
-        from: { data: 'limit' },
-        encode: {
-          enter: {
-            x: { value: 0 },
-            x2: { value: width },
-            y: { scale: 'y', field: 'y' },
-            stroke: { value: 'var(--bad)' },
-            strokeDash: { value: [3, 3] },
-          },
-        },
-      },
-      {
-        type: 'text',
-        from: { data: 'limit' },
-        encode: {
-          enter: {
-            x: { value: width },
-            y: { scale: 'y', field: 'y', offset: -4 },
-            align: { value: 'right' },
-            fill: { value: 'var(--bad)' },
-            fontSize: { value: 11 },
-            text: { field: 'label' },
-          },
-        },
-      },
-      {
-        type: 'group',
-        from: { facet: { name: 'one', data: 'points', groupby: 'name' } },
-        marks: [
-          {
-            type: 'line',
-            from: { data: 'one' },
-            encode: {
-              enter: {
-                x: { scale: 'x', field: 'x' },
-                y: { scale: 'y', field: 'y' },
-                stroke: { scale: 'colour', field: 'name' },
-                strokeDash: { scale: 'dash', field: 'name' },
-                strokeWidth: { value: 2 },
-              },
-            },
-          },
-          {
-            type: 'symbol',
-            from: { data: 'one' },
-            encode: {
-              enter: {
-                x: { scale: 'x', field: 'x' },
-                y: { scale: 'y', field: 'y' },
-                fill: { scale: 'colour', field: 'name' },
-                size: values.length > fewPoints ? { value: 8 } : { scale: 'size', field: 'name' },
-              },
-            },
-          },
-        ],
-      },
-    ],
+    ticks: ticksBetween(low, high, shownStep),
+    at: (value) => round(plot.top + plot.height - ((value - low) / (high - low)) * plot.height),
   };
+}
+
+function boundsOf(values: readonly number[]): [low: number, high: number] {
+  return values.length === 0 ? [0, 1] : [Math.min(...values), Math.max(...values)];
+}
+
+/** The distance of about `count` ticks over `span`: 1, 2 or 5 times a power of ten. */
+function stepOf(span: number, count: number): number {
+  const raw = (span || 1) / count;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const factor = [1, 2, 5, 10].toSorted((one, other) => distance(one, raw / power) - distance(other, raw / power))[0]!;
+  return factor * power;
+}
+
+/** How far apart two numbers are as factors. */
+function distance(one: number, other: number): number {
+  return Math.abs(Math.log(one / other));
+}
+
+function ticksBetween(low: number, high: number, step: number): number[] {
+  const first = Math.ceil(low / step - 1e-9);
+  const last = Math.floor(high / step + 1e-9);
+  // Not `+ step` each time, which would add up its rounding.
+  return Array.from({ length: last - first + 1 }, (_tick, index) => Number(((first + index) * step).toPrecision(12)));
+}
+
+/** As people write numbers: `1,500`, `0.05`, and `2.5M` on an axis that goes beyond a million. */
+function formatted(value: number, ticks: readonly number[]): string {
+  const highest = Math.max(...ticks.map(Math.abs));
+  const [divisor, letter] = highest >= 1e9 ? [1e9, 'G'] : highest >= 1e6 ? [1e6, 'M'] : [1, ''];
+  return `${(value / divisor).toLocaleString('en-US', { maximumSignificantDigits: 12 })}${letter}`;
+}
+
+function legend(names: readonly string[]): string[] {
+  return names.flatMap((name, index) => {
+    const left = plot.left + (index % 2) * (plot.width / 2);
+    const top = 10 + Math.floor(index / 2) * 14;
+    return [line([left, top], [left + 18, top], strokeOf(index)), words([left + 24, top + 4], 'start', name)];
+  });
+}
+
+function line([x1, y1]: readonly [number, number], [x2, y2]: readonly [number, number], stroke: string): string {
+  return `<line x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}" ${stroke}/>`;
+}
+
+function words(
+  [x, y]: readonly [number, number],
+  anchor: 'start' | 'middle' | 'end',
+  text: string,
+  { fill = 'var(--soft)', more = '' } = {},
+): string {
+  return `<text x="${round(x)}" y="${round(y)}" text-anchor="${anchor}" fill="${fill}" ${more}>${safe(text)}</text>`;
+}
+
+function strokeOf(index: number): string {
+  const dash = dashes[index % dashes.length];
+  return `stroke="${colorOf(index)}" stroke-width="2"${dash ? ` stroke-dasharray="${dash}"` : ''}`;
+}
+
+function colorOf(index: number): string {
+  return `var(--line-${(index % colors) + 1})`;
+}
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10;
 }

@@ -24,7 +24,7 @@ const zipMagic = Buffer.from('PK');
 const xzMagic = Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a]);
 const zstdMagic = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
 const regular = new Set(['File', 'OldFile', 'ContiguousFile']);
-/** What is told of entries that climb out; a hostile archive has thousands. */
+/** How many entries with paths outside the archive are reported; a hostile archive has thousands. */
 const climbersShown = 3;
 
 /** What a reader of an archive tells of an entry. */
@@ -49,13 +49,13 @@ export async function collectFromArchive(
     if (error instanceof UserError) throw error;
     if (picker.entries === 0 && !(error instanceof LimitReached))
       throw new UserError(
-        `${harmlessLine(file)} is no .tar.gz, .tar.xz, .tar or .zip that can be read: ${harmlessLine((error as Error).message)}.`,
+        `${harmlessLine(file)} cannot be read as a .tar.gz, .tar.xz, .tar or .zip file: ${harmlessLine((error as Error).message)}.`,
       );
     stopped =
       error instanceof LimitReached ? error.message : `it is damaged: ${harmlessLine((error as Error).message)}`;
   }
   if (picker.entries === 0 && stopped === undefined)
-    throw new UserError(`${harmlessLine(file)} is no .tar.gz, .tar.xz, .tar or .zip: no entry was found in it.`);
+    throw new UserError(`${harmlessLine(file)} is not a .tar.gz, .tar.xz, .tar or .zip file: it has no entries.`);
   const end = stopped && `The archive was read only in part: ${stopped}.`;
   return { ...picker.taken(), notes: [...picker.notes(), ...(end ? [end] : [])] };
 }
@@ -219,7 +219,7 @@ class Picker {
       entry.resume();
     };
     if (this.#found.has(name)) return refuse(`${name} is in the archive more than once, so none is taken.`);
-    if (!regular.has(entry.type)) return refuse(`${name} is ${kindOf(entry)} in the archive, no regular file.`);
+    if (!regular.has(entry.type)) return refuse(`${name} is ${kindOf(entry)} in the archive, not a regular file.`);
     if (entry.size > this.#limits.fileBytes) return refuse(tooLarge(name, entry.size, this.#limits));
     const chunks: Buffer[] = [];
     this.#found.set(name, { chunks });

@@ -69,8 +69,8 @@ async function findInFolder(root: string, levels: readonly string[], limits: Col
     const stats = await lstat(path);
     if (stats.isSymbolicLink()) return { fault: `${shown} is a symbolic link, which is not followed.` };
     const isLast = depth === levels.length - 1;
-    if (!isLast && !stats.isDirectory()) return { fault: `${shown} is no folder.` };
-    if (isLast && !stats.isFile()) return { fault: `${shown} is no regular file, so it is not opened.` };
+    if (!isLast && !stats.isDirectory()) return { fault: `${shown} is not a folder.` };
+    if (isLast && !stats.isFile()) return { fault: `${shown} is not a regular file, so it was not opened.` };
   }
   try {
     return await readRegular(root, levels, limits);
@@ -86,7 +86,7 @@ async function readRegular(root: string, levels: readonly string[], limits: Coll
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
   await using file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   const stats = await file.stat();
-  if (!stats.isFile()) return { fault: `${shown} is no regular file, so it is not read.` };
+  if (!stats.isFile()) return { fault: `${shown} is not a regular file, so it was not read.` };
   if ((await realpath(path)) !== path) return { fault: `${shown} lies outside the folder, so it is not read.` };
   if (stats.size > limits.fileBytes) return { fault: tooLarge(shown, stats.size, limits) };
   return { bytes: await readAtMost(file, limits.fileBytes) };

@@ -1,10 +1,9 @@
-import { spawn } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 import { existsSync } from 'node:fs';
 import { UserError } from '../../foundations/command-line/user-error.ts';
-import { leash } from '../../foundations/processes/leash.ts';
 import { leashedFolder } from '../../foundations/processes/leashed-folder.ts';
+import { runToEnd } from '../../foundations/processes/run-to-end.ts';
 import {
   type CollectLimits,
   type Collected,
@@ -37,7 +36,7 @@ export function readGitSource(source: string): GitSource {
   if (at === -1) return { url: source, ref: 'HEAD' };
   const [url, ref] = [source.slice(0, at), source.slice(at + 1)];
   if (!/^[\w][\w./@+-]*$/.test(ref) || ref.includes('..'))
-    throw new UserError(`"${harmlessLine(ref)}" is no branch, tag or commit. Write the repository as URL#ref.`);
+    throw new UserError(`"${harmlessLine(ref)}" is not a branch, tag or commit. Write the repository as URL#ref.`);
   return { url, ref };
 }
 
@@ -119,7 +118,7 @@ async function findInTree(git: Git, tree: string, levels: readonly string[], lim
     if (entry.mode === '160000') return { fault: `${shown} is a submodule, which is not fetched.` };
     const isLast = depth === levels.length - 1;
     if (entry.type !== (isLast ? 'blob' : 'tree'))
-      return { fault: `${shown} is no ${isLast ? 'regular file' : 'folder'}.` };
+      return { fault: `${shown} is not a ${isLast ? 'regular file' : 'folder'}.` };
     if (isLast && entry.bytes > limits.fileBytes) return { fault: tooLarge(path, entry.bytes, limits) };
     object = entry.id;
   }
@@ -135,7 +134,7 @@ interface TreeEntry {
   readonly name: string;
 }
 
-/** Git in one empty repository, that asks nobody, runs nothing of a repository's, and knows no settings but ours. */
+/** Git in an empty repository. It asks nobody for passwords, runs no code of a repository, and reads no settings but these. */
 class Git {
   readonly #folder: string;
   readonly #limits: CollectLimits;
@@ -205,64 +204,24 @@ function limitedFiles(words: readonly string[], bytes: number): string[] {
 /** What a command may print: a tree of many names. */
 const outputBytes = 16 * 1024 * 1024;
 
-function runHeld(
+async function runHeld(
   [command, ...args]: string[],
-  { cwd, env, timeMs }: { cwd: string; env: NodeJS.ProcessEnv; timeMs: number },
+  options: { cwd: string; env: NodeJS.ProcessEnv; timeMs: number },
 ): Promise<Buffer> {
-  return new Promise((resolvePromise, reject) => {
-    const child = spawn(command!, args, {
-      cwd,
-      env,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: process.platform !== 'win32',
-    });
-    const release = child.pid === undefined ? () => undefined : leash({ kill: child.pid });
-    let stopped: string | undefined;
-    const stop = (why: string) => {
-      stopped ??= why;
-      try {
-        process.kill(-child.pid!, 'SIGKILL');
-      } catch {
-        child.kill('SIGKILL');
-      }
-    };
-    const timer = setTimeout(() => stop(`it took longer than ${timeMs / 1000} s`), timeMs);
-    const output: Buffer[] = [];
-    let bytes = 0;
-    let told = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes > outputBytes) stop(`it says more than ${outputBytes / 1024 / 1024} MiB`);
-      else output.push(chunk);
-    });
-    child.stderr.on('data', (chunk: Buffer) => (told = (told + chunk.toString('utf8')).slice(-2000)));
-    const end = (error?: Error) => {
-      clearTimeout(timer);
-      release();
-      if (error) reject(error);
-      else resolvePromise(Buffer.concat(output));
-    };
-    child.on('error', (error: NodeJS.ErrnoException) =>
-      end(
-        error.code === 'ENOENT'
-          ? new UserError('There is no git on this machine; install it, or send a folder or an archive.')
-          : error,
-      ),
-    );
-    child.on('close', (code, signal) => {
-      if (stopped === undefined && code === 0) return end();
-      const last = told
-        .trim()
-        .split('\n')
-        .findLast((line) => line.trim() !== '');
-      const isLarge = signal === 'SIGXFSZ' || /File too large|died of signal 25/.test(told);
-      const size = isLarge ? 'it is too large' : undefined;
-      end(new Error(`${stopped ?? size ?? last ?? `git ended with ${code ?? signal}`}.`.replace(/\.\.$/, '.')));
-    });
-  });
+  const { code, signal, met, stdout, stderr, isMissing } = await runToEnd(command!, args, { ...options, outputBytes });
+  if (isMissing) throw new UserError('There is no git on this machine; install it, or send a folder or an archive.');
+  if (met === undefined && code === 0) return stdout;
+  const last = stderr.split('\n').findLast((line) => line.trim() !== '');
+  const isLarge = signal === 'SIGXFSZ' || /File too large|died of signal 25/.test(stderr);
+  const limit = {
+    time: `it took longer than ${options.timeMs / 1000} s`,
+    output: `it says more than ${outputBytes / 1024 / 1024} MiB`,
+  };
+  const why = met ? limit[met] : isLarge ? 'it is too large' : (last ?? `git ended with ${code ?? signal}`);
+  throw new Error(`${why}.`.replace(/\.\.$/, '.'));
 }
 
-/** An address without the account in it: a token there is nobody's business. */
+/** An address without its account, which may contain a token. */
 function withoutPassword(url: string): string {
   return harmlessLine(url.replace(/^(\w+:\/\/)[^/@]*@/, '$1'));
 }

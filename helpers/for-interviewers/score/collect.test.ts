@@ -58,7 +58,7 @@ describe('a folder', () => {
     await mkdir(join(candidate, 'katas/one'), { recursive: true });
     execFileSync('mkfifo', [join(candidate, 'katas/one/one.ts')]);
 
-    expect((await taken())['one']).toBe('fault: katas/one/one.ts is no regular file, so it is not opened.');
+    expect((await taken())['one']).toBe('fault: katas/one/one.ts is not a regular file, so it was not opened.');
   });
 
   test.runIf(process.platform === 'linux' && process.getuid?.() === 0)('a device is not opened', async (context) => {
@@ -66,7 +66,7 @@ describe('a folder', () => {
     const made = spawnSync('mknod', [join(candidate, 'katas/one/one.ts'), 'c', '1', '5']);
     if (made.status !== 0) context.skip('this machine lets nobody make a device');
 
-    expect((await taken())['one']).toBe('fault: katas/one/one.ts is no regular file, so it is not opened.');
+    expect((await taken())['one']).toBe('fault: katas/one/one.ts is not a regular file, so it was not opened.');
   });
 
   test('a folder of the file’s name, and a file of the folder’s', async () => {
@@ -74,8 +74,8 @@ describe('a folder', () => {
     await put('katas/two', right);
 
     expect(await taken()).toEqual({
-      one: 'fault: katas/one/one.ts is no regular file, so it is not opened.',
-      two: 'fault: katas/two is no folder.',
+      one: 'fault: katas/one/one.ts is not a regular file, so it was not opened.',
+      two: 'fault: katas/two is not a folder.',
     });
   });
 
@@ -152,7 +152,7 @@ describe('an archive', () => {
     ]);
 
     expect(await taken(file)).toEqual({
-      one: `fault: katas/one/one.ts is ${words} in the archive, no regular file.`,
+      one: `fault: katas/one/one.ts is ${words} in the archive, not a regular file.`,
       two: right,
     });
   });
@@ -225,7 +225,7 @@ describe('an archive', () => {
     await writeFile(file, gzipSync(gzipSync(tarOf([entry('katas/one/one.ts', right)]))));
 
     await expect(collect(file, wanted)).rejects.toThrow(
-      'is no .tar.gz, .tar.xz, .tar or .zip that can be read: it is packed twice.',
+      'cannot be read as a .tar.gz, .tar.xz, .tar or .zip file: it is packed twice.',
     );
   });
 
@@ -252,7 +252,9 @@ describe('an archive', () => {
     const file = join(candidate, 'text.tar.gz');
     await writeFile(file, text);
 
-    await expect(collect(file, wanted)).rejects.toThrow(/is no \.tar\.gz, \.tar\.xz, \.tar or \.zip/);
+    await expect(collect(file, wanted)).rejects.toThrow(
+      /(?:cannot be read as|is not) a \.tar\.gz, \.tar\.xz, \.tar or \.zip file: /,
+    );
   });
 });
 
@@ -315,7 +317,7 @@ describe('what else a candidate may send', () => {
     execFileSync('zip', ['-qry', '../a.zip', 'katas'], { cwd: join(candidate, 'in') });
 
     expect(await taken(join(candidate, 'a.zip'))).toEqual({
-      one: 'fault: katas/one/one.ts is a symbolic link in the archive, no regular file.',
+      one: 'fault: katas/one/one.ts is a symbolic link in the archive, not a regular file.',
       two: 'fault: katas/two/two.ts is 1.0 MiB long; a module of more than 1.0 MiB is not read.',
     });
   });
@@ -391,7 +393,7 @@ describe('a git repository', () => {
   test.each(['ext::sh -c touch% kata-ext', '#--upload-pack=x', '#a..b', '#'])('%s is refused', async (suffix) => {
     const source = suffix.startsWith('ext') ? suffix : `${candidate}${suffix}`;
 
-    await expect(collect(source, wanted)).rejects.toThrow(/^There is no |is no branch, tag or commit/);
+    await expect(collect(source, wanted)).rejects.toThrow(/^There is no |is not a branch, tag or commit/);
   });
 
   test('an address that asks for a password is told at once, without the one that was in it', async () => {

@@ -12,7 +12,7 @@ export interface Known {
 
 /** From here on a text is called a copy: what is left are a number or a message. */
 const copyFrom = 0.97;
-/** How many of those that are equally near are told when none is exact. */
+/** How many equally near matches are reported when none is exact. */
 const nearestShown = 3;
 
 /**

@@ -1,8 +1,10 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { killGroup } from '../../foundations/processes/kill-group.js';
 import { leash } from '../../foundations/processes/leash.ts';
 import { CapturedOutput } from '../../judging/subject/captured-output.ts';
 import type { Sandbox } from '../../judging/subject/sandbox.ts';
+import { settings } from '../../foundations/settings.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 import type { PromiseVerdict } from '../../judging/verdict/verdict.ts';
 import type { FromJudge, JudgeOrder } from './judge-process.ts';
@@ -25,7 +27,7 @@ interface JudgeCandidateOptions {
   readonly seed: number;
   /** Until the judge's process is ended. */
   readonly limitMs: number;
-  /** What a reader is told when that limit was met. */
+  /** What the report says when that limit was met. */
   readonly limitReason: string;
   readonly onPromise?: (done: number) => void;
 }
@@ -35,14 +37,13 @@ const outputLimitBytes = 16 * 1024 * 1024;
 
 /** Judges one module in a process of its own, and ends that process at the limit. Never throws. */
 export async function judgeCandidate(
-  order: JudgeOrder,
+  order: Omit<JudgeOrder, 'settings'>,
   { sandbox, seed, limitMs, limitReason, onPromise }: JudgeCandidateOptions,
 ): Promise<Judgement> {
   const child = fork(processFile, {
     cwd: repositoryRoot,
-    // Ctrl-C is for the one who scores; the leash does the rest.
+    // Ctrl-C must reach the score command only; the leash then ends this process.
     detached: process.platform !== 'win32',
-    env: { ...process.env, KATA_SANDBOX: sandbox, KATA_SEED: String(seed) },
     execArgv: ['--disable-warning=ExperimentalWarning'],
     serialization: 'advanced',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -58,11 +59,7 @@ export async function judgeCandidate(
 
   function end(why: string): void {
     ended ??= why;
-    try {
-      process.kill(-child.pid!, 'SIGKILL');
-    } catch {
-      child.kill('SIGKILL');
-    }
+    killGroup(child.pid);
   }
 
   const timer = setTimeout(() => {
@@ -82,7 +79,7 @@ export async function judgeCandidate(
       finished = { promises: [], trouble: message.notLoaded, stoppedBy: undefined, notLoaded: message };
     }
   });
-  child.send(order);
+  child.send({ ...order, settings: { ...settings(), sandbox, seed: String(seed) } } satisfies JudgeOrder);
   const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) => {
     child.once('error', () => resolve([null, null]));
     child.once('close', (...how) => resolve(how));

@@ -1,6 +1,7 @@
 // Started by judge-candidate.ts in a process of its own, so that a judge that hangs or runs out of memory costs one kata
 // and not the score. Judges one module and tells what it sees as it goes.
 import { readNeeds } from '../../foundations/catalogue/front-matter.ts';
+import { type Settings, adoptSettings } from '../../foundations/settings.ts';
 import type { ServerAddress } from '../../foundations/server-address.ts';
 import { Subject } from '../../judging/subject/subject.ts';
 import { SubjectError } from '../../judging/subject/subject-error.ts';
@@ -14,6 +15,7 @@ export interface JudgeOrder {
   readonly file: string;
   readonly mysqlServers: ServerAddress[];
   readonly promiseLimitMs: number;
+  readonly settings: Settings;
 }
 
 export type FromJudge =
@@ -25,7 +27,8 @@ export type FromJudge =
 process.once('message', (order: JudgeOrder) => void run(order));
 process.once('disconnect', () => process.exit());
 
-async function run({ slug, file, mysqlServers, promiseLimitMs }: JudgeOrder): Promise<void> {
+async function run({ slug, file, mysqlServers, promiseLimitMs, settings }: JudgeOrder): Promise<void> {
+  adoptSettings(settings);
   const refusal = await whyNotLoaded(slug, file);
   if (refusal) tell(refusal);
   else

@@ -8,9 +8,10 @@ import { UserError } from '../../foundations/command-line/user-error.ts';
 import type { MysqlServer } from '../../mysql-server/source.ts';
 import { type Sandbox, sandboxes } from '../../judging/subject/sandbox.ts';
 import { requireMachine } from '../../foundations/places.ts';
-import { chosenSeed } from '../../judging/drawn/seed.ts';
+import { readSeed } from '../../judging/drawn/seed.ts';
 import { checkOutFolder } from './out-folder.ts';
 import { type Score, defaultLimits } from './score.ts';
+import { note, say, showProgress, wantsColor } from '../../foundations/command-line/terminal.ts';
 
 interface Options {
   readonly katas?: string;
@@ -39,8 +40,7 @@ await runCommand(async () => {
     import('./report-terminal.ts'),
   ]);
   const files = await writeReports(score, folder);
-  const colour = process.stdout.isTTY ? process.env.NO_COLOR === undefined : process.env.FORCE_COLOR !== undefined;
-  process.stdout.write(`${terminalReport(score, { colour, files: files.map(shownFile) })}\n`);
+  say(terminalReport(score, { isColored: wantsColor(), files: files.map(shownFile) }));
   return exitCodeOf(score, options.min);
 });
 
@@ -50,12 +50,12 @@ function exitCodeOf({ total, katas }: Score, min = 0): number {
     katas.filter(({ stoppedBy }) => stoppedBy === kind).map(({ slug }) => slug),
   ) as [string[], string[]];
   if (judge.length > 0) {
-    process.stderr.write(`The judge could not run to its end for ${judge.join(', ')}; score.md says why.\n`);
+    note(`The judge could not run to its end for ${judge.join(', ')}; score.md says why.`);
     return 2;
   }
   if (limit.length > 0) {
-    process.stderr.write(
-      `A limit was met, so not everything was judged in ${limit.join(', ')}; give more time with --promise-limit, --kata-limit or --limit.\n`,
+    note(
+      `A limit was met, so not everything was judged in ${limit.join(', ')}; give more time with --promise-limit, --kata-limit or --limit.`,
     );
     return 3;
   }
@@ -165,8 +165,7 @@ async function scoreOne(args: readonly string[], options: Options): Promise<Scor
 
 /** On a terminal a line that moves; elsewhere nothing but the lines that take their time. */
 function progress(line: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
-  else if (line !== '' && !/: [1-9]\d* of/.test(line)) process.stderr.write(`${line}\n`);
+  showProgress(line, () => !/: [1-9]\d* of/.test(line));
 }
 
 function shownFile(file: string): string {
@@ -182,7 +181,7 @@ function ofHundred(text: string): number {
 }
 
 function seedOf(text: string): number {
-  return chosenSeed({ KATA_SEED: text }, '--seed');
+  return readSeed(text, '--seed');
 }
 
 function positive(text: string): number {

@@ -1,26 +1,24 @@
 import { readFileSync, statSync } from 'node:fs';
-import { Ajv2020 } from 'ajv/dist/2020.js';
 import { UserError } from '../../foundations/command-line/user-error.ts';
 import { harmlessDeep, harmlessLine } from '../../foundations/sanitizing/harmless.ts';
+import { scoreSchema } from './score-schema.ts';
 import type { Score } from './score.ts';
 
 const longestBytes = 64 * 1024 * 1024;
 const longestText = 1_000_000;
 
-const schema = JSON.parse(readFileSync(new URL('score.schema.json', import.meta.url), 'utf8')) as object;
-const validate = new Ajv2020({ allErrors: false, strictTuples: false }).compile<Score>(schema);
-
 /** What keeps this from being a score, or undefined when it is one. */
 export function faultOfScore(value: unknown): string | undefined {
-  if (validate(value)) return undefined;
-  const [first] = validate.errors ?? [];
-  return `${first?.instancePath || 'the whole'} ${first?.message ?? 'is wrong'}`;
+  const { error } = scoreSchema.safeParse(value);
+  if (error === undefined) return undefined;
+  const [first] = error.issues;
+  return `${first?.path.map((part) => `/${String(part)}`).join('') || 'the whole'}: ${first?.message ?? 'it is wrong'}`;
 }
 
 /**
  * Reads a score.json, which another machine may have written: it is held against the schema, and its texts are made
  * harmless once more.
- * @throws UserError when it is none
+ * @throws UserError when it is not a valid score
  */
 export function readScore(file: string): Score {
   const shown = harmlessLine(file);
@@ -30,9 +28,7 @@ export function readScore(file: string): Score {
   const value = parse(readFileSync(file, 'utf8'), shown);
   const fault = faultOfScore(value);
   if (fault !== undefined)
-    throw new UserError(
-      `${shown} is no score that can be read here: ${harmlessLine(fault)}. Was it made by another version?`,
-    );
+    throw new UserError(`${shown} is not a valid score: ${harmlessLine(fault)}. Was it made by another version?`);
   return harmlessDeep(value as Score, longestText);
 }
 
@@ -40,6 +36,6 @@ function parse(text: string, shown: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new UserError(`${shown} is no JSON: ${harmlessLine((error as Error).message)}.`);
+    throw new UserError(`${shown} is not JSON: ${harmlessLine((error as Error).message)}.`);
   }
 }

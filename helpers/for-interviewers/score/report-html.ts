@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { html as diffHtml } from 'diff2html';
-import type { Chart } from '../../judging/verdict/chart.ts';
 import { chartSvg } from './chart-svg.ts';
-import type { Diff, KataScore, PromiseScore, Score } from './score.ts';
+import { safe } from './safe-markup.ts';
+import type { ChartScore, Diff, KataScore, PromiseScore, Score } from './score.ts';
 import {
   boundedScore,
   candidateWords,
@@ -18,11 +18,9 @@ const { resolve } = createRequire(import.meta.url);
 
 /**
  * The score as one page that asks for nothing: no script, no file beside it, no network. Its policy forbids them, so that a
- * stranger's text could do nothing even if it came to stand in the page as markup.
+ * candidate's text could do nothing even if it got into the page as markup.
  */
-export async function htmlReport(score: Score): Promise<string> {
-  const katas: string[] = [];
-  for (const kata of score.katas) katas.push(await kataSection(kata));
+export function htmlReport(score: Score): string {
   const diffStyle = readFileSync(resolve('diff2html/bundles/css/diff2html.min.css'), 'utf8');
   const ownStyle = readFileSync(new URL('report.css', import.meta.url), 'utf8');
   return `<!doctype html>
@@ -45,7 +43,7 @@ ${ownStyle}</style>
 <main>
 ${overview(score)}
 ${score.notes.length > 0 ? `<ul class="notes">${score.notes.map((note) => `<li>${safe(note)}</li>`).join('')}</ul>` : ''}
-${katas.join('\n')}
+${score.katas.map(kataSection).join('\n')}
 </main>
 <footer>
 <p>${safe(formulaWords(score))}</p>
@@ -65,9 +63,8 @@ function overview(score: Score): string {
   return `<div class="scroll"><table class="overview"><thead><tr><th>kata</th><th class="figure">score</th><th>promises held</th></tr></thead><tbody>${rows.join('')}</tbody></table></div>`;
 }
 
-async function kataSection(kata: KataScore): Promise<string> {
-  const charts: string[] = [];
-  for (const promise of kata.promises) for (const chart of promise.charts) charts.push(await figure(promise, chart));
+function kataSection(kata: KataScore): string {
+  const charts = kata.promises.flatMap((promise) => promise.charts.map((chart) => figure(promise, chart)));
   const { file, trouble, diagnosis } = kata;
   const firstBroken = kata.promises.find(({ held, judged }) => !held && judged);
   return `<section id="${safe(kata.slug)}">
@@ -104,8 +101,8 @@ function promiseItem(promise: PromiseScore, isOpen: boolean): string {
     : `<li><details${isOpen ? ' open' : ''}><summary class="row">${head}</summary>${told}</details></li>`;
 }
 
-async function figure({ number }: PromiseScore, chart: Chart): Promise<string> {
-  return `<figure><figcaption>${safe(chart.title)} <span class="fine">promise ${number}</span></figcaption>${await chartSvg(chart)}</figure>`;
+function figure({ number }: PromiseScore, chart: ChartScore): string {
+  return `<figure><figcaption>${safe(chart.title)} <span class="fine">promise ${number}</span></figcaption>${chartSvg(chart)}</figure>`;
 }
 
 function diffPart(title: string, { patch, why }: Diff): string {
@@ -137,12 +134,4 @@ function grade(value: number): string {
 
 function pre(text: string): string {
   return `<pre>${safe(text)}</pre>`;
-}
-
-/** Also the colons, so that the page can stand in a log in which a runner looks for commands. */
-function safe(text: string): string {
-  return text
-    .replace(/[&<>"'`]/g, (char) => `&#${char.charCodeAt(0)};`)
-    .replaceAll('::', '&#58;&#58;')
-    .replaceAll('##[', '&#35;&#35;[');
 }

@@ -13,7 +13,7 @@ import {
 /** How much of what was seen a summary shows. */
 const seenCharacters = 3_000;
 
-/** The score as Markdown, for a pull request or a workflow's summary. A stranger's words stand in code blocks only. */
+/** The score as Markdown, for a pull request or a workflow's summary. Text that a candidate wrote appears in code blocks only. */
 export function markdownReport(score: Score): string {
   const lines = [
     `# ${boundedScore(score.total, score.katas)} of 100`,

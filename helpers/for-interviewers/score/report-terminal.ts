@@ -1,16 +1,18 @@
-import { styleText } from 'node:util';
 import wrapAnsi from 'wrap-ansi';
 import type { KataScore, Score } from './score.ts';
 import { candidateWords, judgedWithWords, shownScore, tierWords } from './words.ts';
+import { painter } from '../../foundations/command-line/terminal.ts';
 
 const columns = 100;
-/** What a stranger said stands behind this, so that no line of a log begins with it. */
+/** Goes before text that a candidate wrote, so that no line of a log begins with that text. */
 const quote = '│ ';
 
 /** The first screen: the score by kata and tier, what it looks like, and where to read on. */
-export function terminalReport(score: Score, { colour, files }: { colour: boolean; files: readonly string[] }): string {
-  const paint = (style: Parameters<typeof styleText>[0], text: string) =>
-    colour ? styleText(style, text, { validateStream: false }) : text;
+export function terminalReport(
+  score: Score,
+  { isColored, files }: { isColored: boolean; files: readonly string[] },
+): string {
+  const paint = painter(isColored);
   const lines = ['', quoted(candidateWords(score)).trimStart(), ''];
   for (const kata of score.katas) {
     const value = paint(

@@ -9,6 +9,7 @@ import { htmlReport } from './report-html.ts';
 import { junitReport } from './report-junit.ts';
 import { markdownReport } from './report-markdown.ts';
 import { terminalReport } from './report-terminal.ts';
+import { scoreJsonSchema } from './score-schema.ts';
 import type { KataScore, Score } from './score.ts';
 
 /** What a module would say if it could; made harmless already, as all text in a score is. */
@@ -18,6 +19,11 @@ const hostile =
 const folder = await testFolder(afterAll);
 
 describe('the schema', () => {
+  test('is what score.schema.json says to other programs', async () => {
+    // After a change: npx vitest run --config helpers/vitest.config.ts -u helpers/for-interviewers/score/reports.test.ts
+    await expect(scoreJsonSchema()).toMatchFileSnapshot('score.schema.json');
+  });
+
   test('takes a score', () => {
     expect(faultOfScore(scoreOf(kataOf('one')))).toBeUndefined();
   });
@@ -31,7 +37,7 @@ describe('the schema', () => {
     ['a promise without a verdict', (score) => delete score['katas'][0].promises[0].held],
     ['a slug that is a path', (score) => (score['katas'][0].slug = '../x')],
     ['a sandbox that holds nothing', (score) => (score['katas'][0].judgedWith.sandbox = 'none')],
-    ['a word that it does not know', (score) => (score['extra'] = 1)],
+    ['an unknown field', (score) => (score['extra'] = 1)],
     ['a chart whose point is none', (score) => (score['katas'][0].promises[0].charts[0].series[0].points[0] = [1])],
   ])('refuses %s', (_what, spoil) => {
     const score = structuredClone(scoreOf(kataOf('one'))) as unknown as Record<string, any>;
@@ -51,8 +57,8 @@ describe('reading a score.json that another machine wrote', () => {
 
   test.each([
     ['nothing.json', undefined, /^There is no .*nothing\.json/],
-    ['text.json', 'no json', /is no JSON/],
-    ['other.json', '{"schemaVersion": 1}', /is no score that can be read here: .*Was it made by another version\?/],
+    ['text.json', 'no json', /is not JSON/],
+    ['other.json', '{"schemaVersion": 1}', /is not a valid score: .*Was it made by another version\?/],
   ])('%s is bad input', async (name, text, message) => {
     if (text !== undefined) await writeFile(join(folder, name), text);
 
@@ -93,7 +99,7 @@ describe('what a stranger said is only read', () => {
   const score = scoreOf(kataOf('one', false, hostile));
 
   test('in HTML: no markup, and a policy that forbids scripts and the network', async () => {
-    const page = await htmlReport({ ...score, notes: [hostile], candidate: { ...score.candidate, source: hostile } });
+    const page = htmlReport({ ...score, notes: [hostile], candidate: { ...score.candidate, source: hostile } });
 
     expect(page).not.toMatch(/<script|<img|onerror="y"/);
     expect(page).toContain("default-src 'none'; style-src 'unsafe-inline'");
@@ -122,7 +128,7 @@ describe('what a stranger said is only read', () => {
 
   test('on a terminal: behind a mark on every line', () => {
     const report = terminalReport(scoreOf({ ...kataOf('one'), trouble: '::error::x'.repeat(30) }), {
-      colour: false,
+      isColored: false,
       files: [],
     });
 
@@ -132,7 +138,7 @@ describe('what a stranger said is only read', () => {
 
 describe('a page', () => {
   test('shows the score, the question, both diffs and the chart', async () => {
-    const page = await htmlReport(scoreOf(kataOf('one')));
+    const page = htmlReport(scoreOf(kataOf('one')));
 
     expect(page).toContain('<strong class="part">60</strong> of 100');
     expect(page).toContain('It breaks exactly what x breaks: ask &#34;Why?&#34;');

@@ -16,7 +16,7 @@ import { diagnose } from './diagnose.ts';
 import { diffOf } from './diff.ts';
 import { harmless, harmlessLine } from '../../foundations/sanitizing/harmless.ts';
 import { type Judgement, judgeCandidate } from './judge-candidate.ts';
-import { type KataScore, type PromiseScore, type Score, schemaVersion } from './score.ts';
+import type { KataScore, PromiseScore, Score } from './score.ts';
 import { exportsOf } from './exports-of.ts';
 import { essence, essenceOf, similarity } from './similarity.ts';
 import { kataScore, promiseWeight, tierWeights, totalScore, weighTiers } from './weigh.ts';
@@ -45,9 +45,9 @@ export async function scoreCandidate(collected: Collected, options: ScoreOptions
     katas.push(await scoreKata(readKata(slug), found, { ...options, folder: folder.path, leftMs }));
   }
   return {
-    schemaVersion,
+    schemaVersion: 2,
     candidate: { source: collected.source, kind: collected.kind, commit: collected.commit ?? null },
-    catalogue: catalogueIdentity(),
+    catalogue: await catalogueIdentity(),
     scoredAt,
     durationMs: Math.round(performance.now() - startedAt),
     weights: tierWeights,
@@ -216,7 +216,7 @@ function notJudged({ trouble, stoppedBy, notLoaded }: Judgement): string {
   return trouble === undefined ? 'the judge has no test of this promise' : `not judged: ${trouble}`;
 }
 
-/** What a judge measured of a stranger's process may be anything. */
+/** Figures measured in a candidate's process can be anything. */
 function isDrawable({ series, limit }: Chart): boolean {
   const figures = [...series.flatMap(({ points }) => points.flat()), ...(limit ? [limit.y] : [])];
   return figures.length > 0 && figures.every(Number.isFinite);

@@ -11,7 +11,7 @@ import type { Score } from './score.ts';
 /** Writes the four reports beside each other; all of them or none. Gives back the files. */
 export async function writeReports(score: Score, folder: string): Promise<string[]> {
   const reports: Record<string, string> = {
-    'score.html': await htmlReport(score),
+    'score.html': htmlReport(score),
     'score.md': markdownReport(score),
     'score.json': `${JSON.stringify(score, undefined, 2)}\n`,
     'junit.xml': junitReport(score),

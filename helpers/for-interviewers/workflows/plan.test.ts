@@ -37,7 +37,7 @@ test.for<[fault: string, inputs: Parameters<typeof planOf>[0], sentence: RegExp]
   ['no SHA', { repository: 'ada/katas' }, /is missing: give/],
   ['a script for a name', { repository: 'ada/katas;id', sha }, /^A candidate's repository is "ada\/katas;id": write/],
   ['an option for a name', { repository: '--upload-pack=x/y', sha }, /^A candidate's repository is/],
-  ['a list that is none', { candidates: '{"repository":' }, /^candidates is no JSON list/],
+  ['a list that is none', { candidates: '{"repository":' }, /^candidates is not a JSON list/],
   ['a list of something else', { candidates: '[7]' }, /^A candidate's repository is missing/],
   [
     'a name with a dot',

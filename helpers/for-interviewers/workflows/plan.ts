@@ -67,7 +67,9 @@ function readList(text: string): unknown[] {
     // Told below.
   }
   if (!Array.isArray(list) || list.length === 0)
-    throw new UserError('candidates is no JSON list, as in [{"repository": "owner/name", "sha": "<40 hex digits>"}].');
+    throw new UserError(
+      'candidates is not a JSON list; expected, for example: [{"repository": "owner/name", "sha": "<40 hex digits>"}].',
+    );
   return list;
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { error, notice, summary } from '@actions/core';
 import { UserError } from '../../foundations/command-line/user-error.ts';
 
-/** What is read of a score.json, which `npm run score -- --merge` has held against its schema and written anew. */
+/** The fields that are read from a score.json. `npm run score -- --merge` has checked it against its schema and rewritten it. */
 interface MergedScore {
   readonly total: number;
   readonly candidate: { readonly commit: string | null };

@@ -65,7 +65,7 @@ test('CI runs what the documents claim', () => {
       minimum: { steps: Step[] };
     };
   };
-  const claim = /judged the same way with (.*?)\. CI runs/.exec(
+  const claim = /gets the same verdict with (.*?)\. CI runs/.exec(
     readFileSync(join(repositoryRoot, 'INTERVIEWER.md'), 'utf8').replace(/\s+/g, ' '),
   )?.[1];
   const versions = (name: string) => [

@@ -32,7 +32,7 @@ export function parseSubmissionPatch(text: string, file: string): SubmissionPatc
   if (header === undefined || base === undefined || body === undefined)
     throw new UserError(`${file} is not a patch of a submission. ${form}`);
   if (!/^(?:solution|accepted\/[\w-]+|rejected\/[\w-]+)\.ts$/.test(base))
-    throw new UserError(`${file} starts from ${base}, which is no answer of this kata. ${form}`);
+    throw new UserError(`${file} starts from ${base}, which is not an answer to this kata. ${form}`);
 
   let hunks: readonly Hunk[];
   try {

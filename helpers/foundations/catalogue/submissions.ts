@@ -163,7 +163,7 @@ function readHeader(text: string, file: string, kata: Kata): { breaks: readonly 
   const known = (number: number) => kata.promises.some((promise) => promise.number === number);
   if (breaks.length === 0 || !breaks.every(known)) {
     throw new UserError(
-      `${file} says "breaks: ${list ?? ''}", which is no list of promises of katas/${kata.slug}/README.md. ${form}`,
+      `${file} says "breaks: ${list ?? ''}", which is not a list of promises in katas/${kata.slug}/README.md. ${form}`,
     );
   }
   if (why === undefined || ask === undefined)

@@ -1,6 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { settings } from '../settings.ts';
 
 /** The folder that holds katas/, solutions/, tests/ and helpers/. */
 export const repositoryRoot = fileURLToPath(new URL('../../../', import.meta.url)).replace(/[\\/]$/, '');
@@ -19,7 +20,7 @@ export function fullTextsFolder(slug: string): string {
  * @returns the absolute path of the module for this kata
  * @throws Error when there is no such file
  */
-export function targetFile(slug: string, target = process.env.KATA_TARGET ?? 'katas'): string {
+export function targetFile(slug: string, target = settings().target): string {
   const file =
     target === 'katas' || target === 'solutions'
       ? join(repositoryRoot, target, slug, `${slug}.ts`)

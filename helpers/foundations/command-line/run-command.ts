@@ -1,8 +1,9 @@
+import { takeLauncherParent } from '../settings.ts';
 import { UserError } from './user-error.ts';
 
 /**
  * Runs a command's main function and ends the process with the exit code that it gives back. What the user can mend is
- * one sentence on standard error and exit code 2; anything else is a defect of ours and shows its stack, exit code 70.
+ * one sentence on standard error and exit code 2; anything else is a bug of this repository and shows its stack, exit code 70.
  */
 export async function runCommand(main: () => Promise<number>): Promise<void> {
   endWithParent();
@@ -27,10 +28,8 @@ const lookEveryMs = 250;
  * The launcher says who the parent was when it began, since the shell can be gone before this line runs.
  */
 function endWithParent(): void {
-  const { npm_lifecycle_event: script, KATA_PARENT: first } = process.env;
-  delete process.env.KATA_PARENT;
-  if (script === undefined) return;
-  const parent = first === undefined ? process.ppid : Number(first);
+  const parent = takeLauncherParent() ?? process.ppid;
+  if (process.env.npm_lifecycle_event === undefined) return;
   setInterval(() => {
     if (process.ppid !== parent) process.kill(process.pid, 'SIGTERM');
   }, lookEveryMs).unref();

@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { repositoryRoot } from '../catalogue/target.ts';
+import { runToEnd } from '../processes/run-to-end.ts';
 
 /** How a command of this house ended, and what it said. */
 export interface CommandRun {
@@ -26,22 +26,7 @@ export async function runProgram(
   cwd: string,
   env: NodeJS.ProcessEnv = {},
 ): Promise<CommandRun> {
-  const { VITEST: _own, FORCE_COLOR: _colour, ...inherited } = process.env;
-  const child = spawn(file, args, {
-    cwd,
-    env: { ...inherited, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const [stdout, stderr, code] = await Promise.all([
-    textOf(child.stdout),
-    textOf(child.stderr),
-    new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve)),
-  ]);
-  return { code, stdout, stderr };
-}
-
-async function textOf(stream: AsyncIterable<Buffer>): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(chunk);
-  return Buffer.concat(chunks).toString('utf8');
+  const { VITEST: _own, FORCE_COLOR: _color, ...inherited } = process.env;
+  const { code, stdout, stderr } = await runToEnd(file, args, { cwd, env: { ...inherited, ...env } });
+  return { code, stdout: stdout.toString('utf8'), stderr };
 }

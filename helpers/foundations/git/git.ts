@@ -1,10 +1,8 @@
-import { execFile } from 'node:child_process';
 import { devNull } from 'node:os';
-import { promisify } from 'node:util';
 import { UserError } from '../command-line/user-error.ts';
+import { runToEnd } from '../processes/run-to-end.ts';
 
-const run = promisify(execFile);
-/** What a user's configuration could change; nothing of his is read at all. */
+/** Settings that a user's configuration could change. That configuration is not read at all. */
 const neutral = {
   'core.hooksPath': devNull,
   'core.autocrlf': 'false',
@@ -28,31 +26,25 @@ export interface GitOptions {
 export async function git(folder: string, args: readonly string[], { env = {} }: GitOptions = {}): Promise<string> {
   const settings = { ...neutral, 'safe.directory': folder };
   const own = Object.entries(process.env).filter(([name]) => !name.startsWith('GIT_'));
-  try {
-    const { stdout } = await run(
-      'git',
-      [...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]), ...args],
-      {
-        cwd: folder,
-        encoding: 'utf8',
-        env: {
-          ...Object.fromEntries(own),
-          GIT_CONFIG_GLOBAL: devNull,
-          GIT_CONFIG_NOSYSTEM: '1',
-          GIT_TERMINAL_PROMPT: '0',
-          LC_ALL: 'C',
-          ...env,
-        },
-        maxBuffer: 256 * 1024 * 1024,
-        windowsHide: true,
+  const run = await runToEnd(
+    'git',
+    [...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]), ...args],
+    {
+      cwd: folder,
+      env: {
+        ...Object.fromEntries(own),
+        GIT_CONFIG_GLOBAL: devNull,
+        GIT_CONFIG_NOSYSTEM: '1',
+        GIT_TERMINAL_PROMPT: '0',
+        LC_ALL: 'C',
+        ...env,
       },
-    );
-    return stdout;
-  } catch (error) {
-    const { code, stderr } = error as { code?: unknown; stderr?: string };
-    if (code === 'ENOENT') throw new UserError('There is no git on this machine: install it, and try again.');
-    throw new Error(`git ${args.join(' ')} failed: ${stderr?.trim() || (error as Error).message}`);
-  }
+    },
+  );
+  if (run.isMissing) throw new UserError('There is no git on this machine: install it, and try again.');
+  if (run.code !== 0)
+    throw new Error(`git ${args.join(' ')} failed: ${run.stderr.trim() || `it ended with ${run.signal ?? run.code}`}`);
+  return run.stdout.toString('utf8');
 }
 
 /**
@@ -67,6 +59,6 @@ export async function headCommit(root: string): Promise<string> {
     if (error instanceof UserError) throw error;
   }
   throw new UserError(
-    `${root} is no git clone with a commit in it, so nobody could tell which katas these are: clone the repository.`,
+    `${root} is not a git clone with a commit, so nobody could tell which version of the katas this is: clone the repository with git.`,
   );
 }

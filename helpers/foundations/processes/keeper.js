@@ -1,9 +1,10 @@
 // Runs detached, started by leash.ts; reads duties as JSON lines and does those left when its standard input ends. Plain
 // JavaScript, so that it starts without a transform.
-import { rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
+import { killGroup } from './kill-group.js';
 import { removeDatabase } from './remove-database.js';
+import { removeFolder } from './remove-folder.js';
 
 /** @typedef {import('./leash.ts').Duty} Duty */
 
@@ -30,7 +31,7 @@ async function undertake(duty) {
   if ('kill' in duty) {
     killGroup(duty.kill);
   } else if ('folder' in duty) {
-    await rm(duty.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+    await removeFolder(duty.folder);
   } else if ('container' in duty) {
     const { getContainerRuntimeClient } = await import('testcontainers');
     const { container } = await getContainerRuntimeClient();
@@ -51,18 +52,5 @@ async function undertake(duty) {
     const connection = await createConnection(duty.server);
     await removeDatabase(connection, duty.database, duty.preparedBefore);
     await connection.end();
-  }
-}
-
-/** @param {number} pid */
-function killGroup(pid) {
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch {
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch {
-      // It is gone already.
-    }
   }
 }

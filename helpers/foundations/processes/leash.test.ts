@@ -10,6 +10,7 @@ import '../../instruments/mysql/use-test-database.ts';
 import { repositoryRoot } from '../catalogue/target.ts';
 import { until } from '../waiting/until.ts';
 import type { Duty } from './leash.ts';
+import { leashedFolder } from './leashed-folder.ts';
 
 // A holder is a process that puts duties on the leash and is then killed. Processes and containers have their tests
 // beside what starts them.
@@ -23,6 +24,19 @@ test('a folder goes with its holder, and one that was taken back stays', async (
 
   expect(await until(async () => !(await exists(lost)), 20_000), 'the folder is gone').toBe(true);
   expect(await exists(kept)).toBe(true);
+});
+
+test('a folder that is deeper than a path may be long goes as well', async () => {
+  const folder = await leashedFolder(tmpdir(), 'leash-');
+  // In a process of its own, since it has to go down by chdir.
+  const dig = `process.chdir(${JSON.stringify(folder.path)});
+for (let n = 0; n < 40; n++) { fs.mkdirSync('d'.repeat(200)); process.chdir('d'.repeat(200)); }`;
+  const digger = spawn(process.execPath, ['-e', dig], { stdio: 'ignore' });
+  expect((await once(digger, 'close'))[0]).toBe(0);
+
+  await folder[Symbol.asyncDispose]();
+
+  expect(await exists(folder.path)).toBe(false);
 });
 
 test('a database on a server that stays goes with its holder, also when an earlier statement fails', async () => {

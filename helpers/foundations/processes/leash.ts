@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-/** What is to be undone when this process is gone, however it went. */
+/** What must be cleaned up after this process has ended, for whatever reason. */
 export type Duty =
   /** SIGKILL to the process, and on POSIX to the group that it leads. */
   | { readonly kill: number }
@@ -18,8 +18,8 @@ export type Duty =
 const keeperFile = fileURLToPath(new URL('keeper.js', import.meta.url));
 
 /**
- * Reads what it is told to its end, and starts the keeper's program only when something is left to do: each thread of each run
- * has a keeper, and a shell costs a millisecond, a Node fifty.
+ * Reads its input to the end, and starts the keeper's program only when a duty is left. Every thread of every run has a keeper, and
+ * a shell starts in 1 ms, Node in 50.
  */
 const waitingScript = 'told=$(cat); case $told in *"{}") exit;; esac; printf "%s\\n" "$told" | "$@"';
 
@@ -29,7 +29,7 @@ let lastId = 0;
 
 /**
  * Promises that `duty` is done as soon as this process ends, also by `kill -9`, and returns the function that takes
- * the promise back. The one who holds a thing still closes it himself; the leash is for when he no longer can.
+ * the promise back. Whoever holds a resource still closes it; the leash is for when they no longer can.
  *
  * How: a detached keeper process reads a pipe from this one. The pipe ends with this process, whatever ended it, and
  * the keeper then does what has not been taken back, latest first.

@@ -1,6 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { leash } from './leash.ts';
+import { removeFolder } from './remove-folder.js';
 
 /** Makes a folder of its own below `parent` that goes when it is disposed, and also when this process is ended before that. */
 export async function leashedFolder(
@@ -12,8 +13,7 @@ export async function leashedFolder(
   return {
     path,
     async [Symbol.asyncDispose]() {
-      // On Windows a file stays for a moment after the process that had it open.
-      await rm(path, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }).catch(() => undefined);
+      await removeFolder(path).catch(() => undefined);
       release();
     },
   };

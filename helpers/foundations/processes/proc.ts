@@ -1,20 +1,21 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { settings } from '../settings.ts';
 import { settles } from '../waiting/until.ts';
 
-// What the house does with a process from outside, where the module has no say. Most of it is read from Linux's /proc, and
+// What the judge reads of a process from outside, where the module cannot interfere. Most of it is read from Linux's /proc, and
 // synchronously: no disk is waited for there, and a thread of the pool for each file would cost ten times as much.
 
-/** Whether there is a /proc to read. `KATA_PROC=off` does as if there were none, as on macOS. */
-export const hasProc = process.platform === 'linux' && process.env.KATA_PROC !== 'off';
+/** Whether there is a /proc to read. */
+export const hasProc = process.platform === 'linux' && settings().proc;
 
 /** How many bytes the process has read so far, from files, sockets and pipes, also what came out of a cache. */
 function bytesRead(pid: number): number {
   return ioOf(`${pid}`).rchar!;
 }
 
-/** How many bytes the process's main thread has read so far: what it reads itself, nobody is served meanwhile. */
+/** How many bytes the process's main thread has read so far. While it reads, it serves nobody. */
 function bytesReadByMainThread(pid: number): number {
   return ioOf(`${pid}/task/${pid}`).rchar!;
 }

@@ -4,7 +4,7 @@ import { stripVTControlCharacters } from 'node:util';
 const longestText = 20_000;
 
 /**
- * A stranger's text in a form that does nothing but be read: in a terminal, in a log that a workflow runner listens to, in
+ * Untrusted text in a form that is safe to show: in a terminal, in a log that a workflow runner listens to, in
  * JSON, and once escaped for them in Markdown, HTML and XML.
  *
  * Terminal sequences go. Control characters, characters that turn the direction of reading, and others that are not to

@@ -6,6 +6,7 @@ import { type Subject, startModule } from '../../judging/subject/subject.ts';
 import { startBusyLoops } from '../../foundations/processes/busy-loops.ts';
 import { useWorkspace } from '../../judging/subject/use-workspace.ts';
 import { type Answer, ask } from '../readers/ask.ts';
+import { Reader } from '../readers/reader.ts';
 import { holdLoop } from './hold-loop.ts';
 import { Pinger } from './pinger.ts';
 
@@ -73,16 +74,19 @@ test('pings are counted until one is not answered with 200', async () => {
 test.skipIf(process.platform === 'win32')('what comes while the loop is held is found at once', async () => {
   await using subject = await start();
   const port = await subject.evaluate((kata) => kata.serve(200));
-  const turnsBetween = (all: readonly Answer[]) => {
+  type Told = Pick<Answer, 'headers'>;
+  const turnsBetween = (all: readonly Told[]) => {
     const turns = all.map(({ headers }) => Number(headers['x-turn']));
     return Math.max(...turns) - Math.min(...turns);
   };
   let answers = 0;
-  const asked: Promise<Answer>[] = [];
+  const asked: Promise<Told>[] = [];
+  using readers = new DisposableStack();
   await using loop = await holdLoop(subject, workspace);
   for (let count = 0; count < 5; count++) {
-    await new Promise<void>((onSent) => asked.push(ask(port, '/ping', { onSent })));
-    void asked.at(-1)!.then(() => answers++);
+    const reader = readers.use(new Reader(port, '/ping'));
+    await reader.sent;
+    asked.push(reader.head().finally(() => answers++));
   }
   expect(answers, 'answers while the loop was held').toBe(0);
   await loop.release();

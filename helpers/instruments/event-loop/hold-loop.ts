@@ -8,15 +8,15 @@ import { until } from '../../foundations/waiting/until.ts';
 
 /** An event loop that stands still, until it is released. Disposing releases it as well. */
 export interface HeldLoop extends AsyncDisposable {
-  /** @throws SubjectError when the process has ended meanwhile, or could not be held */
+  /** @throws SubjectError when the process has ended in the meantime or could not be held */
   release(): Promise<void>;
 }
 
 let count = 0;
 
 /**
- * Stops the event loop of a process until it is released. What comes over the network meanwhile waits in the kernel, and
- * the process finds all of it at once, though it accepts one new connection a turn: so requests are surely there together,
+ * Stops the event loop of a process until it is released. Network input waits in the kernel until then, and
+ * the process finds all of it at once, although it accepts one new connection a turn. So requests are sure to be there together,
  * however slowly their sender gets on. It holds no other thread of the process.
  *
  * How: the process waits in a read of a named pipe in `folder`, which ends when something is written to it, or its writer

@@ -4,7 +4,7 @@ import { collect } from './heap-figures.ts';
 
 export interface ChurnOptions {
   readonly subject: Pick<Subject<never>, 'probe'>;
-  /** One round of what comes and goes; all that it started has ended when it is over. */
+  /** One round of what comes and goes. Everything that it started has ended when it resolves. */
   readonly cycle: () => Promise<unknown>;
   /** How many come and go in one cycle. */
   readonly perCycle: number;

@@ -2,7 +2,7 @@ import { createWriteStream } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
-import type { IHeapNode, IHeapSnapshot } from '@memlab/core';
+import type { IHeapNode, IHeapSnapshot } from 'memlab';
 import { leashedFolder } from '../../foundations/processes/leashed-folder.ts';
 import type { Subject } from '../../judging/subject/subject.ts';
 
@@ -72,17 +72,14 @@ function sizeText(bytes: number): string {
 
 /**
  * memlab is slow to import, so that happens only when it is needed. It makes a folder `memlab` wherever temporary files go, when it is
- * imported and when it reads, whatever work folder it is given: for so long they go to ours.
+ * imported and when it reads, whatever work folder it is given. So temporary files go to our folder for that time.
  */
 async function readSnapshot(file: string, workDir: string): Promise<IHeapSnapshot> {
   const names = ['TMPDIR', 'TEMP', 'TMP'] as const;
   const before = names.map((name) => [name, process.env[name]] as const);
   for (const name of names) process.env[name] = workDir;
   try {
-    const [{ config }, { getFullHeapFromFile }] = await Promise.all([
-      import('@memlab/core'),
-      import('@memlab/heap-analysis'),
-    ]);
+    const { config, getFullHeapFromFile } = await import('memlab');
     config.muteConsole = true;
     config.defaultFileManagerOption = { workDir };
     return await getFullHeapFromFile(file);
@@ -139,7 +136,7 @@ function topOf(node: IHeapNode, known: ReadonlySet<number>): IHeapNode | undefin
   return undefined;
 }
 
-/** A timer is held by Node, whoever has forgotten it. */
+/** Node itself holds a timer, no matter which code forgot it. */
 function timerPath(node: IHeapNode): string | undefined {
   if (node.name !== 'Timeout') return undefined;
   const run = node.references.find(({ name_or_index: name }) => name === '_onTimeout')?.toNode;

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { test as base } from 'vitest';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 import { testFolder } from '../../foundations/processes/test-folder.ts';
-import { type Inside, type Run, type Subject, type SubjectOptions } from '../../judging/subject/subject.ts';
+import type { Subject } from '../../judging/subject/subject.ts';
+import type { Inside, Run, SubjectOptions } from '../../judging/subject/subject-types.ts';
 import { SubjectsOfFile } from '../../judging/subject/subjects-of-file.ts';
 import { useTestDatabase } from '../mysql/use-test-database.ts';
 

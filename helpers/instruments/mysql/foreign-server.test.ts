@@ -1,4 +1,4 @@
-// Path: settings.ts, try-server.ts, test-database.ts, proxy.ts. Window: a server by MYSQL_URL whose owner has changed its settings.
+// Path: server-settings.ts, try-server.ts, test-database.ts, proxy.ts. Window: a server by MYSQL_URL whose owner has changed its settings.
 // Invariant: sessions of the judge and of the module have the settings of our own servers, or the run is refused by the
 // setting's name; the server is left as it was.
 import { type Connection, type RowDataPacket, createConnection } from 'mysql2/promise';

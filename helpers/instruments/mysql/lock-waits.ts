@@ -2,7 +2,7 @@ import type { Connection, RowDataPacket } from 'mysql2/promise';
 
 /**
  * Which of these server threads, each of which has been asked for something, wait for a lock just now: a row or table
- * lock, a metadata lock, or one of GET_LOCK. `bystanders` are threads of ours whose waits are not in question.
+ * lock, a metadata lock, or one of GET_LOCK. `bystanders` are the judge's own threads, whose waits do not count.
  *
  * It asks what tells the state of this moment: SHOW FULL PROCESSLIST and SHOW ENGINE INNODB STATUS. The latter leaves
  * out transactions that have only read, so that a wait for a shared lock is seen only as a difference to the server's

@@ -11,60 +11,16 @@ import {
   writePacket,
   writeQuery,
 } from './packets.ts';
+import { type Command, type Hold, type HoldPoint, type Holdable, Holds, isWithheld } from './holds.ts';
+import { type Stall, Stalls } from './stalls.ts';
 import { until } from '../../foundations/waiting/until.ts';
 import type { Timeline } from './timeline.ts';
 
-/** One command of a client, on its way through the proxy. */
-export interface Command {
-  /** The server's id of the connection it came on. */
-  readonly threadId: number;
-  readonly sql: string;
-  /** The server's error number, once it has answered with an error. */
-  readonly errno: number | undefined;
-}
-
-/** A command, or its answer, that the proxy keeps to itself for now. */
-export interface Hold {
-  /** Resolves when the command is held: before the server has it, or with the server's answer, locks and effects in place. */
-  readonly reached: Promise<Command>;
-  /** Lets the command or the answer, and all that follows, through. Harmless when nothing is held. */
-  release(): void;
-  /** Ends the connection instead. A command that is held before the server has it is then never run. */
-  drop(): void;
-}
-
-/** Where a command is held: before the server runs it, or after, with its answer withheld. */
-export type HoldPoint = 'before' | 'after';
-
-/** From some byte on the server takes nothing more of this process. */
-export interface Stall {
-  /** Comes true when that many bytes have passed. */
-  readonly reached: Promise<void>;
-  /** Lets the server take what has come meanwhile, and all that follows. Harmless when nothing is stalled. */
-  release(): void;
-}
-
-interface HoldOrder {
-  catches(command: Command): boolean;
-  /** `before` keeps the command from the server, `after` its answer from the client, `error` an answer that is an error. */
-  on: HoldPoint | 'error';
-  held: Link | undefined;
-  reach(command: Command): void;
-}
-
 /** One client's connection through the proxy. */
-interface Link {
-  readonly client: Socket;
-  readonly server: Socket;
+interface Link extends Holdable {
   readonly fromClient: PacketReader;
   readonly fromServer: PacketReader;
   readonly prepared: Map<number, Prepared>;
-  /** What the client does not get for now. */
-  readonly withheld: Buffer[];
-  /** What the server does not get for now. */
-  readonly unsent: Buffer[];
-  holding: HoldOrder | undefined;
-  number: number;
   threadId: number;
   capabilities: number;
   authenticated: boolean;
@@ -102,13 +58,16 @@ export class MysqlProxy implements AsyncDisposable {
   readonly #name: string;
   readonly #greetings: readonly string[];
   #timeline: Timeline | undefined;
-  #holdOrder: HoldOrder | undefined;
+  readonly #holds = new Holds({
+    note: (connection, what) => this.#timeline?.note(this.#name, connection, what),
+    sent: (bytes) => void (this.#bytesSent += bytes),
+  });
+  readonly #stalls = new Stalls(() => [...this.#links].map(({ client }) => client));
   #activity = 0;
   #accepted = 0;
   #commands = 0;
   #statements = 0;
   #bytesSent = 0;
-  #stall: { readonly atBytes: number; reach(): void } | undefined;
 
   private constructor(server: Server, name: string, greetings: readonly string[]) {
     this.#server = server;
@@ -189,12 +148,12 @@ export class MysqlProxy implements AsyncDisposable {
    */
   holdCommand(count: number, at: HoldPoint = 'after'): Hold {
     let seen = 0;
-    return this.#hold(at, () => ++seen === count);
+    return this.#holds.start(at, () => ++seen === count);
   }
 
   /** Withholds the next answer from now that is an error with one of these numbers. */
   holdError(errnos: readonly number[]): Hold {
-    return this.#hold('error', ({ errno }) => errno !== undefined && errnos.includes(errno));
+    return this.#holds.start('error', ({ errno }) => errno !== undefined && errnos.includes(errno));
   }
 
   /**
@@ -202,17 +161,7 @@ export class MysqlProxy implements AsyncDisposable {
    * connection. What is underway then gets no answer.
    */
   stallAfter(bytes: number): Stall {
-    const { promise: reached, resolve: reach } = Promise.withResolvers<void>();
-    const stall = { atBytes: this.#bytesSent + bytes, reach };
-    this.#stall = stall;
-    return {
-      reached,
-      release: () => {
-        if (this.#stall !== stall) return;
-        this.#stall = undefined;
-        for (const { client } of this.#links) client.resume();
-      },
-    };
+    return this.#stalls.startAt(this.#bytesSent + bytes);
   }
 
   /** Ends all connections at once, on both sides; new ones may come. An answer that is withheld is lost. */
@@ -239,35 +188,6 @@ export class MysqlProxy implements AsyncDisposable {
     openProxies.delete(this);
     this.drop();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
-  }
-
-  #hold(on: HoldOrder['on'], catches: HoldOrder['catches']): Hold {
-    const { promise: reached, resolve: reach } = Promise.withResolvers<Command>();
-    const order: HoldOrder = { on, catches, held: undefined, reach };
-    this.#holdOrder = order;
-    return {
-      reached,
-      release: () => {
-        if (this.#holdOrder === order) this.#holdOrder = undefined;
-        const link = order.held;
-        if (link?.holding !== order) return;
-        link.holding = undefined;
-        this.#timeline?.note(this.#name, link.number, on === 'before' ? 'goes on to the server' : 'gets its answer');
-        for (const chunk of link.unsent.splice(0)) {
-          this.#bytesSent += chunk.length;
-          link.server.write(chunk);
-        }
-        for (const chunk of link.withheld.splice(0)) link.client.write(chunk);
-      },
-      drop: () => {
-        if (this.#holdOrder === order) this.#holdOrder = undefined;
-        const link = order.held;
-        if (link?.holding !== order) return;
-        this.#timeline?.note(this.#name, link.number, 'loses its connection');
-        link.client.destroy();
-        link.server.destroy();
-      },
-    };
   }
 
   #accept(client: Socket, server: Socket): void {
@@ -299,12 +219,12 @@ export class MysqlProxy implements AsyncDisposable {
       }
       this.#bytesSent += chunk.length;
       if (!server.write(chunk)) client.pause();
-      if (this.#isStalled) this.#standStill();
+      if (this.#stalls.isOn(this.#bytesSent)) this.#stalls.standStill();
     });
     server.on('drain', () => {
-      if (!this.#isStalled) client.resume();
+      if (!this.#stalls.isOn(this.#bytesSent)) client.resume();
     });
-    if (this.#isStalled) client.pause();
+    if (this.#stalls.isOn(this.#bytesSent)) client.pause();
     server.on('data', (chunk: Buffer) => {
       this.#activity += 1;
       this.#fromServer(link, chunk);
@@ -337,21 +257,9 @@ export class MysqlProxy implements AsyncDisposable {
         ? this.#timeline.command(this.#name, link.number, request.sql)
         : () => undefined;
     link.open = { command, request, answer: new AnswerReader(request, link.capabilities), answered };
-    if (request.matters) this.#commands += 1;
-    const order = this.#holdOrder;
-    if (!order || order.on === 'error' || !request.matters || order.held !== undefined || !order.catches(command))
-      return;
-    this.#catch(link, order);
-    if (order.on === 'before') {
-      this.#timeline?.note(this.#name, link.number, 'is held before the server runs it');
-      order.reach(command);
-    }
-  }
-
-  #catch(link: Link, order: HoldOrder): void {
-    order.held = link;
-    link.holding = order;
-    this.#holdOrder = undefined;
+    if (!request.matters) return;
+    this.#commands += 1;
+    this.#holds.onCommand(link, command);
   }
 
   #fromServer(link: Link, chunk: Buffer): void {
@@ -371,17 +279,8 @@ export class MysqlProxy implements AsyncDisposable {
       return;
     }
     // What asks for a file is no answer: it has to pass, or there never is one.
-    if (link.holding && link.holding.on !== 'before' && !link.open?.answer.wantsFile) link.withheld.push(chunk);
+    if (isWithheld(link) && !link.open?.answer.wantsFile) link.withheld.push(chunk);
     else link.client.write(chunk);
-  }
-
-  get #isStalled(): boolean {
-    return this.#stall !== undefined && this.#bytesSent >= this.#stall.atBytes;
-  }
-
-  #standStill(): void {
-    for (const { client } of this.#links) client.pause();
-    this.#stall?.reach();
   }
 
   #authenticate(link: Link, packet: Packet): void {
@@ -431,12 +330,8 @@ export class MysqlProxy implements AsyncDisposable {
     link.open = undefined;
     open.command.errno = errno;
     if (prepared) link.prepared.set(prepared.id, prepared.statement);
-    const order = this.#holdOrder;
-    if (order?.on === 'error' && order.held === undefined && order.catches(open.command)) this.#catch(link, order);
+    this.#holds.onAnswer(link, open.command);
     open.answered(summary);
-    if (link.holding && link.holding.on !== 'before') {
-      this.#timeline?.note(this.#name, link.number, 'its answer is withheld');
-      link.holding.reach(open.command);
-    }
+    this.#holds.onWithheld(link, open.command);
   }
 }

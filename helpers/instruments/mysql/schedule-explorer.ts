@@ -1,7 +1,8 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Connection } from 'mysql2/promise';
 import { waitingThreads } from './lock-waits.ts';
-import { type Command, type Hold, type HoldPoint, type MysqlProxy, pendingThreads } from './proxy.ts';
+import type { Command, Hold, HoldPoint } from './holds.ts';
+import { type MysqlProxy, pendingThreads } from './proxy.ts';
 import { Timeline } from './timeline.ts';
 
 /** A process, seen from outside: what it says to the server, and whether its event loop still turns. */
@@ -32,7 +33,7 @@ export interface Schedule<First, Others> {
 export interface Exploration<First, Others> {
   /** Whose call is stopped after each of its commands in turn. */
   readonly first: Session & { call(): Promise<First> };
-  /** Who runs meanwhile; the same session as the first one's, to explore calls within one process. */
+  /** Who runs while the first one is held; the same session as the first one's, to explore calls within one process. */
   readonly others: Session & { call(): Promise<Others> };
   /** A connection of the test's own that may see every session of the server. */
   readonly admin: Connection;

@@ -5,7 +5,7 @@ import { type Connection, createConnection } from 'mysql2/promise';
 import { preparedTransactions, removeDatabase } from '../../foundations/processes/remove-database.js';
 import { leash } from '../../foundations/processes/leash.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
-import { applySettings } from '../../mysql-server/settings.ts';
+import { applySettings } from '../../mysql-server/server-settings.ts';
 import { accountStatements, newPassword } from '../../mysql-server/test-account.ts';
 import type { ServerAddress } from '../../foundations/server-address.ts';
 import { MysqlProxy } from './proxy.ts';

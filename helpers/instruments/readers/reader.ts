@@ -1,4 +1,4 @@
-import { Agent, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
+import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
 import { settles } from '../../foundations/waiting/until.ts';
 
 /** In ms of time in which this process ran, for what never comes: also the last of many readers gets something within it. */
@@ -15,8 +15,6 @@ export interface ReaderOptions {
   readonly headers?: Record<string, string>;
   /** Compared with the body as it comes in. */
   readonly content?: Content;
-  /** To use a connection again; by default each reader has one of its own. */
-  readonly agent?: Agent;
 }
 
 /** How a response came to its end. */
@@ -55,7 +53,7 @@ export class Reader implements Disposable {
       path,
       method: options.method ?? 'GET',
       headers: options.headers,
-      agent: options.agent ?? false,
+      agent: false,
     });
     this.#request.on('finish', sent.resolve);
     this.#request.on('error', () => this.#end());

@@ -23,7 +23,7 @@ export class SparseFile {
     this.#seed = seed;
   }
 
-  /** Makes the file, or makes it anew. */
+  /** Makes the file, or replaces it. */
   static async create(path: string, bytes: number, seed = 0): Promise<SparseFile> {
     const file = new SparseFile(path, bytes, seed);
     const handle = await open(path, 'w');

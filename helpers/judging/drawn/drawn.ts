@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { settings } from '../../foundations/settings.ts';
 import { SubjectError } from '../subject/subject-error.ts';
 import { expectThat } from '../verdict/expect-that.ts';
 import { chosenSeed } from './seed.ts';
@@ -8,7 +9,7 @@ export interface Drawing<Example, Seen> {
   readonly examples: fc.Arbitrary<Example>;
   /** How many examples are drawn. */
   readonly count: number;
-  /** Hands examples to the module, many in one call, and gives back what was seen of each, in their order. It may stop behind a bad one. */
+  /** Passes many examples to the module in one call and returns what was seen of each, in order. It may stop after a bad one. */
   ask(examples: readonly Example[]): Promise<readonly Seen[]>;
   /** What is wrong with that, in words that go on after a colon; undefined when nothing is. */
   fault(seen: Seen, example: Example): string | undefined;
@@ -18,8 +19,6 @@ export interface Drawing<Example, Seen> {
 
 /** For how long a smaller example is looked for, in ms. It decides how well a failure reads, and no verdict. */
 const shrinkingMs = 2_000;
-/** Where many modules are judged only to see which promises they break, nobody reads how. */
-const shrinks = process.env.KATA_EXPLAIN !== 'none';
 
 /**
  * For a judge: draws examples, and fails when the module is wrong about one of them. The message tells the smallest example
@@ -35,7 +34,7 @@ export async function expectForDrawn<Example, Seen>(drawing: Drawing<Example, Se
   const found = seen === undefined ? await askOneByOne(drawing, drawn) : firstFault(drawing, drawn, seen);
 
   if (!found) return;
-  const { example, fault } = shrinks ? await smaller(drawing, found, seed) : found;
+  const { example, fault } = settings().explain !== 'none' ? await smaller(drawing, found, seed) : found;
   expectThat(
     false,
     `${inWords(example)}: ${fault} (found with number ${found.index + 1} of ${count} examples, KATA_SEED=${seed})`,
@@ -60,7 +59,11 @@ export async function expectForEach<Example>(
   const property = fc.asyncProperty(examples, async (example) => {
     if (!isSpent()) await expectIt(example);
   });
-  const { failed, errorInstance } = await fc.check(property, { seed, numRuns: count, endOnFailure: !shrinks });
+  const { failed, errorInstance } = await fc.check(property, {
+    seed,
+    numRuns: count,
+    endOnFailure: settings().explain === 'none',
+  });
   const { message } = (errorInstance ?? new Error('')) as Error;
   expectThat(!failed, `${message}\n(drawn at random, KATA_SEED=${seed})`);
 }

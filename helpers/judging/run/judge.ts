@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { ServerAddress } from '../../foundations/server-address.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
+import { settings } from '../../foundations/settings.ts';
 import { type PromiseVerdict, type Verdict, promiseVerdict, verdictOf } from '../verdict/verdict.ts';
 import type { Submission } from '../../foundations/catalogue/submissions.ts';
 
@@ -72,11 +73,19 @@ export async function judge<Module extends Judged>(
             include: [`tests/${slug}/${slug}.test.ts`],
             setupFiles: [
               'helpers/judging/subject/inside/wake-pool.js',
+              'helpers/judging/run/adopt-settings.ts',
               'helpers/judging/run/end-of-thread.ts',
               ...setupFiles,
             ],
-            env: { KATA_TARGET: target, ...(byName.size > 1 && { KATA_SPARES: '0', KATA_EXPLAIN: 'none' }) },
-            provide: { mysqlServers },
+            provide: {
+              mysqlServers,
+              // Where many modules are judged, nobody reads why they fail, and one process too many costs more than the wait for one.
+              settings: {
+                ...settings(),
+                target,
+                ...(byName.size > 1 && { keepsSpares: false, explain: 'none' as const }),
+              },
+            },
             pool: 'threads' as const,
             testTimeout: promiseLimitMs,
             hookTimeout: promiseLimitMs,

@@ -5,7 +5,7 @@ import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 const bundled = new Map<string, Promise<string>>();
 
 /**
- * The functions that a judge sends into a subject's process, with the modules of ours that they import, as one CommonJS text.
+ * The functions that a judge sends into a subject's process, with the repository's modules that they import, as one CommonJS text.
  * Packages and Node's own modules stay outside: the host hands them out as they were before the kata's module loaded.
  * @throws Error when the file does not compile
  */

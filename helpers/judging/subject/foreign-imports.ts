@@ -37,7 +37,7 @@ export async function findForeignImport(file: string, text: string): Promise<For
     });
     return undefined;
   } catch (error) {
-    // What does not compile is told elsewhere.
+    // Compile errors are reported elsewhere.
     const found = (error as BuildFailure).errors?.find((one) => one.pluginName === pluginName);
     return found && { line: found.location?.line ?? 1, sentence: found.text };
   }

@@ -1,4 +1,4 @@
-// What the host of a subject says, read as a stranger's word: the module may have found a way to speak in its place.
+// Messages from a subject's host. They are untrusted input: the module may have found a way to send its own.
 
 export interface Told {
   readonly name: string;
@@ -13,7 +13,7 @@ export type FromHost =
   | { readonly event: 'chunk'; readonly chunk: Uint8Array; readonly of: string }
   | { readonly id: string; readonly value?: unknown; readonly error?: Told; readonly fault?: string };
 
-/** Undefined when it is none of the host's messages. */
+/** Undefined when it is not one of the host's messages. */
 export function readMessage(message: unknown): FromHost | undefined {
   if (typeof message !== 'object' || message === null) return undefined;
   const { id, event, value, error, fault, code, stack, origin, chunk, of } = message as Record<string, unknown>;
@@ -39,7 +39,7 @@ export function sentence({ name, message }: Told): string {
   return name === 'NonError' ? message : `${name}: ${message}`;
 }
 
-/** Not String(): an object from a stranger may have a toString that throws. */
+/** Not String(): an untrusted object may have a toString that throws. */
 function text(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }

@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { readFrames, writeFrame } from './inside/frames.js';
 import { fromOutside } from '../../foundations/processes/proc.ts';
+import { killGroup } from '../../foundations/processes/kill-group.js';
 import { leash } from '../../foundations/processes/leash.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 
@@ -13,13 +14,13 @@ type OutsideArguments<Name extends keyof Outside> =
 
 /** The process of a subject, wherever it runs. */
 export interface HeldProcess {
-  /** Undefined where it could not be started, or is none of this machine's. */
+  /** Undefined when it could not be started or does not run on this machine. */
   readonly pid: number | undefined;
   readonly stdout: Readable;
   readonly stderr: Readable;
   /** Sends a frame to its host; what cannot be sent any more is dropped. */
   send(frame: Uint8Array): void;
-  /** Ends it at once, with all that it started; after its end it does nothing. */
+  /** Ends it at once, with everything that it started. Does nothing when it has ended. */
   kill(): void;
   /** Lets the runner end although it is there. */
   unref(): void;
@@ -30,7 +31,7 @@ export interface HeldProcess {
   ): Promise<Awaited<ReturnType<Outside[Name]>>>;
   /** Under which port of this machine's 127.0.0.1 its port of that number is reached. */
   portOutside(port: number): Promise<number>;
-  /** Where it finds this address of ours. */
+  /** Under which address it reaches this address of the judge's machine. */
   addressInside(address: Address): Promise<Address>;
 }
 
@@ -48,7 +49,7 @@ export interface ProcessEvents {
   readonly longestFrameBytes: number;
   /** It could not be started. */
   failed(why: string): void;
-  /** It has ended, and all that it printed has come. */
+  /** It has ended, and all of its output has arrived. */
   closed(code: number | null, signal: string | null): void;
 }
 
@@ -69,8 +70,8 @@ export function startProcess({ args, env }: ProcessOrder, events: ProcessEvents)
   });
   const release = child.pid === undefined ? () => undefined : leash({ kill: child.pid });
   let hasClosed = false;
-  // After its close the number may be somebody else's.
-  const kill = () => void (!hasClosed && killGroup(child));
+  // After it has closed, another process may have its id.
+  const kill = () => void (!hasClosed && killGroup(child.pid));
 
   const channel = child.stdio[3] as Socket;
   readFrames(channel, events.longestFrameBytes, events.frame, events.fault);
@@ -98,13 +99,4 @@ export function startProcess({ args, env }: ProcessOrder, events: ProcessEvents)
     portOutside: (port) => Promise.resolve(port),
     addressInside: (address) => Promise.resolve(address),
   };
-}
-
-function killGroup(child: ChildProcess): void {
-  if (child.pid === undefined) return;
-  try {
-    process.kill(-child.pid, 'SIGKILL');
-  } catch {
-    child.kill('SIGKILL');
-  }
 }

@@ -163,6 +163,23 @@ describe('leaving the process', () => {
       'a Unix socket of its own',
       `import { createServer } from 'node:net'; export const go = () => { createServer().listen(${JSON.stringify(target)}); }`,
     ],
+    [
+      'a Unix socket by its handle',
+      `export const go = () => { const Pipe = (process.stdout as any)._handle.constructor; new Pipe(1).bind(${JSON.stringify(target)}); }`,
+    ],
+    [
+      'a package that no kata has',
+      `import { createRequire } from 'node:module'; export const go = () => createRequire(process.cwd() + '/x.js')('./node_modules/' + ['vit', 'est'].join('') + '/package.json').version;`,
+    ],
+    ['hooks of promises', `import { createHook } from 'node:async_hooks'; export const go = () => { createHook({}); }`],
+    [
+      'hooks of promises by V8',
+      `import v8 from 'node:v8'; export const go = () => { v8.promiseHooks.onInit(() => {}); }`,
+    ],
+    [
+      'a look at objects of others',
+      `import v8 from 'node:v8'; export const go = () => v8.queryObjects(Uint8Array, { format: 'summary' } as never);`,
+    ],
     ['a signal', `export const go = () => process.kill(process.ppid, 0);`],
     [
       'hooks',
@@ -174,7 +191,7 @@ describe('leaving the process', () => {
     ],
   ] as const)('%s is refused', async ([, source]) => {
     expect(await attempt(source)).toMatch(
-      /not open to a kata's module|restricted|No such built-in|Cannot destructure|is not a function|NODE_MODULE_NOT_FOUND/,
+      /not open to a kata's module|restricted|No such built-in|Cannot destructure|Cannot read properties of undefined|is not a function|NODE_MODULE_NOT_FOUND/,
     );
     expect(existsSync(target)).toBe(false);
   });
@@ -197,6 +214,39 @@ describe('answering in the judge’s place', () => {
   });
 
   test.for([
+    ['a then for all objects', 'Object.defineProperty(Object.prototype, "then", { get() { return undefined; } });'],
+    ['what counts as an error', 'Object.defineProperty(Error, Symbol.hasInstance, { value: () => true });'],
+    ['what counts as a wrong type', 'Object.defineProperty(TypeError, Symbol.hasInstance, { value: () => true });'],
+    [
+      'how messages are written',
+      'import v8 from "node:v8"; (v8 as any).DefaultSerializer.prototype.writeValue = () => 42;',
+    ],
+    [
+      'how messages are signed',
+      'import { createHmac, Hmac } from "node:crypto"; const [key] = Object.getOwnPropertySymbols(createHmac("sha256", "x")); Object.defineProperty(Hmac.prototype, key!, { set() {} });',
+    ],
+    [
+      'how messages are signed, below',
+      'import { createHmac } from "node:crypto"; const hmac = createHmac("sha256", "x") as any; const [key] = Object.getOwnPropertySymbols(hmac); Object.getPrototypeOf(hmac[key!]).init = () => 42;',
+    ],
+    [
+      'what Hmac inherits',
+      'import { createHmac } from "node:crypto"; const hmac = createHmac("sha256", "x"); const [key] = Object.getOwnPropertySymbols(hmac); Object.defineProperty(Object.getPrototypeOf(Object.getPrototypeOf(hmac)), key!, { set() {} });',
+    ],
+    [
+      'a method that emitters lack',
+      'import { EventEmitter } from "node:events"; (EventEmitter.prototype as any).added = () => 42;',
+    ],
+  ] as const)('a module cannot add %s', async ([, source]) => {
+    expect(await attempt(`${source}\nexport const go = () => 'its own';`)).toMatch(
+      /object is not extensible|Cannot (?:assign to read only property|redefine property)/,
+    );
+  });
+
+  test.for([
+    ['Buffer', 'Buffer.concat = () => Buffer.alloc(1);', 'concat, in Buffer'],
+    ['AbortSignal', 'AbortSignal.timeout = () => new AbortController().signal;', 'timeout, in AbortSignal'],
+    ['EventTarget', 'EventTarget.prototype.dispatchEvent = () => true;', 'dispatchEvent, in EventTarget.prototype'],
     ['Object.prototype', 'Object.prototype.toString = () => "42";', 'toString, in prototype of Object'],
     [
       'Node’s emitters',

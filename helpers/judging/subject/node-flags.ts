@@ -1,11 +1,12 @@
 import { realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
+import { packageFolders } from './allowed-packages.ts';
 import { chosenSandbox } from './sandbox.ts';
-import type { SubjectOptions } from './subject.ts';
+import type { SubjectOptions } from './subject-types.ts';
 
 export const hostFile = join(import.meta.dirname, 'inside/host.js');
-/** The folder of all of ours that is loaded in a subject: it may read exactly this, the packages and its workspace. */
+/** All of the judge's code that a subject loads. A subject may read this folder, its packages and its workspace, and nothing else. */
 const insideFolder = dirname(hostFile);
 const heapLimitMiB = 1024;
 /**
@@ -19,9 +20,7 @@ export const passedOn = ['LANG', 'LC_ALL', 'TZ', 'SystemRoot'];
 /** The flags of Node's that hold a subject. */
 export function nodeFlags({ needs = [], workspace, inspect = false }: SubjectOptions): string[] {
   const isContained = chosenSandbox() === 'docker';
-  // Both names of the packages' folder, should it be a link.
-  const packages = join(repositoryRoot, 'node_modules');
-  const folders = [packages, realpathSync(packages), insideFolder];
+  const folders = [...packageFolders(), insideFolder];
   const allows = new Set<string>(needs.map((need) => (need === 'mysql' ? 'net' : need)));
   if (inspect) allows.add('inspector');
   // Both names of the workspace too: the system's temporary folder is a link on macOS.

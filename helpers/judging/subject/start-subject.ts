@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { TestRunner, onTestFailed } from 'vitest';
 import { type Need, readNeeds } from '../../foundations/catalogue/front-matter.ts';
 import { workspaceFolder } from './use-workspace.ts';
-import { Subject, type SubjectOptions } from './subject.ts';
+import { Subject } from './subject.ts';
+import type { SubjectOptions } from './subject-types.ts';
+import { settings } from '../../foundations/settings.ts';
 import { moduleName, repositoryRoot, targetFile } from '../../foundations/catalogue/target.ts';
 
 declare module 'vitest' {
@@ -43,8 +45,7 @@ const needsBySlug = new Map<string, readonly Need[]>();
 /** Processes that wait for a module, so that the next test need not wait for a process. They end with the runner. */
 const spares: Subject<unknown, Record<string, unknown>>[] = [];
 
-/** Where many judges share the cores, one process too many costs more than the wait for one. */
-const spareCount = process.env.KATA_SPARES === undefined ? 2 : Number(process.env.KATA_SPARES);
+const spareCount = 2;
 
 /** A judge that has asked for spares gets a new one for each that it takes. */
 let refills = false;
@@ -52,12 +53,12 @@ let refills = false;
 let starting = false;
 
 /**
- * For a judge that starts many processes: starts them ahead of the tests that will need them, one after the other, since
- * what the judge does meanwhile needs the cores as well. A test file judges one module, so they are of one kind.
+ * For a judge that starts many processes: starts them ahead of the tests that will need them, one after the other, because
+ * the judge's own work needs the cores as well. A test file judges one module, so they are of one kind.
  */
-export function prepareSubjects(slug: string): void {
+function prepareSubjects(slug: string): void {
   refills = true;
-  if (starting || spares.length >= spareCount) return;
+  if (!settings().keepsSpares || starting || spares.length >= spareCount) return;
   starting = true;
   const spare = newSubject<unknown, Record<string, unknown>>(slug);
   spare.unref();

@@ -6,7 +6,8 @@ import { createInterface } from 'node:readline';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import { testFolder } from '../../foundations/processes/test-folder.ts';
 import { until } from '../../foundations/waiting/until.ts';
-import { type Subject, type SubjectOptions, startModule } from './subject.ts';
+import { type Subject, startModule } from './subject.ts';
+import type { SubjectOptions } from './subject-types.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 
 // A module is written for each test, and run as a candidate's would be. The limit is short where a test waits for it.
@@ -288,7 +289,7 @@ describe('nothing is left behind', () => {
       const subject = await startModule(${JSON.stringify(file)}, {});
       subject.evaluate((kata) => kata.go()).catch(() => {});
       setTimeout(() => console.log(subject.pid), 50);`;
-      const runner = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+      const runner = spawn(process.execPath, ['--input-type=module', '-e', script], {
         stdio: ['ignore', 'pipe', 'inherit'],
         cwd: repositoryRoot,
       });

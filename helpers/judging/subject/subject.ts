@@ -1,10 +1,9 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { deserialize, serialize } from 'node:v8';
-import type { Need } from '../../foundations/catalogue/front-matter.ts';
 import { CapturedOutput } from './captured-output.ts';
-import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as turn } from 'node:timers/promises';
 import { hasProc } from '../../foundations/processes/proc.ts';
-import { after, settles } from '../../foundations/waiting/until.ts';
+import { settles } from '../../foundations/waiting/until.ts';
 import { bundleInside } from './bundle-inside.ts';
 import { compile } from './compile.ts';
 import { startInContainer } from './container/container.ts';
@@ -14,77 +13,19 @@ import { chosenSandbox } from './sandbox.ts';
 import { SubjectError } from './subject-error.ts';
 import { watchQuota } from './workspace-quota.ts';
 import { shortPath } from '../../foundations/catalogue/target.ts';
-import { type FromHost, readMessage, sentence } from './from-host.ts';
-import { moduleStack } from './module-stack.ts';
+import { type FromHost, readMessage } from './from-host.ts';
+import { Orders } from './orders.ts';
 import { containerView, hostFile, nodeFlags, passedOn } from './node-flags.ts';
 import { Seal, keyBytes } from './inside/seal.js';
+import type { SubjectOptions, Tools } from './subject-types.ts';
+import { whyProcessEnded } from './why-it-failed.ts';
 
-export interface SubjectOptions {
-  /** What the module may use beyond its own file and the installed packages; by default what the kata's README says. */
-  readonly needs?: readonly Need[];
-  /** The path under which the file is loaded, where that is another one; see `moduleName`. */
-  readonly name?: string;
-  /** The folder that the needs `read-files` and `write-files` are about. */
-  readonly workspace?: string;
-  /**
-   * How long loading, and each call, may take before the process is killed, in ms; default 10,000. It is CPU time of the process
-   * where its event loop is blocked, and time in which the runner got to run where it waits.
-   */
-  readonly limitMs?: number;
-  /** How much it may print before the process is killed. Default 16 MiB. */
-  readonly outputLimitBytes?: number;
-  /** The file whose exports `run` may call in the process. */
-  readonly insideFile?: string;
-  /** Lets a debugger attach on a free port of 127.0.0.1; where, it prints itself. */
-  readonly inspect?: boolean;
-}
-
-/** What a function given to `evaluate` can use beside the module. */
-export interface Tools {
-  /** Imports a package, or a module of Node's. */
-  load<Module>(name: string): Promise<Module>;
-  /**
-   * Counts an object now, and once more when it is collected; the figures come with `collect` of the heap instrument. Holds nothing
-   * of it. Only where the kata's README names `heap`.
-   */
-  watch(name: string, object: object): void;
-  /** Comes back when the event loop has turned so many times more. This and what follows was taken before the module came. */
-  turns(count: number): Promise<void>;
-  /** CPU time that the process has used so far, with all its threads, in ms. */
-  cpuMs(): number;
-  /** How many timers hold the process at present. */
-  timers(): number;
-}
-
-/** What a function that runs in the subject's process is given. */
-export interface Inside<Kata, Args = undefined, Kept extends object = Record<string, unknown>> {
-  /** The module. */
-  readonly kata: Kata;
-  /** What the judge sent. Plain data. */
-  readonly args: Args;
-  /** Stays in the process from one call to the next. */
-  readonly kept: Kept;
-  readonly tools: Tools;
-}
-
-/** A function that runs in the subject's process. What it returns must be plain data. */
-export type Run<Kata, Args, Result> = (inside: Inside<Kata, Args, never>) => Result | Promise<Result>;
-
-interface Waiting {
-  readonly doing: string;
-  onChunk?(chunk: Uint8Array): void;
-  resolve(value: unknown): void;
-  reject(error: Error): void;
-}
-
-/** How long the system may take to start or to end a process, before whoever waits for it goes on without. */
+/** How long to wait for the system to start or end a process. */
 const processLimitMs = 60_000;
 const interference =
-  'wrote to the channel between its process and the judge, in the place of the judge’s own code, and was stopped';
+  'wrote to the channel between its process and the judge, which only the judge’s own code may use, and was stopped';
 /** A frame of the channel: an answer of 16 MiB at most, and what is around it. */
 const longestFrameBytes = 17 * 1024 * 1024;
-/** How many times a call's limit may pass on the wall, while the process does not get the CPU time for it. */
-const starvedTimes = 12;
 /** How long a process that cannot be looked at any more may take to be known as ended. */
 const lastWordsMs = 5_000;
 
@@ -96,12 +37,11 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   readonly file: string;
   readonly #name: string;
   readonly #process: HeldProcess;
-  readonly #limitMs: number;
   readonly #toSubject: Seal;
   readonly #insideFile: string | undefined;
   readonly #stdout: CapturedOutput;
   readonly #stderr: CapturedOutput;
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #orders: Orders;
   readonly #closed: Promise<void>;
   readonly #ready: Promise<void>;
   #ended: SubjectError | undefined;
@@ -113,7 +53,6 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   constructor(file: string, options: SubjectOptions) {
     this.file = file;
     this.#name = options.name ?? file;
-    this.#limitMs = options.limitMs ?? 10_000;
     this.#insideFile = options.insideFile;
     const { promise: ready, resolve: becomeReady } = Promise.withResolvers<void>();
     const { promise: closed, resolve: close } = Promise.withResolvers<void>();
@@ -123,6 +62,16 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
       args: [...nodeFlags(options), hostFile, ...(options.needs ?? [])],
       env: Object.fromEntries(passedOn.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : []))),
     };
+    this.#orders = new Orders({
+      name: this.#name,
+      limitMs: options.limitMs ?? 10_000,
+      send: (message) => this.#process.send(this.#toSubject.close(serialize(message))),
+      cpuMs: async () => (hasProc ? await this.#process.fromOutside('cpuMs').catch(() => undefined) : undefined),
+      hung: (why) => {
+        this.#hasHung = true;
+        this.#kill(why);
+      },
+    });
     const key = randomBytes(keyBytes);
     this.#toSubject = new Seal(key, 'to the subject');
     const toJudge = new Seal(key, 'to the judge');
@@ -131,8 +80,8 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
         const body = toJudge.open(frame);
         const told = body && readMessage(deserialize(body));
         if (told === undefined) this.#kill(interference);
-        else if ('id' in told) this.#settle(told);
-        else if (told.event === 'chunk') this.#waiting.get(told.of)?.onChunk?.(told.chunk);
+        else if ('id' in told) this.#orders.settle(told);
+        else if (told.event === 'chunk') this.#orders.chunk(told.of, told.chunk);
         else if (told.event === 'ready') becomeReady();
         else if (told.event === 'uncaught') this.#uncaught = told;
         else this.#exit = told;
@@ -144,7 +93,8 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
         close();
       },
       closed: (code: number | null, signal: string | null) => {
-        this.#end(this.#post(code, signal));
+        const heard = { uncaught: this.#uncaught, exit: this.#exit, stderr: this.#stderr.text };
+        this.#end(whyProcessEnded({ code, signal, ...heard }, this.#name));
         becomeReady();
         close();
       },
@@ -153,20 +103,21 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
       chosenSandbox() === 'docker'
         ? startInContainer({ ...order, ...containerView(options) }, events)
         : startProcess(order, events);
-    // The first frame, before the module is there to read it; all that follow are sealed with it.
+    // The first frame is sent before the module is loaded, so the module cannot read it; later frames are sealed with this key.
     this.#process.send(key);
     const outputLimitBytes = options.outputLimitBytes ?? 16 * 1024 * 1024;
     const overflow = () =>
       this.#kill(`printed more than ${outputLimitBytes / 1024 / 1024} MiB and was stopped; a module should say less`);
     if (options.workspace !== undefined && options.needs?.includes('write-files')) {
-      const endQuota = watchQuota(options.workspace, (what) => this.#kill(`filled its workspace with ${what}`));
+      const onExceeded = (what: string) => this.#kill(`filled its workspace with ${what}`);
+      const endQuota = watchQuota(options.workspace, onExceeded, { pid: this.pid });
       void closed.then(endQuota);
     }
     this.#stdout = new CapturedOutput(this.#process.stdout, outputLimitBytes, overflow);
     this.#stderr = new CapturedOutput(this.#process.stderr, outputLimitBytes, overflow);
   }
 
-  /** The process id; 0 where it is none of this machine's. */
+  /** The process id; 0 when the process does not run on this machine. */
   get pid(): number {
     return this.#process.pid ?? 0;
   }
@@ -246,7 +197,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   /** Comes back when the subject's event loop has turned `count` times more. */
   async turns(count: number): Promise<void> {
     await this.#order('turning its event loop', { kind: 'turns', count });
-    // Answers can come in one piece: whoever waits for an earlier one has heard of it before this returns.
+    // Several answers can arrive in one chunk: callers that wait for an earlier one continue before this returns.
     await turn();
   }
 
@@ -308,95 +259,14 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     }
   }
 
-  /** Ends the process at once, with all that it started. Never throws. */
+  /** Ends the process at once, with everything that it started. Never throws. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#process.kill();
     await settles(this.#closed, processLimitMs);
   }
 
   #order(doing: string, order: Record<string, unknown>, onChunk?: (chunk: Uint8Array) => void): Promise<unknown> {
-    if (this.#ended) return Promise.reject(this.#ended);
-    // Not to be guessed: an answer counts only when it names its question.
-    const id = randomUUID();
-    return new Promise((resolve, reject) => {
-      let usedMs: number | undefined;
-      void this.#cpuMs().then((ms) => (usedMs = ms));
-      const cancel = after(this.#limitMs, () => void this.#hang(doing, id, usedMs));
-      this.#waiting.set(id, {
-        doing,
-        ...(onChunk && { onChunk }),
-        resolve: (value) => (cancel(), resolve(value)),
-        reject: (error) => (cancel(), reject(error)),
-      });
-      this.#send({ id, ...order });
-    });
-  }
-
-  #send(order: object): void {
-    this.#process.send(this.#toSubject.close(serialize(order)));
-  }
-
-  #settle(told: Extract<FromHost, { id: string }>): void {
-    const waiting = this.#waiting.get(told.id);
-    if (!waiting) return;
-    this.#waiting.delete(told.id);
-    const name = shortPath(this.#name);
-    if (told.fault !== undefined) waiting.reject(new SubjectError(`In the test of ${name}: ${told.fault}.`));
-    else if (told.error?.name === 'ChangedBuiltIn')
-      waiting.reject(
-        new SubjectError(
-          `${name} replaced ${told.error.message}. The judge does not run beside changed built-ins: leave the objects of Node and of the language as they are.`,
-        ),
-      );
-    else if (told.error?.name === 'MissingExport')
-      waiting.reject(new SubjectError(`${name} has ${told.error.message}.`));
-    else if (told.error)
-      waiting.reject(
-        new SubjectError(
-          `${name} threw while ${waiting.doing}: ${sentence(told.error)}`,
-          moduleStack(told.error.stack),
-        ),
-      );
-    else waiting.resolve(told.value);
-  }
-
-  /** A call has met its limit on the wall: waits on while the process is starved of the CPU time that the limit allows. */
-  async #hang(doing: string, id: string, usedMs: number | undefined): Promise<void> {
-    for (let times = 1; (await this.#isStarved(usedMs)) && times < starvedTimes; times++) {
-      await pause(this.#limitMs);
-      if (!this.#waiting.has(id)) return;
-    }
-    const why = (await this.#turnsSoon(doing))
-      ? 'its event loop is free, so something that it awaits never happens'
-      : 'its event loop is blocked, as by an endless loop';
-    if (!this.#waiting.has(id)) return;
-    this.#hasHung = true;
-    this.#kill(`was stopped after ${this.#limitMs / 1000} s of ${doing}: ${why}`);
-  }
-
-  /** Whether its event loop is blocked by work for which it has not had the CPU time of a call's limit yet. */
-  async #isStarved(usedMs: number | undefined): Promise<boolean> {
-    const now = await this.#cpuMs();
-    return (
-      usedMs !== undefined &&
-      now !== undefined &&
-      now - usedMs < this.#limitMs &&
-      !(await this.#turnsSoon('turning its event loop'))
-    );
-  }
-
-  async #turnsSoon(doing: string): Promise<boolean> {
-    const id = randomUUID();
-    return await new Promise<boolean>((resolve) => {
-      this.#waiting.set(id, { doing, resolve: () => resolve(true), reject: () => resolve(false) });
-      this.#send({ id, kind: 'turns', count: 1 });
-      after(1000, () => (this.#waiting.delete(id), resolve(false)));
-    });
-  }
-
-  /** CPU time that the process has used, in ms; undefined where this platform does not tell. */
-  async #cpuMs(): Promise<number | undefined> {
-    return hasProc ? await this.#process.fromOutside('cpuMs').catch(() => undefined) : undefined;
+    return this.#ended ? Promise.reject(this.#ended) : this.#orders.give(doing, order, onChunk);
   }
 
   #kill(why: string): void {
@@ -406,27 +276,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
 
   #end(error: SubjectError): void {
     this.#ended ??= error;
-    for (const { reject } of this.#waiting.values()) reject(this.#ended);
-    this.#waiting.clear();
-  }
-
-  #post(code: number | null, signal: string | null): SubjectError {
-    const name = shortPath(this.#name);
-    if (this.#uncaught) {
-      const how = this.#uncaught.origin === 'unhandledRejection' ? 'an unhandled rejection' : 'an uncaught exception';
-      return new SubjectError(
-        `${name} ended its process by ${how}: ${sentence(this.#uncaught.error)}`,
-        moduleStack(this.#uncaught.error.stack),
-      );
-    }
-    if (this.#stderr.text.includes('heap out of memory'))
-      return new SubjectError(`${name} ended its process by running out of memory.`);
-    if (signal !== null) return new SubjectError(`${name} had its process ended by ${signal}.`);
-    const stack = moduleStack(this.#exit?.stack ?? '');
-    return new SubjectError(
-      `${name} ended its process with exit code ${code}${stack ? ', by process.exit' : ''}, while its test was not done.`,
-      stack,
-    );
+    this.#orders.fail(this.#ended);
   }
 }
 

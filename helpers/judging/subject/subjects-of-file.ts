@@ -1,7 +1,9 @@
 import { readNeeds } from '../../foundations/catalogue/front-matter.ts';
+import { settings } from '../../foundations/settings.ts';
 import { moduleName, targetFile } from '../../foundations/catalogue/target.ts';
 import { showPrinted } from './start-subject.ts';
-import { type Run, Subject, type SubjectOptions } from './subject.ts';
+import { Subject } from './subject.ts';
+import type { Run, SubjectOptions } from './subject-types.ts';
 
 export interface SubjectsOptions {
   /** The folder that the needs `read-files` and `write-files` are about. */
@@ -10,12 +12,9 @@ export interface SubjectsOptions {
   readonly insideFile?: string;
   /** Run in each new process before anything else. */
   readonly furnish?: Run<never, undefined, unknown>;
-  /** How many processes wait, started, for whoever asks for a fresh one. */
+  /** How many processes are started ahead of the calls that ask for a fresh one. */
   readonly spares: number;
 }
-
-/** Where many judges share the cores, one process too many costs more than the wait for one. */
-const keepsSpares = process.env.KATA_SPARES !== '0';
 
 const usualLimitMs = 10_000;
 /** What is left of a process's limit once a process of the same file has hung. */
@@ -49,7 +48,7 @@ export class SubjectsOfFile<Kata> implements AsyncDisposable {
     return this.#running;
   }
 
-  /** Ends the running one, so that whoever asks next gets a new one. */
+  /** Ends the running process, so that the next caller gets a new one. */
   async end(): Promise<void> {
     await this.#running?.[Symbol.asyncDispose]();
     this.#running = undefined;
@@ -100,9 +99,10 @@ export class SubjectsOfFile<Kata> implements AsyncDisposable {
     });
   }
 
-  /** One after the other, since what the judge does meanwhile needs the cores as well. */
+  /** One after the other, because the judge's own work needs the cores as well. */
   #refill(): void {
-    if (!keepsSpares || this.#isStarting || this.#isOver || this.#spares.length >= this.#options.spares) return;
+    if (!settings().keepsSpares || this.#isStarting || this.#isOver || this.#spares.length >= this.#options.spares)
+      return;
     this.#isStarting = true;
     const spare = this.#create({});
     spare.unref();

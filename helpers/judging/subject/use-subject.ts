@@ -1,12 +1,13 @@
 import { afterAll, afterEach } from 'vitest';
 import { showPrinted, startSubject } from './start-subject.ts';
-import type { Subject, SubjectOptions } from './subject.ts';
+import type { Subject } from './subject.ts';
+import type { SubjectOptions } from './subject-types.ts';
 
 /** A judge's processes, all of them with the same module. */
 export interface SubjectsInUse<Kata, Kept extends object> {
   /** The process that serves from promise to promise for as long as it keeps them. */
   running(): Promise<Subject<Kata, Kept>>;
-  /** Ends it, so that whoever asks next gets a new one, in which nothing is left to do. */
+  /** Ends it, so that the next caller gets a new process without leftover work. */
   end(): Promise<void>;
   /** Work that takes long: done once, in a process of its own, beside the promises that come before it. */
   aside<Result>(

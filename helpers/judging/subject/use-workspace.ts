@@ -1,5 +1,3 @@
-import { chmod, mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import { testFolder } from '../../foundations/processes/test-folder.ts';
 
@@ -12,15 +10,6 @@ let made: string | undefined;
 export async function useWorkspace(): Promise<string> {
   if (made !== undefined) return made;
   return (made = await testFolder(afterAll));
-}
-
-/** Makes an empty folder in the workspace, in which a subject may write also where it is another user, as in a container. */
-export async function makeFolder(name: string): Promise<string> {
-  const folder = join(await useWorkspace(), name);
-  await mkdir(folder);
-  // Nobody else gets in: the workspace itself is closed to them.
-  await chmod(folder, 0o777);
-  return folder;
 }
 
 /** The workspace of this test file, if it has asked for one. */

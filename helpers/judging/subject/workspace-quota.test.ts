@@ -1,7 +1,8 @@
-import { writeFile } from 'node:fs/promises';
+import { open, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { testFolder } from '../../foundations/processes/test-folder.ts';
+import { hasProc } from '../../foundations/processes/proc.ts';
 import { until } from '../../foundations/waiting/until.ts';
 import { startModule } from './subject.ts';
 import { watchQuota } from './workspace-quota.ts';
@@ -14,7 +15,7 @@ test.for([
 ] as const)('a folder with too many %s is told once, and one within its limits never', async ([kind, limits, what]) => {
   const folder = await testFolder(onTestFinished);
   const told: string[] = [];
-  const end = watchQuota(folder, (words) => told.push(words), limits);
+  const end = watchQuota(folder, (words) => told.push(words), { limits });
   onTestFinished(end);
   await writeFile(join(folder, 'first'), 'x');
   await new Promise((resolve) => setTimeout(resolve, 600));
@@ -25,6 +26,21 @@ test.for([
 
   expect(await until(() => told.length > 0)).toBe(true);
   expect(told).toEqual([what]);
+});
+
+test.skipIf(!hasProc)('a file without a name counts while its process has it open', async () => {
+  const folder = await testFolder(onTestFinished);
+  const told: string[] = [];
+  const limits = { files: 100, bytes: mebibyte };
+  onTestFinished(watchQuota(folder, (words) => told.push(words), { pid: process.pid, limits }));
+  const handle = await open(join(folder, 'file'), 'w');
+  onTestFinished(() => handle.close());
+  await unlink(join(folder, 'file'));
+
+  await handle.write(Buffer.alloc(2 * mebibyte, 1));
+
+  expect(await until(() => told.length > 0)).toBe(true);
+  expect(told).toEqual(['more than 1 MiB']);
 });
 
 test('a module that fills its workspace is stopped and named', async () => {

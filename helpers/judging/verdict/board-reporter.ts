@@ -1,14 +1,16 @@
 import type { Reporter, TestModule, Vitest } from 'vitest/node';
+import { type Settings, settings } from '../../foundations/settings.ts';
 import { harmless } from '../../foundations/sanitizing/harmless.ts';
 import { shortPath, targetFile } from '../../foundations/catalogue/target.ts';
 import { verdictOf } from './verdict.ts';
 import { board } from './board.ts';
+import { note, showProgress, wantsColor } from '../../foundations/command-line/terminal.ts';
 
-/** Vitest's reporter for a candidate: the board at the end, a line that moves meanwhile, no wall of stack traces. */
+/** Vitest's reporter for a candidate: a progress line while the tests run, then the board; no wall of stack traces. */
 export default class BoardReporter implements Reporter {
   #startedAt = 0;
   #vitest: Vitest | undefined;
-  /** One for each kata that is being judged; see `KATA_LIMIT`. */
+  /** One for each kata that is being judged; see `Settings.limitSeconds`. */
   readonly #timers = new Map<string, NodeJS.Timeout>();
 
   onInit(vitest: Vitest): void {
@@ -20,13 +22,13 @@ export default class BoardReporter implements Reporter {
   }
 
   onTestModuleStart(module: TestModule): void {
-    const seconds = Number(process.env.KATA_LIMIT);
-    if (!(seconds > 0)) return;
+    const { limitSeconds: seconds } = this.#settings;
+    if (seconds === undefined) return;
     const { slug } = verdictOf(module);
     const late = () => {
       this.#clear();
-      process.stderr.write(
-        `${slug} was not judged to its end within ${seconds} s. Try one promise (npm test ${slug} -- --promise 1), or give more time with --limit.\n`,
+      note(
+        `${slug} was not judged to its end within ${seconds} s. Try one promise (npm test ${slug} -- --promise 1), or give more time with --limit.`,
       );
       // What was started is on a leash, and goes with this process.
       process.exit(2);
@@ -48,7 +50,7 @@ export default class BoardReporter implements Reporter {
 
   onTestRunEnd(modules: readonly TestModule[], errors: readonly { readonly message?: string }[]): void {
     this.#clear();
-    const only = process.env.KATA_PROMISE === undefined ? undefined : Number(process.env.KATA_PROMISE);
+    const { promise: only, explain, target } = this.#settings;
     const verdicts = modules
       .map(verdictOf)
       .map((verdict) => ({
@@ -56,10 +58,9 @@ export default class BoardReporter implements Reporter {
         promises: verdict.promises.filter(({ number }) => only === undefined || number === only),
       }))
       .sort((one, other) => one.slug.localeCompare(other.slug));
-    const colour = process.stdout.isTTY ? process.env.NO_COLOR === undefined : process.env.FORCE_COLOR !== undefined;
     for (const verdict of verdicts) {
       this.#say(
-        `\n${board(verdict, verdict, { colour, file: shortPath(targetFile(verdict.slug)), explainsAll: process.env.KATA_EXPLAIN === 'all' })}\n`,
+        `\n${board(verdict, verdict, { isColored: wantsColor(), file: shortPath(targetFile(verdict.slug, target)), explainsAll: explain === 'all' })}\n`,
       );
     }
     for (const { message } of errors) this.#say(`\nThe run itself met an error: ${harmless(message ?? '')}\n`);
@@ -73,15 +74,20 @@ export default class BoardReporter implements Reporter {
     this.#say(`\n${held} of ${promises.length} promises hold in ${katas}${rest} (${seconds} s)\n`);
   }
 
+  /** Those of the command that runs the judges. */
+  get #settings(): Settings {
+    return this.#vitest?.getRootProject().getProvidedContext().settings ?? settings();
+  }
+
   #progress(): void {
     if (!process.stderr.isTTY) return;
     const tests = this.#vitest?.state.getTestModules().flatMap((module) => [...module.children.allTests()]) ?? [];
     const done = tests.filter((test) => test.result().state !== 'pending').length;
-    process.stderr.write(`\r\x1b[Kjudging: ${done} of ${tests.length} promises`);
+    showProgress(`judging: ${done} of ${tests.length} promises`);
   }
 
   #clear(): void {
-    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+    showProgress('');
   }
 
   #say(text: string): void {

@@ -23,7 +23,7 @@ test('what a module printed, said or threw reaches the terminal as text only', (
   const text = board(
     { slug: 'one' },
     { slug: 'one', promises: [promise], trouble: hostile },
-    { colour: false, file: 'x' },
+    { isColored: false, file: 'x' },
   );
 
   expect(text).toContain('ab\\u{d}c');

@@ -1,12 +1,12 @@
-import { styleText } from 'node:util';
 import wrapAnsi from 'wrap-ansi';
 import { type Kata, tiers } from '../../foundations/catalogue/catalogue.ts';
 import { harmless } from '../../foundations/sanitizing/harmless.ts';
 import type { PromiseVerdict, Verdict } from './verdict.ts';
+import { painter } from '../../foundations/command-line/terminal.ts';
 
 export interface BoardOptions {
-  /** Whether the text may carry colour. */
-  readonly colour: boolean;
+  /** Whether the text may carry color. */
+  readonly isColored: boolean;
   /** Which file was judged, as the reader knows it. */
   readonly file: string;
   /** Whether every broken promise is explained, and not the first one alone. */
@@ -27,10 +27,9 @@ const printedCharacters = 10_000;
 export function board(
   kata: Pick<Kata, 'slug'>,
   verdict: Verdict,
-  { colour, file, explainsAll = false }: BoardOptions,
+  { isColored, file, explainsAll = false }: BoardOptions,
 ): string {
-  const paint = (style: Parameters<typeof styleText>[0], text: string) =>
-    colour ? styleText(style, text, { validateStream: false }) : text;
+  const paint = painter(isColored);
   const held = verdict.promises.filter((promise) => promise.held).length;
   const count = `${held} of ${verdict.promises.length} promises hold`;
   const notJudged = verdict.promises.filter((promise) => promise.notJudged !== undefined);

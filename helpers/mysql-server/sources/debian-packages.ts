@@ -1,10 +1,7 @@
-import { type ExecFileOptions, execFile } from 'node:child_process';
 import { access, mkdir, readFile, readdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
-import { setInterval } from 'node:timers/promises';
-import { promisify } from 'node:util';
-import { leash } from '../../foundations/processes/leash.ts';
+import { type RunOptions, runToEnd } from '../../foundations/processes/run-to-end.ts';
 import { cached, diskRefusal, findCached, mayRun, tryCache } from '../cache-folder.ts';
 import { startPrivateServer } from '../private-server.ts';
 import { type ServerProgram, identifyProgram } from '../server-program.ts';
@@ -46,6 +43,7 @@ const recipeVersion = 1;
 const tools = ['apt-get', 'apt-cache', 'apt-config', 'dpkg', 'dpkg-deb'];
 /** How long one call of apt may take. */
 const aptLimitMs = 300_000;
+const lookEveryMs = 1_000;
 /** Less room than that on a disk is none. */
 const lastBytes = 1024 ** 2;
 const remedy = 'Use Docker, or install MySQL and put mysqld on the PATH.';
@@ -287,43 +285,32 @@ async function firstThere(paths: readonly string[]): Promise<string | undefined>
   return undefined;
 }
 
-async function run(tool: string, args: readonly string[], options: ExecFileOptions = {}): Promise<string> {
-  const running = promisify(execFile)(tool, args, { maxBuffer: 64 * 1024 ** 2, encoding: 'utf8', ...options });
-  const { pid } = running.child;
-  const release = pid === undefined ? () => undefined : leash({ kill: pid });
-  const watch = new AbortController();
-  try {
-    return String((await Promise.race([running, standstill(options.cwd, watch.signal)])).stdout);
-  } catch (error) {
-    // What it has started ends with it, some time later; nobody waits for that.
-    running.catch(() => undefined);
-    running.child.kill('SIGKILL');
-    if (error instanceof Standstill) throw new Error(`${tool} ${args[0]} stood still: ${error.message}`);
-    const { stderr, message } = error as Error & { stderr?: string };
-    const lines = (stderr ?? '').split('\n').filter((line) => line.trim() !== '');
-    const words = lines.filter((line) => /^(E:|dpkg-deb: error)/.test(line));
-    throw new Error(
-      `${tool} ${args[0]} failed: ${(words.length > 0 ? words : lines.slice(-2)).join(' / ') || message}`,
+async function run(tool: string, args: readonly string[], options: Pick<RunOptions, 'cwd' | 'env'>): Promise<string> {
+  const full = new AbortController();
+  const watch = setInterval(() => {
+    void isFull(options.cwd).then(
+      (yes) => yes && full.abort(),
+      () => undefined,
     );
-  } finally {
-    watch.abort();
-    release();
-  }
+  }, lookEveryMs);
+  const { code, signal, met, stdout, stderr } = await runToEnd(tool, args, {
+    ...options,
+    timeMs: aptLimitMs,
+    signal: full.signal,
+  });
+  clearInterval(watch);
+  if (full.signal.aborted) throw new Error(`${tool} ${args[0]} stood still: no space left on device`);
+  if (met === 'time') throw new Error(`${tool} ${args[0]} was not done after ${aptLimitMs / 1000} s`);
+  if (code === 0) return stdout.toString('utf8');
+  const lines = stderr.split('\n').filter((line) => line.trim() !== '');
+  const words = lines.filter((line) => /^(E:|dpkg-deb: error)/.test(line));
+  const said = (words.length > 0 ? words : lines.slice(-2)).join(' / ');
+  throw new Error(`${tool} ${args[0]} failed: ${said || `it ended with ${signal ?? `exit code ${code}`}`}`);
 }
 
-class Standstill extends Error {}
-
-/**
- * apt waits for ever when its disk is full.
- * @throws Standstill when the disk of `folder` is full, or after `aptLimitMs`
- */
-async function standstill(folder: ExecFileOptions['cwd'], signal: AbortSignal): Promise<never> {
-  const endMs = performance.now() + aptLimitMs;
-  for await (const _ of setInterval(1_000, undefined, { signal, ref: false })) {
-    if (performance.now() > endMs) throw new Standstill(`not done after ${aptLimitMs / 1000} s`);
-    if (folder === undefined) continue;
-    const { bavail, bsize, blocks } = await statfs(folder);
-    if (blocks > 0 && bavail * bsize < lastBytes) throw new Standstill('no space left on device');
-  }
-  throw new Standstill('nobody waits for it');
+/** Whether the disk of a folder has no room left; apt waits for ever then. */
+async function isFull(folder: RunOptions['cwd']): Promise<boolean> {
+  if (folder === undefined) return false;
+  const { bavail, bsize, blocks } = await statfs(folder);
+  return blocks > 0 && bavail * bsize < lastBytes;
 }

@@ -23,7 +23,7 @@ async function needEngine(ctx: TestContext): Promise<Awaited<ReturnType<typeof g
 }
 
 async function run(code: string) {
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', code], {
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', code], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   onTestFinished(() => void child.kill('SIGKILL'));

@@ -10,6 +10,7 @@ import type { Verdict } from '../../../judging/verdict/verdict.ts';
 import { startServers } from '../judge-claims.ts';
 import { equivalentItem, mutantsFile, readEquivalents } from './equivalent.ts';
 import { type Mutant, mutantsOf, sample } from './mutate.ts';
+import { note, say } from '../../../foundations/command-line/terminal.ts';
 
 /** A mutant that hangs need not be waited for as long as a slow machine: so much longer than the reference, and so much at least. */
 const [timesLonger, leastLimitMs] = [4, 15_000];
@@ -57,7 +58,7 @@ export async function judgeMutants(slug: string, limit: number): Promise<number>
     ({ before, after }) => !all.some((mutant) => mutant.before === before && mutant.after === after),
   );
   for (const { before, after } of outdated)
-    say(`\n${mutantsFile(slug)} lists ${before} → ${after}, which is no mutant of ${file} any more.`);
+    say(`\n${mutantsFile(slug)} lists ${before} → ${after}, which is no longer a mutant of ${file}.`);
   say(
     `\n${slug}: ${chosen.length} of ${all.length} mutants judged, ${chosen.length - survived.length} found, ${survived.length - unknown.length} known as equivalent, ${unknown.length} survived.`,
   );
@@ -75,7 +76,7 @@ async function verdictsOf(
     servers,
     (submission, verdict) => {
       verdicts.set(submission, verdict);
-      if (verdicts.size % 10 === 0) process.stderr.write(`${verdicts.size} of ${submissions.length} judged\n`);
+      if (verdicts.size % 10 === 0) note(`${verdicts.size} of ${submissions.length} judged`);
     },
     options,
   );
@@ -97,8 +98,4 @@ function textOf(mutant: Mutant, reference: string, file: string): string {
     headerOptions: OMIT_HEADERS,
   });
   return `${file}:${mutant.line}, ${mutant.operator}\n${diff}If it is equivalent: ${equivalentItem(mutant)}`;
-}
-
-function say(line: string): void {
-  process.stdout.write(`${line}\n`);
 }

@@ -214,7 +214,7 @@ test('without an engine it says so, and what to do', async () => {
 
   await expect(prepareContainers(() => undefined)).rejects.toThrow(
     process.platform === 'linux'
-      ? 'The sandbox "docker" cannot be had: no Docker engine answers at unix:///nowhere/docker.sock (ENOENT). Start it, or correct DOCKER_HOST.'
+      ? 'The sandbox "docker" is not available: no Docker engine answers at unix:///nowhere/docker.sock (ENOENT). Start it, or correct DOCKER_HOST.'
       : 'it needs Linux',
   );
 });

@@ -45,6 +45,7 @@ export interface ContainerOrder extends ProcessOrder {
 const agentFile = fileURLToPath(new URL('container-agent.ts', import.meta.url));
 const ownFiles = [
   'judging/subject/inside/frames.js',
+  'foundations/settings.ts',
   'judging/subject/container/container-agent.ts',
   'judging/subject/container/wire.ts',
   'foundations/processes/proc.ts',
@@ -65,7 +66,7 @@ export function nodeImage(env: NodeJS.ProcessEnv = process.env): string {
   return env['NODE_IMAGE'] || 'node:26-bookworm-slim';
 }
 
-/** In the names of all that a thread of ours makes, so that it can be told whose they are. */
+/** Part of every name that this thread gives, so that its containers can be recognized. */
 export const owner = `${process.pid}-${threadId}`;
 
 /**

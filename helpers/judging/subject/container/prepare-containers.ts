@@ -16,7 +16,7 @@ export async function noContainers(): Promise<string | undefined> {
  */
 export async function prepareContainers(onProgress: (line: string) => void): Promise<void> {
   const why = await noContainers();
-  if (why !== undefined) throw new UserError(`The sandbox "docker" cannot be had: ${why}`);
+  if (why !== undefined) throw new UserError(`The sandbox "docker" is not available: ${why}`);
   const image = nodeImage();
   try {
     const { ImageName, getContainerRuntimeClient } = await import('testcontainers');

@@ -15,23 +15,46 @@ const gc = /** @type {() => void} */ (runInNewContext('gc'));
  * timers/promises with `ref: false`.
  */
 let timers = 0;
-const timerIds = new Set();
 const sample = setTimeout(() => undefined, 0);
 clearTimeout(sample);
 const { hasRef } = sample;
 const { apply } = Reflect;
 const { includes } = String.prototype;
-const [addTimer, deleteTimer] = [timerIds.add.bind(timerIds), timerIds.delete.bind(timerIds)];
+const { deref } = WeakRef.prototype;
+const { getOwnPropertyDescriptor } = Object;
+/** Under which a timer has the id that async hooks know it by. */
+const idKey = Object.getOwnPropertySymbols(sample).find((symbol) => symbol.description === 'asyncId') ?? 'asyncId';
+/** @type {Map<number, WeakRef<object>>} */
+const byId = new Map();
+const [setTimer, timerOf, deleteTimer] = [byId.set.bind(byId), byId.get.bind(byId), byId.delete.bind(byId)];
 createHook({
   init(id, type, _trigger, resource) {
     if (type !== 'Timeout' || !(apply(hasRef, resource, []) || isOfTimersPromises())) return;
-    addTimer(id);
+    setTimer(id, new WeakRef(resource));
     timers += 1;
   },
   destroy(id) {
-    if (deleteTimer(id)) timers -= 1;
+    const timer = timerOf(id);
+    if (!timer || isStillListed(id, apply(deref, timer, []))) return;
+    deleteTimer(id);
+    timers -= 1;
   },
 }).enable();
+
+/**
+ * Any code can say of any timer that it is gone: by AsyncResource.emitDestroy, or by clearTimeout of an object that looks like it.
+ * One that is gone is in none of Node's lists; one that was started again after its end has another id.
+ * @param {number} id
+ * @param {object | undefined} timer
+ */
+function isStillListed(id, timer) {
+  if (!timer) return false;
+  const present = getOwnPropertyDescriptor(timer, idKey)?.value;
+  const renewed = present === id ? undefined : timerOf(present);
+  if (renewed && apply(deref, renewed, []) === timer) return false;
+  const next = getOwnPropertyDescriptor(timer, '_idleNext')?.value;
+  return next !== null && next !== undefined;
+}
 
 /** Whether what is made just now is asked for by timers/promises, as the stack tells. A module can change what a stack shows. */
 function isOfTimersPromises() {

@@ -1,4 +1,4 @@
-// The only code of ours in a subject's process: it loads the module, runs what the judge sends, and answers with data. Plain
+// The judge's only code in a subject's process: it loads the module, runs what the judge sends, and answers with data. Plain
 // JavaScript, so that the process starts without a transform. All that it uses is taken before the module loads, and the module
 // can replace none of it; see lockdown.js. What the two say to each other is sealed; see seal.js.
 import { AsyncLocalStorage } from 'node:async_hooks';
@@ -7,16 +7,16 @@ import { Socket } from 'node:net';
 import v8 from 'node:v8';
 import vm from 'node:vm';
 import { readFrames, writeFrame } from './frames.js';
-import { changed, lockLanguage, lockModule, takeAway } from './lockdown.js';
+import { asItWas, changed, lockLanguage, lockMechanism, lockModule, takeAway } from './lockdown.js';
 import { notPlain } from './plain.js';
-import { Seal, keyBytes } from './seal.js';
+import { Seal, keyBytes, mechanism } from './seal.js';
 
 /** @typedef {{ name: string, message: string, stack: string, code?: string | number }} Told */
 /** @typedef {{ id: string, kind: string, name: string, url: string, source: string, args: unknown, count: number, packages: string[], question: string }} Order */
 
 /** Which descriptor the channel is. */
 const channelDescriptor = 3;
-/** What a judge asks for is small; a module may answer with what would fill the memory of the one who judges it. */
+/** Judges ask for little. A module could answer with more than fits into the judge's memory. */
 const largestAnswerBytes = 16 * 1024 * 1024;
 const largestOrderBytes = 256 * 1024 * 1024;
 const longestText = 20_000;
@@ -133,7 +133,7 @@ socket.on('close', () => exit(0));
 process.on('uncaughtExceptionMonitor', (error, origin) => send({ event: 'uncaught', origin, error: tell(error) }));
 process.on('exit', (code) => send({ event: 'exit', code, stack: new Error().stack ?? '' }));
 
-takeAway();
+takeAway(Reflect.get(socket, '_handle'));
 /** @param {unknown} message */
 function send(message) {
   if (toJudge) writeFrame(socket, toJudge.close(serialize(message)));
@@ -208,6 +208,13 @@ function watchTurn() {
 function lockBuiltIns() {
   lockLanguage();
   for (const name of builtIns) lockModule(`node:${name}`, require(name));
+  lockMechanism([
+    ...mechanism,
+    v8.Serializer.prototype,
+    v8.DefaultSerializer.prototype,
+    v8.Deserializer.prototype,
+    v8.DefaultDeserializer.prototype,
+  ]);
 }
 
 /** @param {string} source the judge's functions as one CommonJS text */
@@ -216,8 +223,9 @@ function loadInside(source) {
   /** @param {string} name */
   const requireLocked = (name) => {
     const exported = require(name);
-    if (isBuiltin(name)) builtIns.add(name.replace(/^node:/, ''));
-    return exported;
+    if (!isBuiltin(name)) return exported;
+    builtIns.add(name.replace(/^node:/, ''));
+    return asItWas(exported);
   };
   compileFunction(source, ['module', 'exports', 'require'], { filename: evaluatedName })(
     module,

@@ -1,14 +1,14 @@
 // What a kata's module must not reach or change in its own process. Runs before the module. Node's permission model does not
 // hold what is taken away here. Plain JavaScript, so that it starts without a transform.
-import { Socket, Server } from 'node:net';
 import nodeModule, { syncBuiltinESMExports } from 'node:module';
 import v8 from 'node:v8';
 
 // To import them would load the parts of them that Node leaves until they are used.
 const fs = process.getBuiltinModule('node:fs');
 const os = process.getBuiltinModule('node:os');
-const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf } = Object;
-const { apply, ownKeys } = Reflect;
+const asyncHooks = process.getBuiltinModule('node:async_hooks');
+const { defineProperty, freeze, getOwnPropertyDescriptor, getPrototypeOf, preventExtensions } = Object;
+const { ownKeys } = Reflect;
 
 /** @param {string} name */
 const refusal = (name) =>
@@ -16,15 +16,38 @@ const refusal = (name) =>
 
 /**
  * @param {object} holder
- * @param {string} name
+ * @param {string | symbol} name
  * @param {unknown} value
  */
 function fix(holder, name, value) {
   defineProperty(holder, name, { value, writable: false, configurable: false });
 }
 
-/** Each of these writes, signals or reads what the permission model does not look at. */
-export function takeAway() {
+/** What was taken away, by where it was. @type {Map<object, PropertyDescriptorMap>} */
+const taken = new Map();
+
+/**
+ * @param {object} holder
+ * @param {string} name
+ */
+function keep(holder, name) {
+  taken.set(holder, { ...taken.get(holder), [name]: { value: Reflect.get(holder, name) } });
+}
+
+/**
+ * A module of Node's for the judge's own functions: with what a kata's module must not have.
+ * @param {any} exported
+ */
+export function asItWas(exported) {
+  const originals = taken.get(exported);
+  return originals ? Object.create(exported, originals) : exported;
+}
+
+/**
+ * Each of these writes, signals or reads what the permission model does not look at.
+ * @param {object} channel the native handle of the channel to the judge, of the class of all Unix sockets
+ */
+export function takeAway(channel) {
   // Signals, the inspector, other users, and the handles that the judge's channel is one of.
   for (const name of [
     'kill',
@@ -44,8 +67,10 @@ export function takeAway() {
     fix(process, name, undefined);
   }
   for (const [holder, prefix, names] of /** @type {const} */ ([
-    // Some of V8's flags write to any file.
-    [v8, 'v8', ['setFlagsFromString', 'setHeapSnapshotNearHeapLimit']],
+    // Some of V8's flags write to any file; queryObjects shows what is in an object that is nobody's but ours.
+    [v8, 'v8', ['setFlagsFromString', 'setHeapSnapshotNearHeapLimit', 'queryObjects']],
+    // They show each promise before the one who awaits it sees what it carries; so do v8.promiseHooks, which Node uses itself.
+    [asyncHooks, 'async_hooks', ['createHook']],
     // They copy links, and write through them.
     [fs, 'fs', ['cp', 'cpSync']],
     // Without a folder to write to it can do nothing, and to look at fs.promises takes 3 ms.
@@ -56,42 +81,20 @@ export function takeAway() {
   ])) {
     for (const name of names) {
       if (!(name in holder)) continue;
+      keep(holder, name);
       const refuse = () => {
         throw refusal(`${prefix}.${name}`);
       };
       fix(holder, name, prefix === 'fs.promises' ? async () => refuse() : refuse);
     }
   }
-  closeUnixSockets();
+  fix(v8, 'promiseHooks', undefined);
+  // With the network open, Node opens any Unix socket: an engine's, an SSH agent's. Windows calls them pipes.
+  for (const name of ['connect', 'connect2', 'bind', 'bind2'])
+    fix(getPrototypeOf(channel), name, () => {
+      throw refusal('A Unix socket');
+    });
   syncBuiltinESMExports();
-}
-
-/** With the network open, Node opens any Unix socket: an engine's, an SSH agent's. */
-function closeUnixSockets() {
-  const { connect } = Socket.prototype;
-  const { listen } = Server.prototype;
-  /** @param {unknown} first */
-  const path = (first) => {
-    const options = Array.isArray(first) ? first[0] : first;
-    if (typeof options === 'object' && options !== null) return options.path ?? undefined;
-    return typeof options === 'string' && !(Number(options) >= 0) ? options : undefined;
-  };
-  fix(
-    Socket.prototype,
-    'connect',
-    /** @this {Socket} */ function (/** @type {any[]} */ ...args) {
-      if (path(args[0]) !== undefined) throw refusal('A Unix socket');
-      return apply(connect, this, args);
-    },
-  );
-  fix(
-    Server.prototype,
-    'listen',
-    /** @this {Server} */ function (/** @type {any[]} */ ...args) {
-      if (path(args[0]) !== undefined) throw refusal('A Unix socket');
-      return apply(listen, this, args);
-    },
-  );
 }
 
 /**
@@ -115,7 +118,10 @@ export function lockLanguage() {
       return;
     }
     lock(value, ownKeys(value));
+    preventExtensions(value);
   };
+  // Error's own properties are set by many packages. What it counts as an error is not among them.
+  fix(Error, Symbol.hasInstance, Function.prototype[Symbol.hasInstance]);
   const generators = [function* () {}, async function* () {}, async () => undefined];
   for (const name of Object.getOwnPropertyNames(globalThis)) {
     if (madeLate.test(name)) continue;
@@ -127,6 +133,9 @@ export function lockLanguage() {
         lockAll(name === 'Error' ? undefined : value);
         if (typeof value === 'function') lockAll(value.prototype);
       }
+    } else if (typeof descriptor.value === 'function' && descriptor.value.prototype) {
+      watch(descriptor.value.prototype, `${name}.prototype`);
+      watch(descriptor.value, name);
     }
     defineProperty(
       globalThis,
@@ -134,6 +143,10 @@ export function lockLanguage() {
       'value' in descriptor ? { writable: false, configurable: false } : { configurable: false },
     );
   }
+  lock(process, ['nextTick', 'hrtime', 'cpuUsage', 'threadCpuUsage', 'memoryUsage', 'getActiveResourcesInfo']);
+  watch(getPrototypeOf(performance), 'Performance.prototype');
+  lock(performance, ownKeys(performance));
+  preventExtensions(performance);
   for (const value of [
     getPrototypeOf(Int8Array),
     getPrototypeOf(Int8Array.prototype),
@@ -168,11 +181,26 @@ export function lockModule(name, exported) {
     exported,
     ownKeys(exported).filter((key) => typeof getOwnPropertyDescriptor(exported, key)?.value === 'function'),
   );
+  preventExtensions(exported);
   for (const key of ownKeys(exported)) {
-    const prototype = getOwnPropertyDescriptor(exported, key)?.value?.prototype;
-    if (prototype && typeof prototype === 'object') watch(prototype, `${String(key)}.prototype of ${name}`);
+    const made = getOwnPropertyDescriptor(exported, key)?.value;
+    if (!made?.prototype || typeof made.prototype !== 'object') continue;
+    watch(made.prototype, `${String(key)}.prototype of ${name}`);
+    watch(made, `${String(key)} of ${name}`);
   }
   if (typeof exported === 'function' && exported.prototype) watch(exported.prototype, `the prototype of ${name}`);
+}
+
+/**
+ * What the host makes its messages by stays as it is, with all that it inherits from.
+ * @param {object[]} prototypes
+ */
+export function lockMechanism(prototypes) {
+  for (const prototype of prototypes) {
+    freeze(prototype);
+    for (let next = getPrototypeOf(prototype); next !== null; next = getPrototypeOf(next))
+      watch(next, "a class behind the judge's messages");
+  }
 }
 
 /**
@@ -207,15 +235,21 @@ const watched = [];
 const watchedHolders = new Set();
 
 /**
+ * Nothing can be added to it, and what is replaced in it is seen. A class's settings, such as Buffer.poolSize, are the module's own.
  * @param {object} holder
  * @param {string} name
  */
 function watch(holder, name) {
   if (watchedHolders.has(holder)) return;
   watchedHolders.add(holder);
+  preventExtensions(holder);
+  const isClass = typeof holder === 'function';
   for (const key of ownKeys(holder)) {
+    if (typeof key === 'string' && madeLate.test(key)) continue;
     const descriptor = getOwnPropertyDescriptor(holder, key);
-    if (descriptor?.configurable) watched.push([holder, name, key, descriptor]);
+    if (!descriptor?.configurable || (isClass && 'value' in descriptor && typeof descriptor.value !== 'function'))
+      continue;
+    watched.push([holder, name, key, descriptor]);
   }
 }
 

@@ -4,10 +4,21 @@ import { createHmac } from 'node:crypto';
 
 export const keyBytes = 32;
 const tagBytes = 32;
-const { update, digest } = Object.getPrototypeOf(createHmac('sha256', Buffer.alloc(1)));
+const first = createHmac('sha256', Buffer.alloc(1));
+const { update, digest } = Object.getPrototypeOf(first);
 const { apply } = Reflect;
 const { concat, equals, alloc } = { concat: Buffer.concat, equals: Buffer.prototype.equals, alloc: Buffer.alloc };
 const { writeDoubleBE, subarray } = Buffer.prototype;
+
+/** Who could replace a method of these could see the key: an Hmac, and the native object behind it. */
+export const mechanism = [
+  Object.getPrototypeOf(first),
+  ...Object.getOwnPropertySymbols(first)
+    .map((symbol) => Reflect.get(first, symbol))
+    .filter((handle) => typeof handle === 'object' && handle !== null)
+    .map((handle) => Object.getPrototypeOf(handle))
+    .filter((prototype) => prototype !== Object.prototype && prototype !== null),
+];
 
 /** One direction of a channel. The other end has one with the same key and direction. */
 export class Seal {

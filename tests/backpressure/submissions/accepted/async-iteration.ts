@@ -4,14 +4,14 @@ import { open, stat } from 'node:fs/promises';
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import { setImmediate as turn } from 'node:timers/promises';
 
-/** for await over the file, and an AbortController that ends every wait when the reader leaves. */
+/** Reads the file with for await. An AbortController ends every wait when the reader leaves. */
 export function createFileServer(file: string): Server {
-  /** The summary that is being made, and the version of the file that it is of. */
+  /** The summary that is being computed, and the version of the file that it describes. */
   let underWay: { version: string; summary: Promise<string> } | undefined;
 
   async function makeSummary(): Promise<string> {
     await using handle = await open(file);
-    // All of it in memory, which a summary may do; hashed a piece at a time, so that others come in between.
+    // A summary may hold the whole file in memory. It is hashed piece by piece, so that other requests run in between.
     const content = await handle.readFile();
     const hash = createHash('sha256');
     for (let offset = 0; offset < content.length; offset += 1 << 20) {

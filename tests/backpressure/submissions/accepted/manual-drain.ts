@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as http from 'node:http';
 
-/** A read when the reader wants one: fs.read with a buffer of its own, no stream on the file's side. */
+/** Reads with fs.read into its own buffer when the reader has room, without a stream for the file. */
 export function createFileServer(file: string): http.Server {
-  /** Summaries that are being made, by the version of the file. */
+  /** The summaries that are being computed, by file version. */
   const pending = new Map<string, Promise<string>>();
 
   const summarise = () =>

@@ -6,7 +6,7 @@ import { ReadableStream } from 'node:stream/web';
 
 const PIECE = 256 * 1024;
 
-/** A file opened once for everyone who wants this version of it. */
+/** A handle shared by everyone who reads this version of the file. */
 class Shared {
   users = 0;
   key: string;
@@ -23,8 +23,8 @@ class Shared {
 const left = (res: ServerResponse) => res.closed || res.destroyed;
 
 /**
- * Web streams. All who read the same version share one handle, which the last of them closes; a read error ends it for all of
- * them, and the next reader opens anew.
+ * Uses web streams. All readers of one version share a handle, and the last one closes it. A read error ends all
+ * their responses, and the next reader opens the file again.
  */
 export function createFileServer(file: string): Server {
   let current: Shared | undefined;
@@ -71,7 +71,7 @@ export function createFileServer(file: string): Server {
     const hash = createHash('sha256');
     for await (const piece of pieces(handle, 0, size)) {
       if (shared.summaryReaders.size === 0) {
-        shared.summary = undefined; // in the same turn, so that nobody joins what is given up
+        shared.summary = undefined; // in the same turn, so that nobody joins an abandoned summary
         throw new Error('nobody waits any more');
       }
       hash.update(piece);
@@ -99,7 +99,7 @@ export function createFileServer(file: string): Server {
       }
       const text = await Promise.race([shared.summary, gone]);
       if (text === undefined || left(res)) {
-        // The last one out does not close the file under a read of the others' digest, but makes the next start anew.
+        // The last reader does not close the file during a read. The next request starts again.
         if (shared.summaryReaders.size === 0) drop(shared);
         return;
       }

@@ -3,7 +3,7 @@ import { type FileHandle, open, stat } from 'node:fs/promises';
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import { Readable, pipeline } from 'node:stream';
 
-/** The file is opened once, for all; everybody reads from it by position, 1 MB at a time. */
+/** Opens the file once. All requests read from that handle by position, 1 MB at a time. */
 export function createFileServer(file: string): Server {
   const step = 1024 * 1024;
   let shared: Promise<FileHandle> | undefined;
@@ -40,7 +40,7 @@ export function createFileServer(file: string): Server {
       if (req.url === '/ping') return res.end('pong');
       const { size, mtimeMs } = await stat(file);
       if (req.url === '/summary') {
-        // A summary is good for as long as the file has this size and this time.
+        // A summary is valid while the file has this size and modification time.
         const key = `${size} ${mtimeMs}`;
         if (!summaries.has(key)) {
           summaries.clear();

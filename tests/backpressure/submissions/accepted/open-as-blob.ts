@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 
-/** The file as a Blob: slices for ranges, its stream for the rest. Node closes its file when the Blob is collected. */
+/** Opens the file as a Blob and slices it for ranges. Node closes the file when the Blob is garbage-collected. */
 export function createFileServer(file: string): Server {
   const underWay = new Map<string, Promise<string>>();
 

@@ -3,7 +3,7 @@ import { constants, promises as fs } from 'node:fs';
 import { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 
-/** A Readable of its own that holds no file open between two reads: open, read, close. */
+/** A Readable that opens and closes the file for each read, so that no file stays open in between. */
 class Slices extends Readable {
   #position: number;
 

@@ -4,9 +4,9 @@ import { type IncomingMessage, type Server, type ServerResponse, createServer } 
 
 type Told = (error: NodeJS.ErrnoException | null, summary?: object) => void;
 
-/** Callbacks and events only; pipe(), and by hand what it does not do. */
+/** Uses callbacks, events and pipe(), and does by hand what pipe() does not do. */
 export function createFileServer(file: string): Server {
-  /** Who waits for the summary of which version of the file. */
+  /** The callers who wait for a summary, by file version. */
   const asking = new Map<string, Told[]>();
 
   function fail(res: ServerResponse, error: NodeJS.ErrnoException): void {
@@ -59,7 +59,7 @@ export function createFileServer(file: string): Server {
       stream.on('open', () => res.writeHead(range ? 206 : 200, headers));
       stream.on('error', (failure) => fail(res, failure));
       res.on('close', () => stream.destroy());
-      // It may have closed before.
+      // It may already have closed.
       if (res.destroyed) stream.destroy();
       return stream.pipe(res);
     });

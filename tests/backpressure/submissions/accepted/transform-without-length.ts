@@ -3,7 +3,7 @@ import { createReadStream, promises, type Stats } from 'node:fs';
 import { createServer } from 'node:http';
 import { PassThrough, Transform, compose, finished, pipeline } from 'node:stream';
 
-/** Counts and hashes on the way through; buffers of 512 KB; the file is sent in chunks, without a length. */
+/** Counts and hashes the bytes that pass through. The file is sent chunked, without a length. */
 class Tally extends Transform {
   bytes = 0;
   sha256 = '';
@@ -12,7 +12,7 @@ class Tally extends Transform {
   override _transform(chunk: Buffer, _encoding: string, done: () => void): void {
     this.hash.update(chunk);
     this.bytes += chunk.length;
-    // The next chunk is taken in a later turn.
+    // Take the next chunk in a later turn.
     setImmediate(done);
   }
 
@@ -35,7 +35,7 @@ export function createFileServer(file: string) {
       (error: NodeJS.ErrnoException) => error,
     );
 
-  /** Makes it again when the file has changed meanwhile: somebody may have asked since. */
+  /** Starts over when the file has changed in the meantime, because someone may have asked since then. */
   const make = async () => {
     const before = await version();
     const tally = new Tally();

@@ -4,7 +4,7 @@ import { type Server, type ServerResponse, createServer } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
-/** Web streams, and the Response of fetch: Readable.toWeb for the file, pipeTo for the summary. */
+/** Uses web streams and the Response of fetch: Readable.toWeb for the file, pipeTo for the summary. */
 export function createFileServer(file: string): Server {
   const open = (start = 0, end = Infinity) =>
     Readable.toWeb(createReadStream(file, { start, end })) as ReadableStream<Uint8Array>;

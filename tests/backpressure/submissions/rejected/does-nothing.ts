@@ -1,7 +1,7 @@
 /*
 breaks: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
-why: It answers pings and nothing else. What never begins neither blocks nor leaks.
-ask: Which of your tests would a service pass that serves nobody?
+why: The server answers only pings. Work that never starts can neither block nor leak.
+ask: Which of your tests would pass for a server that serves nobody?
 */
 import { type Server, createServer } from 'node:http';
 

@@ -1,7 +1,7 @@
 /*
 breaks: [4, 10]
-why: A buffer of 64 MB for each reader, in the hope that it is faster.
-ask: What is a high-water mark, and which speed does a larger one bring over a network?
+why: Every reader gets a buffer of 64 MB. That makes nothing faster and costs memory for each slow reader.
+ask: What does a larger high-water mark gain over a slow network?
 */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';

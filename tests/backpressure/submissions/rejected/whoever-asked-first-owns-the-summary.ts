@@ -1,7 +1,7 @@
 /*
 breaks: [11]
-why: The work is aborted when the reader that caused it leaves, while four others still wait for it.
-ask: Five wait for the same summary, and the first closes the tab. What do the others get?
+why: The summary is aborted when the reader who started it leaves, although other readers still wait for it.
+ask: Five readers wait for the same summary, and the first one leaves. What do the others get?
 */
 import { createHash } from 'node:crypto';
 import { type FileHandle, open, stat } from 'node:fs/promises';
@@ -88,7 +88,7 @@ export function createFileServer(file: string): Server {
     const first = job?.key !== key;
     if (!job || first) job = begin(key);
     const mine = job;
-    // Whoever caused the work ends it.
+    // The request that started the work also ends it.
     if (first) {
       res.once('close', () => {
         if (job === mine) job = undefined;

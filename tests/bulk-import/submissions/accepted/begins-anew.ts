@@ -11,12 +11,12 @@ interface CsvRecord {
 }
 
 const batchSize = 200;
-/** More than a product can have, so that a quote that is never closed does not gather the rest of the file. */
+/** More than a product can have: a quote that is never closed must not collect the rest of the file in memory. */
 const longestRecordBytes = 64 * 1024;
 
 const lostConnection = new Set(['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE', 'ECONNREFUSED']);
 
-/** Begins anew when the connection is lost: since a known sku is skipped, it does no harm to do it all twice. */
+/** Starts again when the connection is lost. A second run is harmless, because it skips known skus. */
 export async function importCsv(path: string, options: PoolOptions) {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -27,7 +27,7 @@ export async function importCsv(path: string, options: PoolOptions) {
   }
 }
 
-/** The pool listens for what happens to a connection of which nothing is asked. */
+/** The pool listens for errors of its idle connections. */
 async function importOnce(path: string, options: PoolOptions) {
   const pool = createPool({ ...options, flags: ['-FOUND_ROWS'], connectionLimit: 1 });
   const connection = await pool.getConnection();
@@ -50,7 +50,7 @@ async function importOnce(path: string, options: PoolOptions) {
   }
 }
 
-/** Adds the products whose sku is not in the table, and says how many these were. */
+/** Inserts the products whose sku is not in the table and returns how many there were. */
 async function insertNew(connection: Connection, batch: readonly Product[]): Promise<number> {
   const [{ affectedRows }] = await connection.query<ResultSetHeader>(
     'INSERT INTO products (sku, name, price, description) VALUES ? ON DUPLICATE KEY UPDATE sku = products.sku',
@@ -73,7 +73,7 @@ async function* batches(chunks: AsyncIterable<Buffer>): AsyncGenerator<Product[]
   if (batch.length > 0) yield batch;
 }
 
-/** Cuts at the line ends that stand outside of quotes. In bytes, where no cut of the file can split a character. */
+/** Splits the file at line ends outside of quotes. It works on bytes, so no chunk can end inside a character. */
 async function* recordsOf(chunks: AsyncIterable<Buffer>): AsyncGenerator<CsvRecord[]> {
   let rest: Buffer = Buffer.alloc(0);
   let isQuoted = false;
@@ -122,7 +122,7 @@ function readFields(record: string, line: number): string[] {
   return fields;
 }
 
-/** Whether it has more characters than that; an emoji is one, and has a length of two. */
+/** Counts code points: an emoji is one character and has a length of two. */
 function isLonger(text: string, characters: number): boolean {
   return text.length > characters && [...text].length > characters;
 }

@@ -12,7 +12,7 @@ const statement = `INSERT INTO products (sku, name, price, description)
   )) AS t
   ON DUPLICATE KEY UPDATE sku = products.sku`;
 
-/** Prepared, with all rows of a batch in one parameter; lines are put together again while a quote is open. */
+/** A prepared statement with all rows of a batch in one JSON parameter. Lines are joined again while a quote is open. */
 export async function importCsv(path: string, options: PoolOptions) {
   const pool = createPool({ ...options, connectionLimit: 1, flags: ['-FOUND_ROWS'] });
   try {
@@ -37,7 +37,7 @@ export async function importCsv(path: string, options: PoolOptions) {
   }
 }
 
-/** Bytes as characters, so that nothing is decoded before it is whole. */
+/** Reads one character per byte and decodes a row when it is complete. */
 async function* rowsOf(input: NodeJS.ReadableStream): AsyncGenerator<unknown[]> {
   let [number, began] = [0, 0];
   let open: string | undefined;
@@ -52,7 +52,7 @@ async function* rowsOf(input: NodeJS.ReadableStream): AsyncGenerator<unknown[]> 
   if (open !== undefined) throw new Error(`line ${began}: quote never closed`);
 }
 
-/** readline would take a lone CR, and a CR before LF, for line ends: the CR has to stay where quotes are open. */
+/** readline would also split at a lone CR and drop a CR before LF, which must stay inside quotes. */
 async function* linesOf(input: NodeJS.ReadableStream): AsyncGenerator<string> {
   let rest = '';
   for await (const chunk of input as AsyncIterable<string>) {

@@ -12,10 +12,10 @@ interface CsvRecord {
 }
 
 const batchSize = 1000;
-/** More than a product can have, so that a quote that is never closed does not gather the rest of the file. */
+/** More than a product can have: a quote that is never closed must not collect the rest of the file in memory. */
 const longestRecordBytes = 64 * 1024;
 
-/** One LOAD DATA for the whole file: mysql2 holds the stream back while the server takes nothing. */
+/** One LOAD DATA for the whole file. mysql2 pauses the stream while the server takes nothing. */
 export async function importCsv(path: string, options: PoolOptions) {
   const connection = await createConnection({ ...options, flags: ['-FOUND_ROWS'] });
   connection.on('error', () => undefined);
@@ -63,7 +63,7 @@ async function* batches(chunks: AsyncIterable<Buffer>): AsyncGenerator<Product[]
   if (batch.length > 0) yield batch;
 }
 
-/** Cuts at the line ends that stand outside of quotes. In bytes, where no cut of the file can split a character. */
+/** Splits the file at line ends outside of quotes. It works on bytes, so no chunk can end inside a character. */
 async function* recordsOf(chunks: AsyncIterable<Buffer>): AsyncGenerator<CsvRecord[]> {
   let rest: Buffer = Buffer.alloc(0);
   let isQuoted = false;
@@ -112,7 +112,7 @@ function readFields(record: string, line: number): string[] {
   return fields;
 }
 
-/** Whether it has more characters than that; an emoji is one, and has a length of two. */
+/** Counts code points: an emoji is one character and has a length of two. */
 function isLonger(text: string, characters: number): boolean {
   return text.length > characters && [...text].length > characters;
 }

@@ -4,7 +4,7 @@ import { type Connection, type PoolOptions, type ResultSetHeader, createConnecti
 
 const sliceBytes = 512 * 1024;
 
-/** LOAD DATA, a slice at a time: what has been read and checked is written down again in the form that the server reads best. */
+/** LOAD DATA, a slice at a time. Each slice is checked first and written again with escapes that the server understands. */
 export async function importCsv(path: string, options: PoolOptions) {
   const file = await open(path);
   let connection: Connection | undefined;
@@ -37,7 +37,7 @@ export async function importCsv(path: string, options: PoolOptions) {
 async function load(connection: Connection, rows: readonly string[][]): Promise<number> {
   const text = rows.map((row) => `${row.map(escaped).join('\t')}\n`).join('');
   const [{ affectedRows }] = await connection.query<ResultSetHeader>({
-    // LOCAL leaves known keys out, and would cut what does not fit: all of it has been checked.
+    // LOCAL skips known keys. It would also truncate what does not fit, but all rows have been checked.
     sql: "LOAD DATA LOCAL INFILE 'slice' INTO TABLE products CHARACTER SET utf8mb4 (sku, name, price, description)",
     infileStreamFactory: () => Readable.from([Buffer.from(text)]),
   });
@@ -48,7 +48,7 @@ function escaped(field: string): string {
   return field.replace(/[\\\t\n\r]/g, (char) => ({ '\t': '\\t', '\n': '\\n', '\r': '\\r' })[char] ?? `\\${char}`);
 }
 
-/** Behind the last line end that is not in quotes. */
+/** The position after the last line end outside of quotes. */
 function endOfRecords(bytes: Buffer): number {
   let [isQuoted, end] = [false, 0];
   for (let at = 0; at < bytes.length; at++) {

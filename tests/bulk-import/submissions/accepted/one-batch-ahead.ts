@@ -11,10 +11,10 @@ interface CsvRecord {
 }
 
 const batchSize = 200;
-/** More than a product can have, so that a quote that is never closed does not gather the rest of the file. */
+/** More than a product can have: a quote that is never closed must not collect the rest of the file in memory. */
 const longestRecordBytes = 64 * 1024;
 
-/** Imports a CSV file, all of it or nothing. While the server takes one batch, the next one is read: a bad line finds it at work. */
+/** Reads the next batch while the server takes the last one, so a bad line can be found while a statement is running. */
 export async function importCsv(path: string, options: PoolOptions) {
   const connection = await createConnection({ ...options, flags: ['-FOUND_ROWS'] });
   connection.on('error', () => undefined);
@@ -25,7 +25,7 @@ export async function importCsv(path: string, options: PoolOptions) {
     for await (const batch of batches(createReadStream(path))) {
       rows += await underWay;
       underWay = insertNew(connection, batch);
-      // Heard of with the next batch, or at the end.
+      // The failure is reported by the next await.
       underWay.catch(() => undefined);
       seen += batch.length;
     }
@@ -37,7 +37,7 @@ export async function importCsv(path: string, options: PoolOptions) {
   }
 }
 
-/** Adds the products whose sku is not in the table, and says how many these were. */
+/** Inserts the products whose sku is not in the table and returns how many there were. */
 async function insertNew(connection: Connection, batch: readonly Product[]): Promise<number> {
   const [{ affectedRows }] = await connection.query<ResultSetHeader>(
     'INSERT INTO products (sku, name, price, description) VALUES ? ON DUPLICATE KEY UPDATE sku = products.sku',
@@ -60,7 +60,7 @@ async function* batches(chunks: AsyncIterable<Buffer>): AsyncGenerator<Product[]
   if (batch.length > 0) yield batch;
 }
 
-/** Cuts at the line ends that stand outside of quotes. In bytes, where no cut of the file can split a character. */
+/** Splits the file at line ends outside of quotes. It works on bytes, so no chunk can end inside a character. */
 async function* recordsOf(chunks: AsyncIterable<Buffer>): AsyncGenerator<CsvRecord[]> {
   let rest: Buffer = Buffer.alloc(0);
   let isQuoted = false;
@@ -70,7 +70,7 @@ async function* recordsOf(chunks: AsyncIterable<Buffer>): AsyncGenerator<CsvReco
     const records: CsvRecord[] = [];
     let from = 0;
     for (let at = rest.length; at < bytes.length; at++) {
-      // A doubled quote opens again what it has closed.
+      // The second of two quotes opens again what the first has closed.
       if (bytes[at] === 0x22) isQuoted = !isQuoted;
       if (bytes[at] !== 0x0a) continue;
       line += 1;
@@ -110,7 +110,7 @@ function readFields(record: string, line: number): string[] {
   return fields;
 }
 
-/** Whether it has more characters than that; an emoji is one, and has a length of two. */
+/** Counts code points: an emoji is one character and has a length of two. */
 function isLonger(text: string, characters: number): boolean {
   return text.length > characters && [...text].length > characters;
 }

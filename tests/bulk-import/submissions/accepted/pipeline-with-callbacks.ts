@@ -3,7 +3,7 @@ import { Transform, type TransformCallback, Writable } from 'node:stream';
 import { pipeline } from 'node:stream';
 import mysql from 'mysql2';
 
-/** Streams and callbacks: the backpressure of the Writable holds the file back. */
+/** Streams and callbacks. The backpressure of the Writable pauses the file. */
 export function importCsv(path: string, options: mysql.PoolOptions): Promise<{ rows: number; skipped: number }> {
   return new Promise((resolve, reject) => {
     const connection = mysql.createConnection({ ...options, multipleStatements: true });
@@ -31,13 +31,13 @@ class ProductSink extends Writable {
   #batch: unknown[][] = [];
 
   constructor(connection: mysql.Connection) {
-    super({ objectMode: true, highWaterMark: 16 });
+    super({ objectMode: true, highWaterMark: 64 });
     this.#connection = connection;
   }
 
   override _write(row: unknown[], _encoding: string, done: (error?: Error | null) => void) {
     this.total += 1;
-    if (this.#batch.push(row) < 1000) return done();
+    if (this.#batch.push(row) < 2000) return done();
     return this.#flush(done);
   }
 
@@ -49,7 +49,7 @@ class ProductSink extends Writable {
   #flush(done: (error?: Error | null) => void) {
     const batch = this.#batch;
     this.#batch = [];
-    // What is known is looked up, so that found rows and new ones need not be told apart by a count of the server's.
+    // Known skus are looked up, so the count of new rows does not depend on affectedRows.
     const skus = batch.map(([sku]) => sku);
     this.#connection.query('SELECT sku FROM products WHERE sku IN (?) FOR UPDATE', [skus], (error, found) => {
       if (error) return done(error);
@@ -96,17 +96,17 @@ class CsvParser extends Transform {
 
   #take(bytes: Buffer) {
     const line = this.#line;
-    this.#line += bytes.toString('latin1').split('\n').length;
+    this.#line += bytes.includes(10) ? bytes.toString('latin1').split('\n').length : 1;
     if (line > 1) this.push(product(bytes, line));
   }
 }
 
-/** Where the line ends that begins this buffer; -1 when it does not end here. */
+/** The position of the end of the first record; -1 when the buffer does not contain it. */
 function endOf(buffer: Buffer): number {
   for (let from = 0; ;) {
     const newline = buffer.indexOf(10, from);
     if (newline === -1) return -1;
-    // Within this line only: whoever looks through the whole chunk for each line does so for ever.
+    // Only within this line: a search through the whole chunk for each line would take forever.
     const quote = buffer.subarray(0, newline).indexOf(34, from);
     if (quote === -1) return newline;
     const closing = buffer.indexOf(34, quote + 1);
@@ -120,17 +120,24 @@ const strict = new TextDecoder('utf8', { fatal: true, ignoreBOM: true });
 function product(bytes: Buffer, line: number): unknown[] {
   try {
     const text = strict.decode(bytes);
-    const cells = [...`${text.replace(/\r$/, '')},`.matchAll(/("(?:[^"]|"")*"|[^",]*),/g)];
-    if (cells.map(([cell]) => cell).join('').length !== text.replace(/\r$/, '').length + 1) throw new Error('quotes');
-    const [sku, name, price, description, ...others] = cells.map(([, cell = '']) =>
-      cell.startsWith('"') ? cell.slice(1, -1).replaceAll('""', '"') : cell,
-    );
+    const row = text.replace(/\r$/, '');
+    const [sku, name, price, description, ...others] = row.includes('"') ? unquoted(row) : row.split(',');
     if (description === undefined || others.length > 0) throw new Error('fields');
     if (!/^[\w-]{1,40}$/.test(sku!) || sku!.includes('_')) throw new Error('sku');
     if (!/^\d{1,9}$/.test(price!)) throw new Error('price');
-    if ([...name!].length > 200 || [...description].length > 1000) throw new Error('length');
+    if (isLonger(name!, 200) || isLonger(description, 1000)) throw new Error('length');
     return [sku, name, price, description];
   } catch (error) {
     throw new Error(`Line ${line} was refused`, { cause: error });
   }
+}
+
+function isLonger(text: string, characters: number): boolean {
+  return text.length > characters && [...text].length > characters;
+}
+
+function unquoted(row: string): string[] {
+  const cells = Array.from(`${row},`.matchAll(/("(?:[^"]|"")*"|[^",]*),/g), ([, cell = '']) => cell);
+  if (cells.join(',') !== row) throw new Error('quotes');
+  return cells.map((cell) => (cell.startsWith('"') ? cell.slice(1, -1).replaceAll('""', '"') : cell));
 }

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { createPool, type PoolConnection, type PoolOptions, type ResultSetHeader } from 'mysql2/promise';
 
-/** Into a temporary table first, which only this session sees; from there in one statement. */
+/** Fills a temporary table first, which only this session sees, and copies it in one statement. */
 export async function importCsv(path: string, options: PoolOptions) {
   const pool = createPool({ ...options, connectionLimit: 1 });
   try {
@@ -29,12 +29,12 @@ export async function importCsv(path: string, options: PoolOptions) {
 }
 
 async function stage(connection: PoolConnection, rows: string[][]): Promise<string[][]> {
-  // The values have been checked: the only thing left to ignore is a sku that came before.
+  // The values have been checked, so IGNORE only skips repeated skus.
   if (rows.length > 0) await connection.query('INSERT IGNORE INTO incoming VALUES ?', [rows]);
   return [];
 }
 
-/** Byte by byte; a field is decoded when it is whole. */
+/** Reads byte by byte and decodes a field when it is complete. */
 async function* parse(path: string): AsyncGenerator<string[]> {
   const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   let [line, startLine] = [1, 1];

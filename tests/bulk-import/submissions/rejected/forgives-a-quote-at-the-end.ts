@@ -1,7 +1,7 @@
 /*
 breaks: [4]
-why: A quote that is never closed is noticed at the next bad character, and behind the last row there is none: the end of the file closes it.
-ask: What is the state of your parser at the end of the file, and which states are good ones?
+why: An open quote is only noticed at the next bad character. After the last row there is none, and the end of the file closes the quote.
+ask: In which states of your parser may a file end?
 */
 import { createReadStream } from 'node:fs';
 import { type Connection, type PoolOptions, type ResultSetHeader, createConnection } from 'mysql2/promise';

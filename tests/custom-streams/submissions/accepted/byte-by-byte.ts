@@ -2,7 +2,7 @@ import { Readable, Transform, Writable } from 'node:stream';
 
 type StreamOptions = { objectMode?: boolean; highWaterMark?: number };
 
-/** A machine that reads digits, and knows nothing of lines. */
+/** A state machine that parses digits byte by byte and never builds an array of lines. */
 class Digits {
   #value = 0;
   #sign = 1;
@@ -39,7 +39,7 @@ function* whole(chunk: unknown): Generator<number> {
   yield chunk;
 }
 
-/** Fills a chunk of the size that Node asks for, instead of one number at a time. */
+/** Fills a chunk of the size that Node asks for, instead of pushing one number at a time. */
 export class NumberGenerator extends Readable {
   constructor(source: Iterable<number>, options: StreamOptions = {}) {
     let iterator: Iterator<number> | null = source[Symbol.iterator]();
@@ -101,7 +101,7 @@ export class Doubler extends Transform {
   }
 }
 
-/** Saves each number by itself. */
+/** Saves each number on its own. */
 export class Collector extends Writable {
   constructor(save: (numbers: readonly number[]) => Promise<void>, options: StreamOptions = {}) {
     const digits = new Digits();

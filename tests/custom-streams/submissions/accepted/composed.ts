@@ -6,7 +6,7 @@ interface StreamOptions {
 }
 type Save = (numbers: readonly number[]) => Promise<void>;
 
-/** Async generators do the work; the classes are only their names. */
+/** Async generators do the work. Two of the constructors only return a stream that wraps one. */
 export class NumberGenerator {
   constructor(source: Iterable<number>, options: StreamOptions = {}) {
     const format = (number: number) => (options.objectMode ? number : `${number}\n`);
@@ -60,7 +60,7 @@ export class Collector extends Writable {
     if (batch.length > 0 && !this.destroyed) await save(batch);
   }
 
-  /** The next chunk is taken, and the one before called done, when all numbers of that have been handled. */
+  /** Calls back for a chunk, and takes the next one, only after all numbers of that chunk have been handled. */
   async *#chunks() {
     for (;;) {
       const next = this.#queue.shift();

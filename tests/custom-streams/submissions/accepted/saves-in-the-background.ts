@@ -10,7 +10,7 @@ type Done = (error?: Error | null) => void;
 
 const newline = 0x0a;
 
-/** Cuts buffers, and makes text only of whole lines. */
+/** Cuts buffers at newlines and decodes only whole lines. */
 function lineParser(objectMode: boolean) {
   let pieces: Buffer[] = [];
   const toNumber = (text: string) => {
@@ -43,7 +43,7 @@ function lineParser(objectMode: boolean) {
   };
 }
 
-/** Pulls in an async loop, which waits for the next call of _read when there is no room. */
+/** Pulls in an async loop. When there is no room, the loop waits for the next call of _read. */
 export class NumberGenerator extends Readable {
   #isWanted = Promise.withResolvers<void>();
 
@@ -66,7 +66,7 @@ export class NumberGenerator extends Readable {
     if (this.destroyed) return;
     for (const number of source) {
       this.#isWanted = Promise.withResolvers();
-      // A push may call _read before it comes back.
+      // push() may call _read before it returns.
       if (!this.push(this.readableObjectMode ? number : `${number}\n`)) await this.#isWanted.promise;
       if (this.destroyed) return;
     }
@@ -95,7 +95,7 @@ export class Doubler extends Transform {
   }
 }
 
-/** Takes the next batch together while one save is under way, and no more than that. */
+/** Collects one batch while a save is running, and no more than that. */
 export class Collector extends Writable {
   readonly #parser;
   readonly #save: Save;
@@ -125,7 +125,7 @@ export class Collector extends Writable {
     })(done);
   }
 
-  /** Comes back when a save of all that is in hand has begun. */
+  /** Resolves when a save of everything collected so far has begun. */
   async #begin() {
     await this.#underWay;
     if (this.destroyed || this.#batch.length === 0) return;
@@ -134,7 +134,7 @@ export class Collector extends Writable {
   }
 
   override _destroy(error: Error | null, done: Done) {
-    // Closes only when the save that is under way has ended.
+    // Closes only when the running save has ended.
     const close = () => done(error);
     (this.#underWay ?? Promise.resolve()).then(close, close);
   }

@@ -1,4 +1,4 @@
-// As one wrote it before there were classes, and as Node's own is still written.
+// Written with a constructor function and a prototype, as before ES2015 and as in Node's own class.
 // oxlint-disable typescript/no-explicit-any
 
 import type { Emitter, EmitterOptions, IteratorOptions } from '../../../../katas/event-emitter/event-emitter.ts';
@@ -24,7 +24,7 @@ Constructor.prototype.on = function (this: any, event: Name, listener: Wrapped) 
   if (typeof listener !== 'function') throw new TypeError('listener is not a function');
   if (this._listeners.newListener) this.emit('newListener', event, listener.listener || listener);
   const before = this._listeners[event] || [];
-  // Copied on writing, so that emit need not copy.
+  // Copied here, so that emit does not have to copy.
   const after = (this._listeners[event] = before.concat(listener));
   if (this._limit > 0 && after.length > this._limit && !this._warned[event]) {
     this._warned[event] = true;
@@ -99,7 +99,7 @@ Constructor.prototype.setMaxListeners = function (this: any, limit: number) {
 
 export const EventEmitter = Constructor as unknown as new (options?: EmitterOptions) => Emitter;
 
-/** Two arrays, and whoever comes second finds the first one waiting. */
+/** Two queues: events that nobody has asked for yet, and calls of next() that are still waiting. */
 export function on(emitter: Emitter, event: Name, options: IteratorOptions = {}): AsyncIterableIterator<any> {
   const { signal } = options;
   if (signal?.aborted) throw Object.assign(new Error('aborted'), { name: 'AbortError', cause: signal.reason });

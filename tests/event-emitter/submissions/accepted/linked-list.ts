@@ -6,7 +6,7 @@ import type {
   Listener,
 } from '../../../../katas/event-emitter/event-emitter.ts';
 
-/** A link of a list that ends where it begins. One that has been taken out still knows its neighbours of then. */
+/** A node of a circular list. A node that was removed still points to its former neighbors. */
 class Link {
   previous: Link = this;
   next: Link = this;
@@ -98,7 +98,7 @@ export class EventEmitter implements Emitter {
     return links.length > 0;
   }
 
-  /** The error is sent without a look at the answers of its own listeners. */
+  /** Sends the error without capturing the rejections of its own listeners. */
   #captured(answer: unknown) {
     void Promise.resolve(answer)
       .catch((error) => ({ [rejection]: error }))
@@ -140,7 +140,7 @@ function asError(error: unknown): Error {
   return wrapped;
 }
 
-/** An iterator whose values are promises that are made ahead, one for each event or for each who asks. */
+/** The iterator's values are promises made in advance: one for each event or each call of next(). */
 export function on(
   emitter: Emitter,
   event: EventName,

@@ -1,6 +1,6 @@
 import type { Emitter, EventName, Listener } from '../../../../katas/event-emitter/event-emitter.ts';
 
-/** Every method is a function of its own emitter, and all that it knows lies in closures. */
+/** Every method is created per emitter, and all state is kept in closures. */
 export class EventEmitter {
   on: (event: EventName, listener: Listener) => this;
   once: (event: EventName, listener: Listener) => this;
@@ -90,7 +90,7 @@ export class EventEmitter {
   }
 }
 
-/** A generator does the work. It has been started before anybody asks, so that its `finally` is sure to run. */
+/** A generator does the work. It is started before the first next(), so that its `finally` always runs. */
 export function on(emitter: Emitter, event: EventName, { signal }: { signal?: AbortSignal } = {}) {
   signal?.throwIfAborted();
   const queue: unknown[][] = [];
@@ -133,7 +133,7 @@ export function on(emitter: Emitter, event: EventName, { signal }: { signal?: Ab
   }
   const reader = read();
   return {
-    // One after the other: a generator queues its callers by itself.
+    // A generator queues concurrent calls of next() by itself.
     next: () => reader.next(),
     async return() {
       close();

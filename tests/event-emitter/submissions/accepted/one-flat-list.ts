@@ -13,7 +13,7 @@ interface Subscription {
   runs: number;
 }
 
-/** All listeners of all events in one array, in the order in which they came; an event is looked for each time. */
+/** Keeps the listeners of all events in one array, in the order in which they were added, and filters it by event. */
 export class EventEmitter implements Emitter {
   private all: Subscription[] = [];
   private limit = 10;
@@ -112,7 +112,7 @@ export class EventEmitter implements Emitter {
 
 type Item = { args: unknown[] } | { error: unknown } | { end: true };
 
-/** One queue of items, and one promise that is renewed whenever there is news. */
+/** One queue of items, and one promise that is replaced whenever an item arrives. */
 export function on(
   emitter: Emitter,
   event: EventName,

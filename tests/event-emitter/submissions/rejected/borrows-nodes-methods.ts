@@ -1,7 +1,7 @@
 /*
 breaks: [5]
-why: The class looks like one of its own, but each method calls the method of Node’s class that it took at load.
-ask: What happens to your library where there is no node:events?
+why: The class looks like your own, but every method calls the one it copied from Node's class when the module was loaded.
+ask: What happens to your library in an environment without node:events?
 */
 import { EventEmitter as Node } from 'node:events';
 import type {
@@ -14,7 +14,7 @@ import type {
 
 const nodes = { ...Node.prototype };
 
-/** An emitter whose methods are borrowed. */
+/** An emitter that calls Node's own methods. */
 export class EventEmitter implements Emitter {
   constructor(options?: EmitterOptions) {
     Reflect.apply(Node as unknown as (options?: EmitterOptions) => void, this, [options]);

@@ -1,7 +1,7 @@
 /*
 breaks: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
-why: Every method is there and does nothing, so nothing bad happens either.
-ask: Which of your tests would notice?
+why: Every method exists and does nothing, so nothing goes wrong either.
+ask: Which of your tests would pass for a class that does nothing?
 */
 import type { Emitter, EventName, Listener } from '../../../../katas/event-emitter/event-emitter.ts';
 

@@ -1,7 +1,7 @@
 /*
 breaks: [5]
-why: It is Node’s class under the same name.
-ask: What would you have to change in your own class if Node’s got a second argument for once?
+why: This is Node's class under the same name.
+ask: What would you have to change if Node's once() got another parameter?
 */
 import { EventEmitter as Node, on as nodesOn } from 'node:events';
 

@@ -1,7 +1,7 @@
 /*
 breaks: [10, 12]
-why: Everybody who waits for an event is told of the error, not the first one; and a thenable that rejects at once has its error emitted inside of emit.
-ask: Two calls of next() wait, and an error comes: what does each of them get?
+why: An error rejects every waiting next() instead of only the first one. Also, if a thenable rejects at once, "error" is emitted before emit() has returned.
+ask: Two calls of next() are waiting when an error comes. What should each of them get?
 */
 export type EventName = string | symbol;
 // oxlint-disable-next-line typescript/no-explicit-any -- whoever emits decides what comes
@@ -15,18 +15,18 @@ export interface IteratorOptions {
   signal?: AbortSignal;
 }
 
-/** What the class has for its users; every call but the three that ask gives back the emitter. */
+/** The public methods of the class. The methods that change something return the emitter. */
 export interface Emitter {
   on(event: EventName, listener: Listener): this;
-  /** As `on`, for one event only. */
+  /** Like `on`, but for one event only. */
   once(event: EventName, listener: Listener): this;
   off(event: EventName, listener: Listener): this;
-  /** Calls the listeners of this event. Whether there were any. */
+  /** Calls the listeners of this event. Returns whether there were any. */
   emit(event: EventName, ...args: unknown[]): boolean;
   listenerCount(event: EventName): number;
-  /** Those that were given to `on` and `once`. */
+  /** The functions that were passed to `on` and `once`. */
   listeners(event: EventName): Listener[];
-  /** How many listeners an event may have before there is a warning. Default 10; 0 for any number. */
+  /** The number of listeners an event may have before a warning. The default is 10; 0 means no limit. */
   setMaxListeners(count: number): this;
 }
 
@@ -135,7 +135,7 @@ export class EventEmitter implements Emitter {
     const thenable = result as Partial<PromiseLike<unknown>>;
     if (typeof thenable.then !== 'function') return;
     thenable.then(undefined, (reason: unknown) => {
-      // Not captured again when a listener of error rejects, too.
+      // A rejection of the error listener itself is not captured.
       const capturing = this.#capturing;
       this.#capturing = false;
       try {
@@ -147,7 +147,7 @@ export class EventEmitter implements Emitter {
   }
 }
 
-/** The events of one name, for `for await`: each comes as the array of its arguments. */
+/** The events of one name, for `for await`. Each event is the array of its arguments. */
 export function on(
   emitter: Emitter,
   event: EventName,
@@ -164,7 +164,7 @@ export function on(
 
   const onEvent = (...args: unknown[]): void => {
     if (closed) {
-      // An emit that had already begun when the loop was ended by an error.
+      // An emit that was already running when an error ended the loop.
       if (failure) buffered.push(args);
       return;
     }

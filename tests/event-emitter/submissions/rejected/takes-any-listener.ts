@@ -1,7 +1,7 @@
 /*
 breaks: [4]
-why: Whatever is handed over is added, and the mistake shows at the emit, far from who made it.
-ask: Where do you want to see the stack of a caller who handed over undefined?
+why: on() accepts anything as a listener. The mistake shows only at the next emit, far from the line that caused it.
+ask: A caller passes undefined to on(). Where do you want the stack trace to point?
 */
 import type {
   Emitter,

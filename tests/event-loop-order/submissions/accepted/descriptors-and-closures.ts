@@ -1,7 +1,7 @@
 import * as fs from 'node:fs';
 import type { Program } from '../../../../katas/event-loop-order/event-loop-order.ts';
 
-/** Open, read, close, each with its callback; the immediate sets the timer. */
+/** Opens, reads and closes the file, each with a callback. The immediate sets the timer. */
 export const run = (log: (step: string) => void, file: string) =>
   new Promise<void>((done, fail) => {
     log('script');
@@ -32,7 +32,7 @@ export const run = (log: (step: string) => void, file: string) =>
     });
   });
 
-/** Ten at a time, and a timer in between. */
+/** Runs ten tasks at a time, with a timer in between. */
 export const drain = async (tasks: readonly (() => void)[]) => {
   for (let from = 0; from < tasks.length; from += 10) {
     if (from > 0) await new Promise((resolve) => setTimeout(resolve, 0));
@@ -40,7 +40,7 @@ export const drain = async (tasks: readonly (() => void)[]) => {
   }
 };
 
-/** The program is turned into functions, and they are called by a small loop that has Node's queues. */
+/** Turns the program into functions and runs them in a small loop with the same queues as Node's. */
 export function predict(program: Program): string[] {
   const said: string[] = [];
   const queue = () => [] as (() => void)[];
@@ -66,7 +66,7 @@ export function predict(program: Program): string[] {
     callback();
     while (loop.ticks.length > 0 || loop.microtasks.length > 0) {
       const source = loop.ticks.length > 0 ? loop.ticks : loop.microtasks;
-      // Not only those that are there now: what joins the queue is called, too.
+      // The loop also runs callbacks that are added to the queue while it runs.
       for (const one of source) one();
       source.length = 0;
     }

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** A small program: statements that are carried out one after the other. */
+/** A small program: statements that run one after the other. */
 export type Program = readonly Statement[];
 
 export type Statement =
@@ -12,7 +12,7 @@ export type Statement =
   | { readonly immediate: Program }
   | { readonly timer: Program };
 
-/** Does the steps of the page, each in its place, and resolves after the last of them. */
+/** Logs the steps, each from its place in the event loop, and resolves after the last one. */
 export async function run(log: (step: string) => void, file: string): Promise<void> {
   log('script');
   process.nextTick(log, 'nextTick');
@@ -20,8 +20,8 @@ export async function run(log: (step: string) => void, file: string): Promise<vo
   log('microtask');
 
   const text = await read(file);
-  // This is a microtask of the I/O callback of `close`. The nextTick would come behind the microtasks that are made
-  // here, so the microtask is made by the nextTick.
+  // This is a microtask of the I/O callback of `close`. A nextTick would run after the microtasks that are queued
+  // here, so the nextTick queues the microtask.
   log(`file: ${text}`);
   const immediate = new Promise<void>((resolve) => {
     setImmediate(() => {
@@ -62,10 +62,10 @@ interface Job {
   readonly reject: (error: unknown) => void;
 }
 
-/** Those that are being drained. Whatever their number, a turn of the loop runs one task. */
+/** All jobs that are being drained. Each turn of the loop runs one task, however many jobs there are. */
 const jobs: Job[] = [];
 
-/** Runs the tasks one after the other, and lets others have their turn in between. */
+/** Runs the tasks one after the other and lets other work run in between. */
 export function drain(tasks: readonly (() => void)[]): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   if (jobs.push({ tasks: tasks.values(), resolve, reject }) === 1) setImmediate(oneTask);
@@ -94,7 +94,7 @@ type Made0 = string | Program;
 const kinds = ['log', 'nextTick', 'microtask', 'immediate', 'timer'] as const;
 const nothing: Made = { log: [], nextTick: [], microtask: [], immediate: [], timer: [] };
 
-/** The order in which a program says its names, when it is the callback of an I/O operation. */
+/** The order in which a program logs its names when an I/O callback runs it. */
 export function predict(program: Program): string[] {
   let made = behind(body(program));
   while (made.immediate.length + made.timer.length > 0) {
@@ -105,7 +105,7 @@ export function predict(program: Program): string[] {
   return made.log as string[];
 }
 
-/** What a body says and makes while it runs. */
+/** What a body logs and queues while it runs. */
 function body(program: Program): Made {
   return program.map(one).reduce(join, nothing);
 }
@@ -116,7 +116,7 @@ function one(statement: Statement): Made {
   return { ...nothing, [kind]: [value] };
 }
 
-/** Carries out generations of nextTicks until there are none, then those of microtasks, and again. */
+/** Runs all nextTicks, then one generation of microtasks, and repeats until nothing is left. */
 function behind(made: Made): Made {
   for (;;) {
     const kind = made.nextTick.length > 0 ? 'nextTick' : 'microtask';

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { scheduler, setImmediate, setTimeout } from 'node:timers/promises';
 import type { Program } from '../../../../katas/event-loop-order/event-loop-order.ts';
 
-/** Async functions, and what resumes where is decided by what is awaited. */
+/** Uses async functions. What a step awaits decides where the next step resumes. */
 export async function run(log: (step: string) => void, file: string): Promise<void> {
   log('script');
   process.nextTick(log, 'nextTick');
@@ -11,7 +11,7 @@ export async function run(log: (step: string) => void, file: string): Promise<vo
 
   const text = await readFile(file, 'utf8');
   log(`file: ${text}`);
-  // This is a microtask already, so a nextTick waits for all of them.
+  // This already runs in a microtask, so a nextTick waits until all microtasks are done.
   await new Promise<void>((resolve) => process.nextTick(() => resolve(log('file nextTick'))));
   log('file microtask');
 
@@ -28,7 +28,7 @@ export async function drain(tasks: readonly (() => void)[]): Promise<void> {
   }
 }
 
-/** Each phase is a generator of what it has to do, and goes on for as long as something comes in. */
+/** Each phase is a generator that yields its work and goes on while new work comes in. */
 export function predict(program: Program): string[] {
   const said: string[] = [];
   const [ticks, micros, checks, timers]: [Program[], Program[], Program[], Program[]] = [[], [], [], []];

@@ -3,7 +3,7 @@ import type { Program, Statement } from '../../../../katas/event-loop-order/even
 
 type Schedule = (callback: () => void) => void;
 
-/** The steps as a table: what comes behind what, and by which means. */
+/** The steps as a table: which step follows which, and how it is scheduled. */
 export function run(log: (step: string) => void, file: string): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const chain = (...links: [Schedule, string][]) => {
@@ -37,7 +37,7 @@ export function run(log: (step: string) => void, file: string): Promise<void> {
   return promise;
 }
 
-/** An interval, and at most ten tasks each time. */
+/** Uses an interval and runs at most ten tasks each time. */
 export function drain(tasks: readonly (() => void)[]): Promise<void> {
   const left = [...tasks];
   return new Promise((resolve, reject) => {
@@ -56,7 +56,7 @@ export function drain(tasks: readonly (() => void)[]): Promise<void> {
   });
 }
 
-/** One list of all that is still to come, and the smallest rank is next; of equals, the one that came first. */
+/** Keeps all pending work in one list. The smallest rank runs next; among equals, the oldest. */
 export function predict(program: Program): string[] {
   const said: string[] = [];
   const pending: { rank: number; body: Program }[] = [];
@@ -65,7 +65,7 @@ export function predict(program: Program): string[] {
 
   function carryOut(statement: Statement) {
     if ('log' in statement) said.push(statement.log);
-    // Inside microtasks a tick waits until there are none.
+    // Inside a microtask, a nextTick waits until there are no microtasks left.
     else if ('nextTick' in statement) later(isInMicrotasks ? 2 : 0, statement.nextTick);
     else if ('microtask' in statement) later(1, statement.microtask);
     else if ('immediate' in statement) later(3, statement.immediate);

@@ -1,13 +1,13 @@
 /*
 breaks: [4, 5]
-why: It waits until the file is closed before it asks for the immediate; a timer that is due by then comes first.
-ask: What does `await using` wait for, and what does the event loop do meanwhile?
+why: run closes the file before it sets the immediate. By the time the file is closed, a timer may be due and run first.
+ask: What does `await using` wait for at the end of its block?
 */
 import { open } from 'node:fs/promises';
 import { setImmediate as immediate, setTimeout as timeout } from 'node:timers/promises';
 import type { Program } from '../../../../katas/event-loop-order/event-loop-order.ts';
 
-/** Does the steps of the page, each in its place, and resolves after the last of them. */
+/** Logs the steps, each from its place in the event loop, and resolves after the last one. */
 export async function run(log: (step: string) => void, file: string): Promise<void> {
   log('script');
   process.nextTick(() => log('nextTick'));
@@ -23,7 +23,7 @@ async function readAndSay(log: (step: string) => void, file: string): Promise<vo
   await using handle = await open(file);
   const text = await handle.readFile('utf8');
   log(`file: ${text}`);
-  // This is a microtask already: the second one has to be queued by the nextTick, else it would be first.
+  // This already runs in a microtask. The nextTick must queue the second microtask, or it would run first.
   await new Promise<void>((resolve) => {
     process.nextTick(() => {
       log('file nextTick');
@@ -37,7 +37,7 @@ async function readAndSay(log: (step: string) => void, file: string): Promise<vo
 
 const TASKS_PER_TURN = 10;
 
-/** Runs the tasks one after the other, and lets others have their turn in between. */
+/** Runs the tasks one after the other and lets other work run in between. */
 export async function drain(tasks: readonly (() => void)[]): Promise<void> {
   for (const [index, task] of tasks.entries()) {
     if (index > 0 && index % TASKS_PER_TURN === 0) await immediate();
@@ -45,7 +45,7 @@ export async function drain(tasks: readonly (() => void)[]): Promise<void> {
   }
 }
 
-/** The order in which a program says its names, when it is the callback of an I/O operation. */
+/** The order in which a program logs its names when an I/O callback runs it. */
 export function predict(program: Program): string[] {
   const order: string[] = [];
   const ticks: Program[] = [];

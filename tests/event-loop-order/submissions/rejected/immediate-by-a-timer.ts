@@ -1,6 +1,6 @@
 /*
 breaks: [4, 5]
-why: A timer of no milliseconds stands for the immediate: it keeps the order, and its place is behind other timers.
+why: run logs "immediate" from a timer of 0 ms. Any timer that was set earlier in the I/O callback runs before it.
 ask: What does setTimeout(f, 0) wait for?
 */
 import { readFile } from 'node:fs';

@@ -1,7 +1,7 @@
 /*
 breaks: [3]
-why: Right in all but one: the whole file is in memory, for one tag at its end has to be right before the first byte is written.
-ask: How large may a file be before the process is killed? What is there besides one tag for the whole?
+why: One tag covers the whole file and must be checked before the first byte is written. So the whole file is in memory.
+ask: How large can a file be before the process runs out of memory? What can you use instead of one tag for everything?
 */
 import { createCipheriv, createDecipheriv, randomBytes, scryptSync } from 'node:crypto';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';

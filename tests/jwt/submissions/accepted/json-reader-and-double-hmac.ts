@@ -15,7 +15,7 @@ class TokenError extends Error {
   override name = 'TokenError';
 }
 
-/** Reads JSON strictly: a name that an object repeats is an error. */
+/** Parses JSON strictly: a repeated name is an error. */
 class StrictJson {
   readonly #text: string;
   #at = 0;
@@ -165,7 +165,7 @@ function mac(secret: Secret, input: string): string {
   return createHmac('sha256', secret).update(input).digest('base64url');
 }
 
-/** Nobody can guess what these HMACs are, so it tells nothing how long the comparison takes. */
+/** An attacker cannot predict these HMACs, so the time of the comparison reveals nothing. */
 function areEqual(left: string, right: string): boolean {
   const key = randomBytes(32);
   const [first, second] = [left, right].map((text) => createHmac('sha256', key).update(text).digest('hex'));

@@ -15,7 +15,7 @@ interface Token {
   key: crypto.KeyObject | undefined;
 }
 
-/** Each rule says what is wrong, or nothing. The order matters: the signature comes before what it protects. */
+/** Each rule returns what is wrong, or false. The order matters: the signature is checked before what it protects. */
 const rules: ((token: Token) => string | false)[] = [
   ({ header }) => !isObject(header) && 'The header is no object',
   ({ header }) => header.alg !== 'HS256' && 'The algorithm is not HS256',
@@ -99,7 +99,7 @@ function read(part: string): string {
   return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(part, 'base64url'));
 }
 
-/** Looks at the alphabet, the length, and the bits of the last character that stand for nothing. */
+/** Checks the alphabet, the length, and the unused bits of the last character. */
 function isCanonical(part: string): boolean {
   if (/[^A-Za-z0-9_-]/.test(part) || part.length % 4 === 1) return false;
   if (part.length % 4 === 2) return /[AQgw]$/.test(part);
@@ -107,7 +107,7 @@ function isCanonical(part: string): boolean {
   return true;
 }
 
-/** How many members the object in this JSON text has, repeated ones included. */
+/** Counts the names of the object in this JSON text, repeated ones included. */
 function countNames(json: string): number {
   let flat = json
     .replace(/"(?:\\.|[^"\\])*"/g, '0')

@@ -11,7 +11,7 @@ interface Options {
 type Secret = string | Uint8Array;
 const encoder = new TextEncoder();
 
-/** Appends the only right signature to a text. */
+/** Appends the correct signature to a text. */
 function complete(text: string, secret: Secret): string {
   const bytes = typeof secret === 'string' ? encoder.encode(secret) : secret;
   if (!(bytes instanceof Uint8Array) || bytes.byteLength < 32) throw new RangeError('secret of fewer than 32 bytes');
@@ -33,7 +33,7 @@ export function verify(token: string, secretOrKeys: Secret | { [kid: string]: Se
   if (header.get('alg') !== 'HS256') throw new TypeError('HS256 expected');
   if (header.has('crit')) throw new TypeError('crit');
 
-  // The whole token is made again. A signature in another spelling, or anything behind it, makes another text.
+  // Builds the whole token again. A signature in another spelling, or anything after it, gives a different text.
   const again = Buffer.from(complete(token.slice(0, end), secretOf(secretOrKeys, header.get('kid'))));
   const given = Buffer.from(token);
   if (again.length !== given.length || !timingSafeEqual(again, given)) throw new TypeError('signature');
@@ -66,7 +66,7 @@ function pack(value: unknown): string {
   return Buffer.from(encoder.encode(JSON.stringify(value))).toString('base64url');
 }
 
-/** The members of an object, in the text's canonical spelling only; names that the object repeats are refused. */
+/** Returns the members of an object. Rejects text that is not canonical base64url, and repeated names. */
 function unpack(part: string): Map<string, unknown> {
   const text = Buffer.from(part, 'base64url').toString();
   if (Buffer.from(text).toString('base64url') !== part) throw new SyntaxError('base64url');

@@ -1,7 +1,7 @@
 /*
 breaks: [10]
-why: JSON.parse keeps the last of two equal names.
-ask: What does another parser do with them?
+why: JSON.parse keeps the last of two equal names, and verify does not notice the repetition. Another parser may read a different value.
+ask: What might another JSON parser do with a repeated name?
 */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
@@ -55,7 +55,7 @@ function hmac(text: string, secret: Secret): Buffer {
   return createHmac('sha256', key).update(text).digest();
 }
 
-/** Node decodes leniently. Only the canonical text comes out again as it went in. */
+/** Node decodes leniently. Only canonical text stays the same when its bytes are encoded again. */
 function decode(part: string): Buffer {
   const bytes = Buffer.from(part, 'base64url');
   if (bytes.toString('base64url') !== part) throw new Error(`"${part}" is not canonical base64url.`);

@@ -4,7 +4,7 @@ import * as zlib from 'node:zlib';
 type Options = { onProgress?: (share: number) => void; signal?: AbortSignal };
 type Entry = { time: string; path: string; bytes: number };
 
-/** One handle, reads of 128 KB, lines cut while they are bytes; a gunzip is fed by hand where there is one. */
+/** Reads 128 KB at a time from one handle and cuts lines before decoding them. Feeds the gunzip by hand. */
 export async function digestLog(path: string, { onProgress = () => undefined, signal }: Options = {}) {
   const counts = { entries: 0, bytes: 0, malformed: 0, line: 0 };
   const firstLines: number[] = [];
@@ -25,7 +25,7 @@ export async function digestLog(path: string, { onProgress = () => undefined, si
       counts.bytes += entry.bytes;
       const hour = entry.time.slice(0, 13);
       hours[hour] = (hours[hour] ?? 0) + 1;
-      // A prefix, so that no path is a number: objects put those first.
+      // The prefix keeps a path from being a numeric key. Objects list those first.
       paths[`p${entry.path}`] = (paths[`p${entry.path}`] ?? 0) + 1;
     }
   };
@@ -91,7 +91,7 @@ class Gunzip {
   }
 
   async write(chunk: Buffer): Promise<void> {
-    // The callback comes when the chunk has been worked off, so no more than one waits.
+    // The callback runs when the chunk has been processed, so at most one chunk is waiting.
     await Promise.race([new Promise<void>((resolve) => this.#stream.write(chunk, () => resolve())), this.#failed]);
     if (this.#stream.errored) throw this.#stream.errored;
   }

@@ -1,22 +1,22 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 
-/** What one log says. */
+/** The report on one log. */
 export interface Report {
-  /** How many entries there are. */
+  /** The number of entries. */
   entries: number;
   /** The sum of their `bytes`. */
   bytes: number;
-  /** How many entries there are in each hour, such as `{ '2026-11-22T03': 17 }`. */
+  /** The number of entries in each hour, such as `{ '2026-11-22T03': 17 }`. */
   perHour: Record<string, number>;
-  /** The ten paths that come most often, and how often each of them does. */
+  /** The ten most frequent paths, and how often each occurs. */
   topPaths: { path: string; count: number }[];
-  /** How many lines are no entries, and the numbers of the first ten of them. */
+  /** How many lines are malformed, and the numbers of the first ten of them. */
   malformed: { count: number; firstLines: number[] };
 }
 
 export interface DigestOptions {
-  /** Hears how much of the log has been read, from 0 to 1. */
+  /** Is called with the share of the log that has been read, from 0 to 1. */
   onProgress?: (share: number) => void;
   signal?: AbortSignal;
 }
@@ -28,15 +28,15 @@ const form = /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3])
 
 type Sink = (bytes: Buffer) => void;
 
-/** Where the bytes go: a plain log goes straight to the lines, a gzip through a Gunzip. */
+/** Receives the bytes. A plain log goes straight to the line cutter, a gzip goes through a Gunzip. */
 interface Inlet {
-  /** Resolves as soon as the block may be used again. */
+  /** Resolves as soon as the block may be reused. */
   write(block: Buffer): Promise<void> | void;
   end(): Promise<void> | void;
   destroy(): void;
 }
 
-/** Digests a log that has one entry a line. */
+/** Digests a log with one entry per line. */
 export async function digestLog(path: string, options: DigestOptions = {}): Promise<Report> {
   const { onProgress, signal } = options;
   const aborted = (): Error => Object.assign(new Error(`Aborted: ${path}`), { name: 'AbortError' });
@@ -102,7 +102,7 @@ export async function digestLog(path: string, options: DigestOptions = {}): Prom
   return report;
 }
 
-/** Reads until the block is full or the file is at its end. */
+/** Reads until the block is full or the file ends. */
 async function fill(file: FileHandle, block: Buffer, position: number): Promise<number> {
   let filled = 0;
   while (filled < block.length) {
@@ -141,7 +141,7 @@ function throughGunzip(sink: Sink): Inlet {
   };
 }
 
-/** Cuts bytes at newlines; a line is decoded when it is whole. */
+/** Cuts bytes at newlines and decodes each line when it is complete. */
 function lineCutter(each: (text: string, number: number) => void): { write: Sink; end: () => void } {
   let rest = Buffer.allocUnsafeSlow(blockSize);
   let kept = 0;
@@ -186,7 +186,7 @@ function lineCutter(each: (text: string, number: number) => void): { write: Sink
   };
 }
 
-/** Counts an entry; tells whether it is one. */
+/** Counts the line if it is an entry, and returns whether it is. */
 function count(text: string, report: Report, counts: Map<string, number>): boolean {
   let entry: { time?: unknown; path?: unknown; bytes?: unknown } | null;
   try {

@@ -10,7 +10,7 @@ interface DigestOptions {
   signal?: AbortSignal;
 }
 
-/** Looks at the first chunk, and sends it and all others through a gunzip if it has to. */
+/** Checks the first chunk and, for a gzip, sends all chunks through a gunzip. */
 class MaybeGunzip extends Transform {
   #inner: Transform | undefined;
 
@@ -114,7 +114,7 @@ export async function digestLog(path: string, { onProgress, signal }: DigestOpti
     });
     const abort = () => void streams.destroy(signal!.reason as Error);
     signal?.addEventListener('abort', abort);
-    // During the await above there was nobody who listened.
+    // Nobody was listening during the await above.
     if (signal?.aborted) abort();
   });
   if (read === 0) onProgress?.(1);

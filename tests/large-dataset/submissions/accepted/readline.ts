@@ -9,7 +9,7 @@ interface Options {
   signal?: AbortSignal;
 }
 
-/** readline cuts the lines and hears of no error; whoever reads listens to the stream before it. */
+/** Cuts lines with readline. It does not report errors of its input, so this code listens to the input itself. */
 export async function digestLog(path: string, options: Options = {}) {
   const hours = new Map<string, number>();
   const paths = new Map<string, number>();
@@ -29,7 +29,7 @@ export async function digestLog(path: string, options: Options = {}) {
     });
     const abort = () => input.destroy(options.signal!.reason as Error);
     options.signal?.addEventListener('abort', abort, { once: true });
-    // The signal may have been aborted while the file was being looked at, and then there is no event any more.
+    // The signal may have been aborted while the file was being checked. Its event does not come again.
     if (options.signal?.aborted) abort();
     try {
       for await (const line of lines) {

@@ -14,7 +14,7 @@ interface State {
   bad: number[];
 }
 
-/** The streams of the web platform from end to end. */
+/** Uses web streams from end to end. */
 export async function digestLog(path: string, { onProgress, signal }: Options = {}) {
   const state: State = { lines: 0, entries: 0, bytes: 0, hours: new Map(), paths: new Map(), bad: [] };
   let malformed = 0;
@@ -91,7 +91,7 @@ function take(state: State, line: string): number {
   try {
     entry = JSON.parse(line);
   } catch {
-    // Told below, like all others that are none.
+    // Handled below, together with all other malformed lines.
   }
   const { time, path, bytes } = entry ?? {};
   const isEntry =

@@ -1,7 +1,7 @@
 /*
 breaks: [3]
-why: The gunzip is given each chunk as it is read, and nobody heeds its answer: a gzip that is itself large lies in memory, all of it.
-ask: What does write() answer, and who waits for what then?
+why: The code ignores what gunzip.write() returns. When decompression is slower than the disk, the compressed data piles up in memory.
+ask: What does write() return, and when may you write again?
 */
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -50,7 +50,7 @@ class Digest {
     if (line.length === 0 || (line.length === 1 && line[0] === 13)) return;
     try {
       const { time, path, bytes } = JSON.parse(line.toString('utf8'));
-      // toISOString throws where there is no such time.
+      // toISOString throws for an invalid time.
       if (typeof time !== 'string' || new Date(time).toISOString() !== time) throw new TypeError('time');
       if (typeof path !== 'string') throw new TypeError('path');
       if (!Number.isSafeInteger(bytes) || bytes < 0) throw new TypeError('bytes');
@@ -105,7 +105,7 @@ function run(path: string, size: number, gzip: boolean, { onProgress, signal }: 
       read += chunk.length;
       if (gunzip) gunzip.write(chunk);
       else digest.push(chunk as Buffer);
-      // The last one is told when all is done.
+      // The final progress is reported at the end.
       if (read < size) onProgress?.(read / size);
     });
     file.on('error', stop);

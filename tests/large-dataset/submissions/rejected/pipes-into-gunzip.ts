@@ -1,34 +1,34 @@
 /*
 breaks: [7]
-why: pipe() carries no errors, so when the gunzip fails in the middle nobody destroys the file that is read into it: it stays open for good.
-ask: Who closes the file when the gzip turns out to be damaged?
+why: pipe() does not forward errors. When the gunzip fails, nobody destroys the file stream, and the file stays open.
+ask: The gzip turns out to be damaged. Who closes the file?
 */
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { StringDecoder } from 'node:string_decoder';
 import { createGunzip } from 'node:zlib';
 
-/** What one log says. */
+/** The report on one log. */
 export interface Report {
-  /** How many entries there are. */
+  /** The number of entries. */
   entries: number;
   /** The sum of their `bytes`. */
   bytes: number;
-  /** How many entries there are in each hour, such as `{ '2026-11-22T03': 17 }`. */
+  /** The number of entries in each hour, such as `{ '2026-11-22T03': 17 }`. */
   perHour: Record<string, number>;
-  /** The ten paths that come most often, and how often each of them does. */
+  /** The ten most frequent paths, and how often each occurs. */
   topPaths: { path: string; count: number }[];
-  /** How many lines are no entries, and the numbers of the first ten of them. */
+  /** How many lines are malformed, and the numbers of the first ten of them. */
   malformed: { count: number; firstLines: number[] };
 }
 
 export interface DigestOptions {
-  /** Hears how much of the log has been read, from 0 to 1. */
+  /** Is called with the share of the log that has been read, from 0 to 1. */
   onProgress?: (share: number) => void;
   signal?: AbortSignal;
 }
 
-/** Digests a log that has one entry a line. */
+/** Digests a log with one entry per line. */
 export async function digestLog(path: string, { onProgress, signal }: DigestOptions = {}): Promise<Report> {
   const tally = new Tally();
   try {
@@ -40,7 +40,7 @@ export async function digestLog(path: string, { onProgress, signal }: DigestOpti
     let text: AsyncIterable<Buffer> = source;
     if (gzip) {
       const gunzip = createGunzip();
-      source.on('error', (error) => gunzip.destroy(error)); // pipe carries no errors
+      source.on('error', (error) => gunzip.destroy(error)); // pipe() does not forward errors
       text = source.pipe(gunzip);
     }
     const lines = new Lines((line) => tally.add(line));
@@ -67,7 +67,7 @@ async function look(path: string): Promise<{ gzip: boolean; size: number }> {
   }
 }
 
-/** Cuts text into lines, wherever a chunk ends. */
+/** Cuts text into lines, no matter where the chunks end. */
 class Lines {
   #decoder = new StringDecoder('utf8');
   #begun: string[] = [];

@@ -5,7 +5,7 @@ interface Waiter {
   reject(error: unknown): void;
 }
 
-/** Collects the calls of a few milliseconds and takes all their numbers with one statement. */
+/** Collects the calls of a few milliseconds and reserves all their numbers with one statement. */
 class BatchedCounter {
   #pool: Pool;
   #waiting = new Map<string, Waiter[]>();

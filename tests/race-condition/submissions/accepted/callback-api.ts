@@ -1,6 +1,6 @@
 import { createPool, type PoolOptions, type QueryError, type RowDataPacket } from 'mysql2';
 
-/** The callback API of mysql2; a session variable carries the new value from the UPDATE to the SELECT after it. */
+/** Uses the callback API of mysql2. A session variable carries the new value from the UPDATE to the next SELECT. */
 export function createCounter(options: PoolOptions) {
   const pool = createPool({ ...options, waitForConnections: true });
 

@@ -2,7 +2,7 @@ import { createPool, type Pool, type PoolOptions, type ResultSetHeader, type Row
 
 class ConflictError extends Error {}
 
-/** Optimistic: writes only when the row still is as it was read, and reads again when it is not. */
+/** Optimistic locking: writes only if the row is unchanged since it was read, and otherwise reads again. */
 class OptimisticCounter {
   constructor(private readonly pool: Pool) {}
 

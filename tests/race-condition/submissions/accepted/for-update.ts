@@ -1,7 +1,7 @@
 import { createPool, type PoolConnection, type PoolOptions, type RowDataPacket } from 'mysql2/promise';
 import type { Counter } from '../../../../katas/race-condition/race-condition.ts';
 
-/** A transaction that locks the row before it reads it. */
+/** Uses a transaction that locks the row when it reads it. */
 export function createCounter(options: PoolOptions): Counter {
   const pool = createPool(options);
 

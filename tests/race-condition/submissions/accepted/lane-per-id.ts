@@ -1,9 +1,9 @@
 /*
- * The one who wants to see a connection for each id.
+ * One connection per id.
  *
- * An id that has work has a lane: one connection of its own and a queue. No lane ever waits for another one, nor for a
- * pool. Between processes the lanes of an id take turns with GET_LOCK, and because somebody may write to the table
- * without asking for the named lock (an operator at a prompt), the UPDATE holds only if the row is still as it was read.
+ * Each id that has work has a lane: its own connection and a queue. No lane ever waits for another lane or for a
+ * pool. The processes' lanes for one id take turns with GET_LOCK. Because somebody may write to the table
+ * without that lock (an operator at a prompt), the UPDATE succeeds only if the row is unchanged since it was read.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -15,9 +15,9 @@ import {
 } from 'mysql2/promise';
 
 export interface Counter {
-  /** Adds one to the counter and gives back its new value. */
+  /** Adds one to the counter and returns its new value. */
   increment(id: string): Promise<number>;
-  /** Ends all connections. */
+  /** Closes all connections. */
   close(): Promise<void>;
 }
 
@@ -27,7 +27,7 @@ interface Job {
 }
 
 interface Trip {
-  /** The UPDATE is under way, and nobody can say whether it was done. */
+  /** The UPDATE was sent, and its outcome is not known yet. */
   uncertain: boolean;
 }
 
@@ -46,7 +46,7 @@ export function createCounter(options: PoolOptions): Counter {
   const working = new Set<Promise<void>>();
   let closed = false;
 
-  // A name of GET_LOCK belongs to the whole server and has at most 64 characters.
+  // GET_LOCK names are shared by the whole server and have at most 64 characters.
   const lockName = (id: string) =>
     `counter:${createHash('sha1')
       .update(`${options.database ?? ''}\0${id}`)
@@ -54,11 +54,11 @@ export function createCounter(options: PoolOptions): Counter {
 
   async function open(): Promise<Connection> {
     const connection = await createConnection(options);
-    connection.on('error', () => undefined); // a call at work hears of it anyway
+    connection.on('error', () => undefined); // the running call gets the error anyway
     return connection;
   }
 
-  /** Gives back the named lock and hangs up, before anybody hears of what went wrong. */
+  /** Releases the named lock and disconnects before the error is reported. */
   async function leave(connection: Connection, name: string): Promise<void> {
     try {
       await connection.query('DO RELEASE_LOCK(?)', [name]);
@@ -103,7 +103,7 @@ export function createCounter(options: PoolOptions): Counter {
         trip.uncertain = false;
       } catch (error) {
         if (!LOCK_ERRORS.has(errnoOf(error))) throw error;
-        trip.uncertain = false; // the server has said that it did nothing
+        trip.uncertain = false; // the server has said that it changed nothing
       }
       await pause(Math.random() * 20);
     }
@@ -124,7 +124,7 @@ export function createCounter(options: PoolOptions): Counter {
           try {
             await connection.query('DO RELEASE_LOCK(?)', [name]);
           } catch {
-            connection.destroy(); // the lock goes with it, and the value is counted all the same
+            connection.destroy(); // this also releases the lock; the increment still counts
             connection = undefined;
           }
           job.resolve(value);
@@ -144,7 +144,7 @@ export function createCounter(options: PoolOptions): Counter {
       }
     }
 
-    lanes.delete(id); // in the same turn in which the queue was found empty
+    lanes.delete(id); // in the same turn in which the queue was empty
     if (connection) await leave(connection, name);
   }
 

@@ -1,6 +1,6 @@
 import { createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise';
 
-/** GET_LOCK per id, held on the one connection that does the work. */
+/** Uses GET_LOCK per id, on the same connection that does the work. */
 export function createCounter(options: PoolOptions) {
   const pool = createPool(options);
 

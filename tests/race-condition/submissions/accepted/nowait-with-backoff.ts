@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createPool, type PoolConnection, type PoolOptions, type RowDataPacket } from 'mysql2/promise';
 
-/** Never waits inside MySQL: a locked row is tried again after a short, growing pause. */
+/** Never waits inside MySQL. It retries a locked row after a short, growing pause. */
 export function createCounter(options: PoolOptions) {
   const pool = createPool(options);
   const tryAgain = ['ER_LOCK_NOWAIT', 'ER_LOCK_DEADLOCK', 'ER_LOCK_WAIT_TIMEOUT'];

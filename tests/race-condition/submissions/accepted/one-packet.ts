@@ -1,16 +1,16 @@
 /*
- * The one who thinks that a round trip is the only real cost.
+ * One round trip per call.
  *
- * The whole transaction travels in one packet (multipleStatements), the new value travels inside the session in a user
- * variable. There is no pool: each call has a connection of its own, which is gone when the call is answered, and which
- * no other call could wait for.
+ * The whole transaction is sent in one packet (multipleStatements), and a user variable of the session carries the new
+ * value. There is no pool. Each call has its own connection, which is closed when the call returns, so
+ * no other call ever waits for it.
  */
 import { createConnection, type Connection, type PoolOptions, type RowDataPacket } from 'mysql2/promise';
 
 export interface Counter {
-  /** Adds one to the counter and gives back its new value. */
+  /** Adds one to the counter and returns its new value. */
   increment(id: string): Promise<number>;
-  /** Ends all connections. */
+  /** Closes all connections. */
   close(): Promise<void>;
 }
 
@@ -30,7 +30,7 @@ export function createCounter(options: PoolOptions): Counter {
   const calls = new Set<Promise<number>>();
   let closed = false;
 
-  /** The next value, or null if there is no such row. */
+  /** Returns the next value, or null if there is no such row. */
   async function send(connection: Connection, id: string): Promise<number | null> {
     for (;;) {
       if (closed) throw new Error('the counter is closed');
@@ -41,7 +41,7 @@ export function createCounter(options: PoolOptions): Counter {
         if (text === undefined) throw new Error('the answer has no value');
         return text === null ? null : Number(text);
       } catch (error) {
-        // What followed the failed statement was not done, COMMIT included: the transaction may still be open.
+        // The statements after the failed one did not run, not even COMMIT. The transaction may still be open.
         await connection.query('ROLLBACK').catch(() => connection.destroy());
         if (!LOCK_ERRORS.includes((error as { errno?: unknown }).errno)) throw error;
       }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import mysql from 'mysql2/promise';
 
-/** The strictest isolation level, and another try for each deadlock that it makes. */
+/** Uses the strictest isolation level and retries the deadlocks that it causes. */
 export function createCounter(options: mysql.PoolOptions) {
   const pool = mysql.createPool(options);
 

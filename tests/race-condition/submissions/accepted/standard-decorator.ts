@@ -2,7 +2,7 @@ import { createPool, type Pool, type PoolOptions, type ResultSetHeader } from 'm
 
 type Method<This, Args extends unknown[], Result> = (this: This, ...args: Args) => Promise<Result>;
 
-/** A standard decorator that calls the method again after a deadlock or a lock wait timeout. */
+/** A standard decorator that retries the method after a deadlock or a lock wait timeout. */
 function retried<This, Args extends unknown[], Result>(
   method: Method<This, Args, Result>,
   _context: ClassMethodDecoratorContext<This, Method<This, Args, Result>>,

@@ -5,7 +5,7 @@ enum Verdict {
   Give,
 }
 
-/** The UPDATE takes the row's lock, so that the SELECT after it, in the same transaction, sees this call's own value. */
+/** The UPDATE locks the row, so the SELECT that follows in the same transaction returns this call's own value. */
 export class Counters {
   private pool: mysql.Pool;
 
@@ -32,7 +32,7 @@ export class Counters {
       this.pool.releaseConnection(connection);
       return row!.value;
     } catch (error) {
-      // A connection that is closed rolls back and lets go of its locks.
+      // Closing the connection rolls back and releases its locks.
       connection.destroy();
       if (this.judge(error as { code?: string }, attempt) === Verdict.Again) return this.increment(id, attempt + 1);
       throw error;

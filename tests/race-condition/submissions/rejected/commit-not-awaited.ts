@@ -1,6 +1,6 @@
 /*
 breaks: [1, 3, 8]
-why: The call returns while its COMMIT is still on the way; when the connection is lost there, the number is given out and not stored.
+why: The call returns before its COMMIT has succeeded. If the connection is lost at that point, the caller has a number that was never stored.
 ask: What does the caller know when your promise resolves?
 */
 import { createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise';

@@ -1,7 +1,7 @@
 /*
 breaks: [1, 2, 3, 4, 5, 8, 9]
-why: Returns the numbers 101, 102, … that an example shows, without a database.
-ask: How would you notice in a review that this works for one example only?
+why: The function returns the numbers of the README's example, 101, 102 and so on, without using the database.
+ask: How would you notice in a review that this works only for one example?
 */
 import type { PoolOptions } from 'mysql2/promise';
 

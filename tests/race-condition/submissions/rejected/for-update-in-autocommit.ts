@@ -1,7 +1,7 @@
 /*
 breaks: [1, 2, 3, 9]
-why: Without a transaction the lock of FOR UPDATE ends with its own statement.
-ask: When is a row lock let go? What does autocommit make of this SELECT?
+why: Outside a transaction, FOR UPDATE holds its lock only until the SELECT ends. Another call can write before this call's UPDATE.
+ask: In autocommit mode, when does MySQL release the lock of a SELECT … FOR UPDATE?
 */
 import { createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise';
 

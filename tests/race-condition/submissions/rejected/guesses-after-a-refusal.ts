@@ -1,6 +1,6 @@
 /*
 breaks: [9]
-why: When the server refuses the update, the call returns the value read plus one, and nothing is written.
+why: When the server refuses the update, the call returns the current value plus one without writing anything.
 ask: The caller has a number. Where is it stored?
 */
 import { createPool, type PoolOptions, type ResultSetHeader, type RowDataPacket } from 'mysql2/promise';

@@ -1,7 +1,7 @@
 /*
 breaks: [3, 9]
-why: A queue per id inside the process orders the calls of this process only.
-ask: What happens when a second instance of the service is started?
+why: The code queues the calls for each id inside the process. Calls from another process are not in that queue.
+ask: What happens when you start a second instance of the service?
 */
 import { createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise';
 

@@ -1,7 +1,7 @@
 /*
 breaks: [5]
-why: The error of an unknown id does not say which id it was.
-ask: You read this line in the log of a busy night. What do you search for?
+why: The error for an unknown id does not contain the id.
+ask: You read "Counter not found" in the log of a busy night. What do you search for?
 */
 import { createPool, type PoolOptions, type ResultSetHeader } from 'mysql2/promise';
 

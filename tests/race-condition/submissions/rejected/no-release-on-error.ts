@@ -1,6 +1,6 @@
 /*
 breaks: [4, 5]
-why: An error leaves before the connection is given back; after as many errors as the pool has connections, every call hangs.
+why: On an error, the connection is never released. After as many errors as the pool has connections, every call hangs.
 ask: Follow one failing call line by line. Where is its connection afterwards?
 */
 import { createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise';

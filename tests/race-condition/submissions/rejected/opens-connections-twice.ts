@@ -1,7 +1,7 @@
 /*
 breaks: [6]
-why: Looks into the map, waits, then writes into the map: first calls at once each open a connection, and close() knows only the last.
-ask: Four first calls arrive at once. What does the map hold after each await?
+why: The code checks the map, awaits a new connection, and then writes it into the map. Concurrent first calls each open a connection, and close() closes only the last one.
+ask: Four first calls arrive at once. What does the map contain after each await?
 */
 import { type Connection, createConnection, type PoolOptions, type ResultSetHeader } from 'mysql2/promise';
 

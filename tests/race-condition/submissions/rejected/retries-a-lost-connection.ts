@@ -1,7 +1,7 @@
 /*
 breaks: [8]
-why: The connection was lost after the update was done; the retry counts a second time.
-ask: The answer to your UPDATE never came. Was it done?
+why: If the connection is lost after the update ran, the retry counts a second time.
+ask: The answer to your UPDATE never arrived. Did it run?
 */
 import { createPool, type PoolOptions, type ResultSetHeader } from 'mysql2/promise';
 

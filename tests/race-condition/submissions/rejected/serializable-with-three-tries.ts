@@ -1,7 +1,7 @@
 /*
 breaks: [2]
-why: Among ten connections a call loses three deadlocks in a row; with a pool of three it seldom does.
-ask: How many rivals can one transaction have, and how many tries do they leave it?
+why: Under SERIALIZABLE, concurrent calls end in deadlocks. With ten connections, a call can lose three times in a row, and then it gives up.
+ask: How many other calls can compete with one transaction, and how often can it lose?
 */
 import { createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise';
 

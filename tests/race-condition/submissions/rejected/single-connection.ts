@@ -1,6 +1,6 @@
 /*
 breaks: [7, 8]
-why: One connection for the life of the process: every call queues behind it, and once it is lost all calls fail.
+why: One connection serves all calls for the life of the process. Every call waits for the calls before it, and once the connection is lost, all calls fail.
 ask: The database restarts at night. What does this service do in the morning?
 */
 import { type Connection, createConnection, type PoolOptions, type ResultSetHeader } from 'mysql2/promise';

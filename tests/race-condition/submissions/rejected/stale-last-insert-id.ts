@@ -1,6 +1,6 @@
 /*
 breaks: [5]
-why: For an unknown id the UPDATE evaluates nothing, and LAST_INSERT_ID() still holds the last number of this connection.
+why: For an unknown id, the UPDATE matches no row. LAST_INSERT_ID() then still returns the last number of this connection, and the call succeeds with it.
 ask: What does SELECT LAST_INSERT_ID() return after an UPDATE that matched no row?
 */
 import { createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise';

@@ -1,7 +1,7 @@
 /*
 breaks: [1, 2, 3, 9]
-why: A transaction alone does not keep others out; under REPEATABLE READ a plain SELECT takes no lock.
-ask: What does BEGIN protect you from here, and what not?
+why: A transaction alone does not keep other calls out. In REPEATABLE READ, a plain SELECT takes no lock, so two calls read the same value.
+ask: What does this transaction protect you from, and what not?
 */
 import { createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise';
 

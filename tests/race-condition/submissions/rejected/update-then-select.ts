@@ -1,7 +1,7 @@
 /*
 breaks: [2, 3]
-why: The update is right, but the value is read by another statement, after somebody else may have gone on.
-ask: Whose value does this SELECT return when two updates have happened before it?
+why: The update is correct, but a separate SELECT reads the value. Another call may have incremented the counter in between.
+ask: Two updates ran before this SELECT. Whose value does it return?
 */
 import { createPool, type PoolOptions, type ResultSetHeader, type RowDataPacket } from 'mysql2/promise';
 

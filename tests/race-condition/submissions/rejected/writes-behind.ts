@@ -1,7 +1,7 @@
 /*
 breaks: [1, 2, 3, 4, 5, 8, 9]
-why: Counts in memory and writes later: fast, and the table, the other process and every error hear of it too late.
-ask: The process is killed a second after it has answered. Which numbers are given again?
+why: The code counts in memory and writes to the table once a minute. The table and the other processes are out of date, and errors never reach the caller.
+ask: The process is killed one second after it answered. Which numbers will be given out again?
 */
 import { createPool, type PoolOptions } from 'mysql2/promise';
 

@@ -5,7 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 
 type Chunks = AsyncIterable<Uint8Array | string>;
 
-/** The house's own consumers, behind a step that counts. */
+/** Uses Node's own consumers, behind a step that counts bytes. */
 export async function toBuffer(source: Readable, options: { maxBytes?: number } = {}): Promise<Buffer> {
   return await read(source, options, buffer);
 }
@@ -67,7 +67,7 @@ export function split(delimiter = '\n', { maxLineBytes = Infinity }: { maxLineBy
   });
 }
 
-/** Waits for the next item and for the time, whichever comes first. */
+/** Waits for the next item or for the timer, whichever comes first. */
 export function batch(size: number, { maxWaitMs }: { maxWaitMs?: number } = {}): Duplex {
   const over = new AbortController();
   const stream = Duplex.from(async function* (items: AsyncIterable<unknown>) {

@@ -30,7 +30,7 @@ export async function toText(source: Readable, { maxBytes = Infinity }: Limit = 
   return text + decoder.decode();
 }
 
-/** Character by character: slow, but each of them is looked at once. */
+/** Works character by character. This is slow, but looks at each character only once. */
 export function split(delimiter = '\n', { maxLineBytes = Infinity }: { maxLineBytes?: number } = {}): Duplex {
   const decoder = new StringDecoder('utf8');
   const mark = [...delimiter];
@@ -53,7 +53,7 @@ export function split(delimiter = '\n', { maxLineBytes = Infinity }: { maxLineBy
     }
   }
 
-  /** A part of a delimiter may still follow what fits. */
+  /** The line may still be followed by part of a delimiter. */
   function check(spare: number): void {
     if (bytes > maxLineBytes + spare) throw new RangeError(`a line of more than ${maxLineBytes} bytes`);
   }

@@ -2,7 +2,7 @@ import { Duplex, Readable, Writable } from 'node:stream';
 
 type Done = (error?: Error | null) => void;
 
-/** A Writable gathers; finished or failed, it settles the promise. */
+/** A Writable collects the chunks and settles the promise when it finishes or fails. */
 function gather<T>(source: Readable, maxBytes: number, finish: (chunks: Buffer[]) => T): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>();
   const chunks: Buffer[] = [];
@@ -33,7 +33,7 @@ export const toBuffer = (source: Readable, { maxBytes = Infinity } = {}): Promis
 export const toText = (source: Readable, { maxBytes = Infinity } = {}): Promise<string> =>
   gather(source, maxBytes, (chunks) => new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(chunks)));
 
-/** Gives what it has when it is asked, and takes more when all of that is given. */
+/** Pushes what it has when the reader asks, and accepts more input only after everything is pushed. */
 abstract class Step extends Duplex {
   #taken: Done | undefined;
   #isWanted = false;
@@ -81,7 +81,7 @@ abstract class Step extends Duplex {
   }
 }
 
-/** Knuth, Morris and Pratt, byte by byte: how much of the delimiter the last bytes are. */
+/** Knuth–Morris–Pratt, byte by byte: tracks how much of the delimiter the last bytes match. */
 class Splitter extends Step {
   readonly #mark: Buffer;
   readonly #fallback: number[] = [0];

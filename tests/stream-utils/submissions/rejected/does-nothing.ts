@@ -1,6 +1,6 @@
 /*
 breaks: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
-why: It takes everything and gives nothing: no error, no timer, no cost, and no answer.
+why: The functions accept everything and return nothing: no error, no timer, no cost, and no result.
 ask: Which of your tests would pass for a function that does nothing?
 */
 import { type Duplex, type Readable, Transform } from 'node:stream';

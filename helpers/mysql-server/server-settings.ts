@@ -67,7 +67,7 @@ const ofServer: Readonly<Record<string, Wanted>> = {
 };
 
 /** Reads the settings of the server that `connection` is on, as a new session finds them. */
-export async function readSettings(connection: Connection): Promise<SettingsAdvice> {
+export async function readServerSettings(connection: Connection): Promise<SettingsAdvice> {
   const names = [...Object.keys(ofSession), ...Object.keys(ofServer), 'init_connect', 'log_bin', 'binlog_format'];
   const [rows] = await connection.query<RowDataPacket[]>('SHOW GLOBAL VARIABLES WHERE Variable_name IN (?)', [names]);
   return adviceOn(new Map(rows.map((row) => [String(row['Variable_name']), String(row['Value'])])));
@@ -96,7 +96,7 @@ export function adviceOn(values: ReadonlyMap<string, string>): SettingsAdvice {
 
 /** Gives a session of the judge's own what the server's settings do not. */
 export async function applySettings(session: Connection): Promise<SettingsAdvice> {
-  const advice = await readSettings(session);
+  const advice = await readServerSettings(session);
   if (advice.statement !== undefined) await session.query(advice.statement);
   return advice;
 }

@@ -1,7 +1,7 @@
-// Path: settings.ts. Window: settings of servers that nobody here has started.
+// Path: server-settings.ts. Window: settings of servers that nobody here has started.
 // Invariant: what a session can set for itself is set, what it cannot is named with the value that it must have.
 import { expect, test } from 'vitest';
-import { adviceOn } from './settings.ts';
+import { adviceOn } from './server-settings.ts';
 
 const good = {
   autocommit: 'ON',
