@@ -1,10 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { lstat, mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
+import { constants } from 'node:fs';
+import { access, lstat, mkdir, readFile, readdir, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join, resolve, sep } from 'node:path';
+import { homeFolder } from '../foundations/home-folder.ts';
 import { leash } from '../foundations/processes/leash.ts';
 import { readSettings } from '../foundations/settings.ts';
 import { MysqlUnavailable } from './source.ts';
+
+/** What fetching, unpacking and initialising a server takes. */
+const roomBytes = 400 * 1024 ** 2;
 
 /** What a folder of the cache holds: its files with their sizes in bytes, and the facts its maker wrote down. */
 export interface CachedFolder<Facts> {
@@ -24,13 +29,15 @@ const underway = new Map<string, Promise<CachedFolder<unknown>>>();
 export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
   const { cache } = readSettings(env);
   if (cache) return resolve(cache);
+  // Whoever has no home has a folder among the temporary ones, by his number.
+  const home = homeFolder(env) ?? join(tmpdir(), `backend-katas-home-${process.getuid?.() ?? 0}`);
   if (process.platform === 'win32') {
-    return join(env['LOCALAPPDATA'] || join(homedir(), 'AppData', 'Local'), 'backend-katas', 'cache');
+    return join(env['LOCALAPPDATA'] || join(home, 'AppData', 'Local'), 'backend-katas', 'cache');
   }
   if (env['XDG_CACHE_HOME']) return resolve(env['XDG_CACHE_HOME'], 'backend-katas');
   return process.platform === 'darwin'
-    ? join(homedir(), 'Library', 'Caches', 'backend-katas')
-    : join(homedir(), '.cache', 'backend-katas');
+    ? join(home, 'Library', 'Caches', 'backend-katas')
+    : join(home, '.cache', 'backend-katas');
 }
 
 /** The size of the cache on disk, in bytes; 0 when there is none. */
@@ -68,6 +75,49 @@ export async function cached<Facts>(
   const running = underway.get(key) ?? findOrMake(cacheFolder(env), name, make).finally(() => underway.delete(key));
   underway.set(key, running);
   return running as Promise<CachedFolder<Facts>>;
+}
+
+/**
+ * Tries what a new server needs of the cache: that it can be written, that programs run from there, and room.
+ * @returns why that is not so and what to do, or undefined when it is
+ */
+export async function tryCache(env: NodeJS.ProcessEnv): Promise<{ why: string; remedy: string } | undefined> {
+  const cache = cacheFolder(env);
+  const program = join(cache, `.try-${randomBytes(6).toString('hex')}`);
+  const remedy = 'Set KATA_CACHE to a folder with room where programs may run, or use Docker.';
+  let made: string | undefined;
+  try {
+    made = await mkdir(cache, { recursive: true, mode: 0o700 });
+    await writeFile(program, '#!/bin/sh\n', { mode: 0o700 });
+    const { bavail, bsize, blocks } = await statfs(cache);
+    if (blocks > 0 && bavail * bsize < roomBytes) {
+      const free = Math.round((bavail * bsize) / 1024 ** 2);
+      return {
+        why: `the disk of ${cache} has ${free} MB free, and a server needs ${roomBytes / 1024 ** 2} MB`,
+        remedy,
+      };
+    }
+    return (await mayRun(program))
+      ? undefined
+      : { why: `no program may run from ${cache}, as on a disk mounted noexec`, remedy };
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    return {
+      why: isFull(error) ? `the disk of ${cache} is full` : `${cache} cannot be written (${code ?? message})`,
+      remedy,
+    };
+  } finally {
+    await rm(program, { force: true }).catch(() => undefined);
+    if (made !== undefined) await rm(made, { recursive: true, force: true }).catch(() => undefined);
+  }
+}
+
+/** Whether the system would run this file. */
+export async function mayRun(file: string): Promise<boolean> {
+  return await access(file, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** The folder `name` if the cache has it whole, else undefined; makes and writes nothing. */

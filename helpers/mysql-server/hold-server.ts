@@ -1,5 +1,6 @@
 import { type RowDataPacket, createConnection } from 'mysql2/promise';
 import type { ServerAddress } from '../foundations/server-address.ts';
+import { applySettings } from './server-settings.ts';
 
 const lockName = 'backend-katas judge';
 
@@ -13,9 +14,11 @@ export async function holdServer(
   { host, port, user, password }: ServerAddress,
   patienceS = 600,
 ): Promise<AsyncDisposable> {
-  const session = await createConnection({ host, port, user, password });
+  const session = await createConnection({ host, port, user, password, connectTimeout: 60_000 });
   // A server that goes away is told by whoever asks it for something.
   session.on('error', () => undefined);
+  // It is to live through waits of minutes, whatever the server's own limits say.
+  await applySettings(session);
   const [[answer]] = await session.query<RowDataPacket[]>('SELECT GET_LOCK(?, ?) AS held', [lockName, patienceS]);
   if (Number(answer!.held) !== 1) {
     session.destroy();

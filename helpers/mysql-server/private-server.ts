@@ -112,7 +112,7 @@ async function boot(
       `--secure-file-priv=${join(folder, 'tmp')}`,
       `--init-file=${join(folder, 'init.sql')}`,
       `--pid-file=${join(folder, 'pid')}`,
-      ...(process.platform === 'win32' ? ['--console'] : [`--socket=${join(folder, 'socket')}`]),
+      ...(process.platform === 'win32' ? ['--console'] : ['--socket=socket']),
       '--bind-address=127.0.0.1',
       `--port=${port}`,
     ],

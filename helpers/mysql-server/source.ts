@@ -14,8 +14,8 @@ export type Probe =
 /** One place that a MySQL server can come from. */
 export interface MysqlSource {
   readonly name: SourceName;
-  /** Tells whether this source would serve here; starts nothing, downloads nothing, never throws. */
-  probe(): Promise<Probe>;
+  /** Tells whether this source would serve here; starts nothing, downloads nothing, never throws. Who waits long says so. */
+  probe(onProgress?: (line: string) => void): Promise<Probe>;
   /**
    * Starts a server, or attaches to one. What it starts is on the leash before it is up.
    * @throws MysqlUnavailable when the server cannot be had after all, with the server's own words

@@ -36,12 +36,15 @@ export async function probeAll(env: NodeJS.ProcessEnv = process.env): Promise<re
  * The first source that would serve here, among those that `KATA_MYSQL` and `MYSQL_URL` leave.
  * @throws MysqlUnavailable when none would, or when `KATA_MYSQL` is not one of its words
  */
-export async function chooseSource(env: NodeJS.ProcessEnv = process.env): Promise<MysqlSource> {
+export async function chooseSource(
+  env: NodeJS.ProcessEnv = process.env,
+  onProgress?: (line: string) => void,
+): Promise<MysqlSource> {
   const choice = choose(env);
   const refusals: string[] = [];
   for (const name of choice.names) {
     const source = factories[name](env);
-    const probe = await source.probe();
+    const probe = await source.probe(onProgress);
     if (probe.serves) return source;
     refusals.push(refusalOf(name, probe));
   }
@@ -61,7 +64,7 @@ export async function startServer(
   const refusals: string[] = [];
   for (const name of choice.names) {
     const source = factories[name](env);
-    const probe = await source.probe();
+    const probe = await source.probe(onProgress);
     if (!probe.serves) {
       refusals.push(refusalOf(name, probe));
       continue;

@@ -79,7 +79,7 @@ class Session {
 
 const historyLimit = 1000;
 const recentLimit = 100;
-const draftBytes = 1024 * 1024;
+const draftBytes = 512 * 1024;
 
 export class MemoryLeakGateway {
   private readonly io: Server;

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, rm, writeFile } from 'node:fs/promises';
 import fc from 'fast-check';
 import { describe, expect } from 'vitest';
 import { fillDisk, noFullDisk } from '../../helpers/instruments/disk/full-disk.ts';
@@ -11,7 +11,7 @@ import type { ScryptCost } from '../../katas/file-encryption/file-encryption.ts'
 import { type Change, changes, pieceChanges, smallChanges } from './changes.ts';
 import type { Outcome } from './inside.ts';
 import { percentEqual, samplesOf } from './likeness.ts';
-import { type Files, expectDone, expectFailed, megabyte, memoryLimit, password, test } from './stage.ts';
+import { type Files, expectDone, expectFailed, megabyte, memoryLimit, password, readOutput, test } from './stage.ts';
 
 /** What may be written before a change near the beginning of a large file is noticed: one piece, however large. */
 const largeWriteLimit = 16 * megabyte;
@@ -270,7 +270,7 @@ describe('stretch', () => {
     const expectOlder = async (given: Buffer, call: () => Promise<Outcome>, what: string) => {
       await writeFile(input, given);
       expectFailed(await call(), what);
-      expectThat((await readFile(output)).equals(older), `${what} failed; the older output is no longer what it was`);
+      expectThat((await readOutput(output)).equals(older), `${what} failed; the older output is no longer what it was`);
     };
 
     await expectOlder(encrypted, () => files.decrypt(input, output, { password: 'wrong' }), 'a wrong password');
@@ -285,11 +285,13 @@ describe('stretch', () => {
     }
 
     expectDone(await files.decrypt(input, output), 'decryption over an older output');
-    expectThat((await readFile(output)).equals(content), 'the older output was longer; the new one is not the file');
+    expectThat((await readOutput(output)).equals(content), 'the older output was longer; the new one is not the file');
     await writeFile(input, content);
     await writeFile(output, older);
     expectDone(await files.encrypt(input, output), 'encryption over an older output');
-    expect((await readFile(output)).length, 'the older output was longer; bytes of the new one').toBe(encrypted.length);
+    expect((await readOutput(output)).length, 'the older output was longer; bytes of the new one').toBe(
+      encrypted.length,
+    );
   });
 });
 

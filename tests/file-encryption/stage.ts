@@ -99,7 +99,7 @@ export class Files {
     const { folder, input, output } = await this.newFolder();
     await writeFile(input, content);
     expectDone(await this.encrypt(input, output, terms), `encryption of ${content.length} bytes`);
-    const bytes = await readFile(output);
+    const bytes = await readOutput(output);
     await rm(folder, { recursive: true });
     return bytes;
   }
@@ -109,7 +109,7 @@ export class Files {
     const { folder, input, output } = await this.newFolder();
     await writeFile(input, file);
     const outcome = await this.decrypt(input, output, terms);
-    const bytes = outcome.how === 'done' ? await readFile(output) : undefined;
+    const bytes = outcome.how === 'done' ? await readOutput(output) : undefined;
     await rm(folder, { recursive: true, force: true });
     return { ...outcome, output: bytes };
   }
@@ -118,6 +118,16 @@ export class Files {
   async openFiles(): Promise<number> {
     return await this.subject.run(openFiles);
   }
+}
+
+/** No output that is read whole comes near to this; a file with a hole could be of any size. */
+const largestOutputBytes = 64 * 1024 * 1024;
+
+/** What a module has written. */
+export async function readOutput(path: string): Promise<Buffer> {
+  const { size } = await stat(path);
+  expectThat(size <= largestOutputBytes, `the output has ${size} bytes`);
+  return await readFile(path);
 }
 
 export function expectDone({ how, message, left }: Outcome, what: string): void {

@@ -184,7 +184,7 @@ describe('robust', () => {
     ]);
   });
 
-  test('Header and payload must be JSON objects; exp, nbf and iat, if present, must be numbers.', async ({
+  test('verify must refuse a header or payload that is not a JSON object, and an exp, nbf or iat that is not a number.', async ({
     subject,
   }) => {
     const [secret, now] = [drawSecret(), drawNow()];
@@ -225,7 +225,7 @@ describe('robust', () => {
     ]);
   });
 
-  test('verify must refuse a token at exp or later, and before nbf, give or take toleranceSeconds.', async ({
+  test('verify must refuse a token at or after exp plus toleranceSeconds, and before nbf minus toleranceSeconds.', async ({
     subject,
   }) => {
     const secret = drawSecret();
@@ -272,7 +272,9 @@ describe('robust', () => {
     const [head, body, signature] = token.split('.') as [string, string, string];
     const forged = `${head}.${body}.${withOtherStart(signature)}`;
     const otherLengths = [0, 1, 2, 16, 31, 33, 64].map((length) => `${head}.${body}.${encode(new Uint8Array(length))}`);
-    const tokens = [token, forged, ...otherLengths];
+    // As many characters as a signature, and more bytes.
+    const otherBytes = ['é', '€', 'Ł'].map((letter) => `${head}.${body}.${letter}${signature.slice(1)}`);
+    const tokens = [token, forged, ...otherLengths, ...otherBytes];
 
     const seen = await subject.run(
       watchComparisons,
@@ -358,7 +360,7 @@ describe('stretch', () => {
     );
   });
 
-  test('Given several keys, verify must use only the key that the token names by kid.', async ({ subject }) => {
+  test('Given a record of keys, verify must use only the key that the token names by kid.', async ({ subject }) => {
     const [spring, summer] = fc.sample(secrets, { seed: chosenSeed(), numRuns: 2 }) as [Uint8Array, Uint8Array];
     const keys = { spring, summer };
     const ask = (kid: unknown, secret: Uint8Array, used: Question['keys'] = keys) => ({

@@ -1,544 +1,549 @@
-import type { Socket } from 'socket.io-client';
-import { afterAll, afterEach, describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { growthPerVisit } from '../../helpers/instruments/heap/churn.ts';
 import { type HeapFigures, collect, collectUntil } from '../../helpers/instruments/heap/heap-figures.ts';
 import { type HoldersOptions, holdersAfter, holdersText } from '../../helpers/instruments/heap/holders.ts';
+import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { chart } from '../../helpers/judging/verdict/chart.ts';
-import { showPrinted, startSubject } from '../../helpers/judging/subject/start-subject.ts';
-import { once } from '../../helpers/foundations/waiting/once.ts';
-import { until } from '../../helpers/foundations/waiting/until.ts';
+import { expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/memory-leak/memory-leak.ts';
-import { churnOn } from './churn.ts';
-import { type Act, type Kept, type Stage, ask, heardOf, openStage, prepareBus } from './stage.ts';
+import { drawn } from './drawn.ts';
+import { type Act, type Client, GatewayServer, type ServerOptions } from './gateway-server.ts';
+import { holdClock } from './inside.ts';
 
-/** Clients that come and go for one measurement; one in five of them over polling, the others over websocket. */
-const visitors = 10;
+const { intervals, numbers, sections } = drawn;
+const { prices, news, text, toAll, toYou, tooLate, notice } = drawn.words;
+const longestMs = Math.max(...Object.values(intervals));
+
 const kB = 1024;
-const draftBytes = 1024 * kB;
-/** What a client sends of its own: notes, filters. */
-const parcel = new Uint8Array(256 * kB).fill(7);
-/** What each byte of a visitor's draft is. */
-const secret = 85;
+const MB = 1024 * kB;
+const visitors = 10;
+const largestDraft = 512 * kB;
+/** Each of these clients leaves a draft of half the largest size: 8 MB. An answer may keep four drafts of full size for reuse: 2 MB. */
+const writers = 32;
+const draftsLimit = 5 * MB;
+/** What a client sends of its own, as notes and as a filter. */
+const parcel = new Uint8Array(128 * kB).fill(7);
+const sitters = 20;
+/** Half of what the notes or the filters alone amount to is above it. */
+const parcelsLimit = 1 * MB;
 const historyLimit = 1000;
-/** Each of the later messages leaves 1,024 bytes and more when all are kept, and at most half of it when up to 2,000 are. */
-const messageBytes = 800;
-/** Numbers in one computation: 8 bytes each. */
-const samples = 50_000;
-const operations = 10;
-/** Clients that come and go at once; what each may leave, for in a crowd Node's own tables grow; and a fair pool of drafts. */
-const crowd = 300;
-const crowdBytes = 1000;
-const pooledDrafts = 32;
+/** A message of 1 kB leaves more than twice this when all are kept. */
+const messageLimit = 500;
+/** What a computation, a report or a visit may leave: less than the smallest object that something keeps of it. */
+const smallestLeak = 80;
+
+const test = judge<typeof Kata>('memory-leak', { furnish: holdClock })
+  .extend('explanations', { scope: 'file' }, () => ({ given: 0 }))
+  // Each test opens servers of its own; they end with it. After a broken promise their process ends instead.
+  .extend('open', async ({ subject, task }, { onCleanup }) => {
+    const servers: GatewayServer[] = [];
+    onCleanup(async () => {
+      for (const server of servers) {
+        if (task.result?.state === 'fail' || !subject.alive) server.disconnectAll();
+        else await server.end();
+      }
+    });
+    return async (options: Omit<ServerOptions, 'intervals'> = {}) => {
+      const server = await GatewayServer.open(subject, { intervals, ...options });
+      servers.push(server);
+      return server;
+    };
+  })
+  /**
+   * When something is kept, does once more what left it, and says who holds it, for the message. That takes seconds, so it is done for
+   * the first broken promise only, unless `KATA_EXPLAIN` is `all` or `none`.
+   */
+  .extend('holders', ({ subject, explanations }) => {
+    return async (isKept: boolean, again: () => Promise<unknown>, options?: HoldersOptions): Promise<string> => {
+      const explain = process.env.KATA_EXPLAIN ?? 'first';
+      if (!isKept || explain === 'none' || (explain === 'first' && explanations.given > 0)) return '';
+      explanations.given++;
+      try {
+        const holders = await holdersAfter(subject, 'MemoryLeakGateway', again, options);
+        return holders.length === 0 ? '' : `held, as memlab finds it:\n${holdersText(holders)}\n`;
+      } catch (error) {
+        // An explanation that fails must not take the place of the verdict.
+        return `(who holds it could not be told: ${String(error)})\n`;
+      }
+    };
+  });
 
 describe('core', () => {
-  test('After clients have left, get_memory_stats counts those who are still there and nobody else.', async () => {
-    const server = await service();
+  test('get_memory_stats must count the connected clients, the history, and the messages of the last full minute.', async ({
+    open,
+    holders,
+  }) => {
+    const server = await open();
     const [stays] = await server.connect(1);
+    const say = (count: number) => {
+      for (let n = 0; n < count; n++) stays!.send('message', text);
+    };
+    const [first, second] = drawn.messages;
 
-    await server.visit(visitors);
-    const { sessions } = await ask<Kata.MemoryStats>(stays!, 'get_memory_stats');
+    await server.visit(visitors, come);
+    await server.pass(30_000);
+    say(first);
+    await server.pass(30_000);
+    const afterOne = await stays!.ask<Kata.MemoryStats>('get_memory_stats');
+    await server.pass(30_000);
+    say(second);
+    await server.pass(30_000);
+    const afterTwo = await stays!.ask<Kata.MemoryStats>('get_memory_stats');
+    await server.pass(60_000);
+    const afterThree = await stays!.ask<Kata.MemoryStats>('get_memory_stats');
 
-    const what = `one client stayed, ${server.departed} came and went; sessions in get_memory_stats`;
-    expect(sessions, await story(what, sessions === 1, visits(come), { prefer: /session/i })).toBe(1);
-  });
-
-  test('After clients have left, no timer of theirs is alive.', async () => {
-    const { timers } = await leftByVisits();
-
-    const what = `${visitors} clients came and went; timers that they left`;
-    expect(timers, await story(what, timers === 0, visits(come), { of: ['Timeout'] })).toBe(0);
-  });
-
-  test('After clients with subscriptions have left, no timer of their subscriptions is alive.', async () => {
-    const server = await service();
-
-    const plain = await leftByVisits();
-    const subscribed = await leftBy(server, subscribeTwice);
-
-    const timers = subscribed.timers - plain.timers;
-    const what = `${visitors} clients with two subscriptions each, one of them asked for twice, came and went; timers that their subscriptions left`;
+    const again = () => server.visit(visitors, come);
+    const held = await holders(afterOne.sessions !== 1, again, { prefer: /session/i });
+    expect(afterOne.sessions, `${held}one client stayed, ${visitors} came and left; sessions`).toBe(1);
+    const figures = [afterOne, afterTwo, afterThree];
     expect(
-      timers,
-      await story(what, timers === 0, visits(subscribeTwice), {
-        of: ['Timeout'],
-        prefer: /send|update|subscri/i,
-      }),
-    ).toBe(0);
+      figures.map(({ messagesPerMinute }) => messagesPerMinute),
+      `${first} messages in the first minute, ${second} in the second, none in the third; messagesPerMinute after each`,
+    ).toEqual([first, second, 0]);
+    expect(
+      figures.map(({ history }) => history),
+      `${first} messages in the first minute, ${second} in the second, none in the third; history after each`,
+    ).toEqual([first, first + second, first + second]);
   });
 
-  test('After close(), no timer of the gateway is alive.', async () => {
-    const without = await closedWith(0, false);
-    const closed = await closedWith(0);
+  test('When clients leave, all of their timers must end, including those of their subscriptions.', async ({
+    open,
+    holders,
+  }) => {
+    const server = await open();
+    await server.connect(1);
+    const comeAndGo = async () => {
+      const clients = await server.connect(visitors);
+      for (const client of clients) for (const topic of [prices, news, prices]) client.send('subscribe_updates', topic);
+      await expectTicks(server, clients);
+      await server.leave(clients);
+    };
 
-    const timers = closed.timers - without.timers;
-    const what = 'a gateway that nobody had come to was closed; timers that it left';
-    const again = () => closedWith(0);
-    expect(timers, await story(what, timers === 0, again, { of: ['Timeout'], atLeast: 1 })).toBe(0);
+    const before = await collect(server.subject);
+    await comeAndGo();
+    const after = await collect(server.subject);
+
+    const left = after.timers - before.timers;
+    const held = await holders(left > 0, comeAndGo, { of: ['Timeout'] });
+    expectThat(
+      left <= 0,
+      `${held}${visitors} clients came, subscribed to one topic and twice to another, and left; ${left} timers of theirs are left`,
+    );
   });
 
-  test('After clients have left, their drafts are gone.', async () => {
-    const server = await service();
-    const draft = new Uint8Array(1000).fill(42);
+  test('A draft must come back whole, to its owner only, and must be gone when its owner has left.', async ({
+    open,
+    holders,
+  }) => {
+    const server = await open();
+    const [kept, others, own] = drawn.bytes;
+    const whole = Uint8Array.from({ length: largestDraft }, (_, at) => (at % 251) ^ kept);
     const [stays] = await server.connect(1);
-    stays!.emit('save_draft', draft);
+    stays!.send('save_draft', whole);
+    await server.settle();
+    const firstBytes = async (client: Client) => describeBytes(await client.ask<Uint8Array>('get_draft', 1000));
+    const write: Act = async (client) => {
+      client.send('save_draft', new Uint8Array(largestDraft / 2).fill(others));
+      expect(await firstBytes(client), 'a client saved a draft; its first 1000 bytes').toBe(`1000 x ${others}`);
+    };
 
-    const { arrayBuffers } = await leftBy(server, writeDraft);
-    const [newcomer] = await server.connect(1);
-    const unwritten = await ask<Uint8Array | undefined>(newcomer!, 'get_draft', 1000);
-    const kept = await ask<Uint8Array>(stays!, 'get_draft', draft.length);
+    const before = await collect(server.subject);
+    await server.visit(writers, write);
+    const bytesLeft = (now: HeapFigures) => inMemory(now) - inMemory(before);
+    const after = bytesLeft(await collectUntil(server.subject, (now) => bytesLeft(now) < draftsLimit / 2));
+    // These may get what an answer keeps for reuse.
+    const newcomers = await server.connect(4);
+    const untouched = await Promise.all(newcomers.map(firstBytes));
+    for (const client of newcomers) client.send('save_draft', new Uint8Array([own]));
+    const touched = await Promise.all(newcomers.map(firstBytes));
+    const returned = await stays!.ask<Uint8Array>('get_draft', largestDraft);
 
-    expect([...kept], 'the draft of a client who is still there').toEqual([...draft]);
-    const seen = [...(unwritten ?? [])].filter((byte) => byte === secret).length;
-    expect(seen, `a newcomer asked for 1000 bytes of its draft; bytes of somebody else’s that it got`).toBe(0);
-    const drafts = Math.round(arrayBuffers / draftBytes);
-    const what = `${visitors} clients with drafts came and went; drafts’ worth of binary data that they left`;
-    expect(drafts, await story(what, drafts <= 1, visits(writeDraft), { prefer: /draft|Buffer/ })).toBeLessThanOrEqual(
-      1,
+    const what = `${writers} clients saved bytes of ${others} and left, 4 others came; the first 1000 bytes of the others’ drafts`;
+    expect(untouched, what).toEqual(newcomers.map(() => '1000 x 0'));
+    expect(touched, `${what} after each of them saved one byte`).toEqual(newcomers.map(() => `1 x ${own}, 999 x 0`));
+    expectThat(
+      Buffer.compare(Buffer.from(returned ?? []), whole) === 0,
+      `a client who stayed saved a draft of ${largestDraft} bytes and got ${returned?.length ?? 0} bytes back; they must be the same`,
+    );
+    const again = () => server.visit(visitors, write);
+    const held = await holders(after > draftsLimit, again, { prefer: /draft|Buffer/ });
+    expectAtMost(
+      after,
+      draftsLimit,
+      `${held}${writers} clients saved drafts of ${largestDraft / 2 / kB} KB and left; in memory they left`,
     );
   });
 
-  test('After clients have left, no listener of theirs is on the bus, and everybody else’s still are.', async () => {
-    const server = await service();
-    const before = await server.busListeners();
+  test('When clients leave, their listeners must be removed from the bus; those of other parts must stay.', async ({
+    open,
+    holders,
+  }) => {
+    const server = await open({ isBusShared: true });
+    const [stays] = await server.connect(1);
 
+    const before = await server.counts();
     await server.visit(visitors, subscribe);
-    const after = await server.busListeners();
+    const after = await server.counts();
+    await server.announce(notice);
+    const { heardElsewhere } = await server.counts();
+    const heard = stays!.heard('announcement');
+    await server.closeGateway();
+    const closed = await server.counts();
 
-    expect(after.others, 'listeners that another part of the application put on the bus, of 2').toBe(2);
-    const left = after.ours - before.ours;
-    const what = `${visitors} clients came and went; listeners on the bus that they left`;
-    expect(left, await story(what, left <= 0, visits(come), { prefer: /bus/ })).toBeLessThanOrEqual(0);
+    const shared = 'Another part of the application has 2 listeners on this bus';
+    expect(heard, `${visitors} clients came and left; announcements that a client who stayed heard`).toEqual([notice]);
+    expect(
+      heardElsewhere,
+      `${shared}. ${visitors} clients came and left; announcements that each of the 2 heard`,
+    ).toEqual([[notice], [notice]]);
+    expect(closed.otherListeners, `${shared}. The gateway was closed; listeners of the other part`).toBe(2);
+    const left = after.gatewayListeners - before.gatewayListeners;
+    const again = () => server.visit(visitors, come);
+    const held = await holders(left > 0, again, { prefer: /bus/ });
+    expectThat(left <= 0, `${held}${visitors} clients came and left; ${left} listeners of theirs are on the bus`);
   });
 
-  test('Those who stay get their heartbeats, the number online and their updates, also after others have left.', async () => {
-    const server = await livelyStage();
-    const stays = await server.connect(2);
-    for (const client of stays) client.emit('subscribe_updates', 'prices');
+  test('Clients who stay must keep getting heartbeats, the number online, and updates of exactly their topics.', async ({
+    open,
+  }) => {
+    const server = await open();
+    const [one, other] = (await server.connect(2)) as [Client, Client];
+    for (const topic of [prices, news, news]) one.send('subscribe_updates', topic);
+    other.send('subscribe_updates', news);
     await server.visit(visitors, subscribe);
 
-    const heard = await Promise.all(
-      stays.map(async (client) => ({
-        heartbeat: await heardOf(client, 'heartbeat', 2),
-        online: (await heardOf(client, 'online', 2)).at(-1),
-        update: await heardOf(client, 'update', 2),
-      })),
-    );
+    one.send('unsubscribe_updates', news);
+    await server.settle();
+    for (const client of [one, other]) client.forget();
+    const passedMs = 5 * longestMs;
+    await server.pass(passedMs);
 
-    const update = { topic: 'prices', at: expect.any(Number) };
-    const beat = { at: expect.any(Number) };
-    expect(heard, `two clients stayed, ${visitors} came and went; what those two heard after that`).toEqual(
-      stays.map(() => ({ heartbeat: [beat, beat], online: 2, update: [update, update] })),
-    );
+    const often = (ms: number) => Math.floor(passedMs / ms);
+    for (const [client, topic, what] of [
+      [one, prices, 'a client subscribed to two topics, one of them twice, and ended that one'],
+      [other, news, 'a client subscribed to one topic, which another client then ended for itself'],
+    ] as const) {
+      const updates = client.heard<Kata.Update>('update');
+      expectAbout(client.heard('heartbeat').length, often(intervals.heartbeatMs), 'heartbeats that a client heard');
+      expectAbout(client.heard('online').length, often(intervals.onlineMs), 'times that a client heard online');
+      expectAbout(
+        updates.filter((update) => update.topic === topic).length,
+        often(intervals.updateMs),
+        `${what}; updates that it heard of its topic`,
+      );
+      expect(
+        updates.filter((update) => update.topic !== topic),
+        `${what}; updates that it heard of other topics`,
+      ).toEqual([]);
+      expect(client.heard('heartbeat').at(-1), 'a heartbeat').toEqual({ at: expect.any(Number) });
+      expect(updates.at(-1), 'an update').toEqual({ topic, at: expect.any(Number) });
+      expect(client.heard('online').at(-1), `two clients stayed, ${visitors} came and left; online`).toBe(2);
+    }
   });
 
-  test('Messages, broadcasts, direct messages and announcements reach everybody who is there, once.', async () => {
-    const server = await service();
+  test('Messages, broadcasts, direct messages and announcements must reach each recipient exactly once.', async ({
+    open,
+  }) => {
+    const server = await open();
     const early = await server.connect(1);
-    const [one, two] = await server.connect(2);
-    await server.visit(visitors);
+    const earlyId = early[0]!.id;
+    const clients = await server.connect(5);
+    const [one, two] = clients as [Client, Client];
+    await server.visit(visitors, come);
     await server.leave(early);
-    const heard = [one!, two!].map((client) => recorder(client, ['message', 'broadcast', 'direct', 'announcement']));
 
-    one!.emit('message', 'hello');
-    two!.emit('broadcast', 'to all');
-    one!.emit('direct', two!.id, 'to you');
-    await server.announce('closing time');
-    // What follows on the same connection has come after all that went before.
-    for (const client of [one!, two!]) for (let n = 0; n < 2; n++) await ask(client, 'get_seats');
-    await until(() => heard.every((list, at) => list.length >= 3 + at));
+    one.send('direct', earlyId, tooLate);
+    await server.settle();
+    one.send('message', text);
+    two.send('broadcast', toAll);
+    one.send('direct', two.id, toYou);
+    await server.announce(notice);
 
-    const all = [
-      { message: { from: one!.id, text: 'hello' } },
-      { broadcast: 'to all' },
-      { announcement: 'closing time' },
-    ];
-    const direct = { direct: { from: one!.id, text: 'to you' } };
-    expect(sorted(heard[0]!), 'what the first client heard').toEqual(sorted(all));
-    expect(sorted(heard[1]!), 'what the second client heard').toEqual(sorted([...all, direct]));
+    for (const [at, client] of clients.entries()) {
+      const what = `5 clients stayed, ${visitors + 1} left; what client ${at + 1} heard as`;
+      expect(client.heard('message'), `${what} message`).toEqual([{ from: one.id, text }]);
+      expect(client.heard('broadcast'), `${what} broadcast`).toEqual([toAll]);
+      expect(client.heard('announcement'), `${what} announcement`).toEqual([notice]);
+      expect(
+        client.heard('direct'),
+        `client 1 sent direct messages to client 2 and to one who had left; ${what} direct`,
+      ).toEqual(client === two ? [{ from: one.id, text: toYou }] : []);
+    }
   });
 });
 
 describe('robust', () => {
-  test('History answers the last 1,000 messages in their order, and stays bounded.', async () => {
-    const server = await service();
-    const [client] = await server.connect(1);
-    const filled = 2 * historyLimit;
-    const say = async (from: number) => {
-      for (let n = from; n < from + filled; n++) client!.emit('message', `${n} `.padEnd(kB, 'x'));
-      await ask(client!, 'get_seats');
+  test('get_history must return the last 1,000 messages in order; the gateway must not keep more than 2,000.', async ({
+    open,
+    holders,
+  }) => {
+    const server = await open();
+    const [client] = (await server.connect(1)) as [Client];
+    let sent = 0;
+    const say = async (count: number) => {
+      for (const end = sent + count; sent < end; sent++) client.send('message', textOf(sent));
+      await server.settle();
+      client.forget();
+    };
+    const history = async () => describeHistory(await client.ask<Kata.Message[]>('get_history'), client.id);
+
+    await say(3);
+    const early = await history();
+    const perCycle = historyLimit / 2;
+    const cycle = () => say(perCycle);
+    const growth = await growthPerVisit({ subject: server.subject, cycle, perCycle, warmUp: 4, cycles: 4 });
+    const late = await history();
+
+    expect(early, '3 messages were sent; get_history').toBe('3 messages: 0 to 2');
+    expect(late, `${sent} messages were sent; get_history`).toBe(
+      `1000 messages: ${sent - historyLimit} to ${sent - 1}`,
+    );
+    const held = await holders(growth > messageLimit, cycle, { prefer: /history|message/i });
+    expectAtMost(growth, messageLimit, `${held}after 2,000 messages of 1 KB, each further one left in memory`);
+  });
+
+  test('Computations and reports must return the right numbers, and must leave nothing in memory.', async ({
+    open,
+    holders,
+  }) => {
+    const server = await open();
+    const [client] = (await server.connect(1)) as [Client];
+    let asked = 0;
+    // Each computation has a size of its own. Two that follow each other have the same sum of sizes, so that a few kept ones do not grow.
+    const compute = async () => {
+      for (let n = 0; n < 10; n++, asked++) {
+        const size = numbers + (asked % 2 === 0 ? 1 : -1) * Math.ceil((asked + 1) / 2);
+        const sum = await client.ask<number>('heavy_computation', size);
+        expect(sum, `heavy_computation of ${size}`).toBe(((size - 1) * size * (2 * size - 1)) / 6);
+      }
+      await server.settle();
+    };
+    const report = async () => {
+      for (let n = 0; n < 10; n++) await client.ask('build_report', 2);
+      await server.settle();
     };
 
-    await say(0);
-    const before = await collect(server.subject);
-    await say(filled);
-    const after = await collect(server.subject);
-    const history = await ask<Kata.Message[]>(client!, 'get_history');
+    const rounds = { subject: server.subject, perCycle: 10, cycles: 6, bytesOf: inMemory };
+    const perComputation = await growthPerVisit({ ...rounds, cycle: compute });
+    const totals = await client.ask<number[]>('build_report', sections);
+    const perReport = await growthPerVisit({ ...rounds, cycle: report });
 
-    const numbers = history.map(({ text }) => Number.parseInt(text, 10));
-    const expected = Array.from({ length: historyLimit }, (_, n) => 2 * filled - historyLimit + n);
-    expect(numbers, `after ${2 * filled} messages, numbered from 0; those that history answers`).toEqual(expected);
-    const grown = Math.round((after.heapUsed - before.heapUsed) / filled);
-    const what = `${filled} messages of 1 kB came, and as many again; bytes of heap that each of the later ones left`;
-    const again = () => say(0);
-    expect(grown, await story(what, grown <= messageBytes, again, { prefer: /history/i })).toBeLessThanOrEqual(
-      messageBytes,
+    expect(totals, `build_report of ${sections} sections`).toEqual(
+      Array.from({ length: sections }, (_, n) => (n + 1) * 499_500),
+    );
+    const heldByComputations = await holders(perComputation > smallestLeak, compute, {
+      prefer: /function|Float64Array/,
+    });
+    expectAtMost(
+      perComputation,
+      smallestLeak,
+      `${heldByComputations}${asked} computations; in memory each of them left`,
+    );
+    const heldByReports = await holders(perReport > smallestLeak, report, { prefer: /function/ });
+    expectAtMost(perReport, smallestLeak, `${heldByReports}90 reports of 2 sections; in memory each of them left`);
+  });
+
+  test('get_seats and get_recent_updates must be right; a client’s notes and filters must be gone when it has left.', async ({
+    open,
+    holders,
+  }) => {
+    const server = await open();
+    const [stays] = (await server.connect(1)) as [Client];
+    stays.send('take_seat', parcel);
+    const sit = async () => {
+      const clients = await server.connect(sitters);
+      for (const client of clients) {
+        for (let times = 0; times < 2; times++) client.send('take_seat', parcel);
+        client.send('request_update', { topic: prices, filter: parcel });
+      }
+      await server.settle();
+      const seats = await stays.ask<string[]>('get_seats');
+      const heard = clients.map((client) => client.heard<Kata.Update>('update'));
+      const ids = clients.map(({ id }) => id);
+      await server.leave(clients);
+      return { seats, heard, ids };
+    };
+
+    // The first visit fills what an answer keeps for reuse. The second tells what clients leave who send nothing.
+    await server.visit(sitters, come);
+    const start = inMemory(await collect(server.subject));
+    await server.visit(sitters, come);
+    const before = inMemory(await collect(server.subject));
+    const { seats, heard, ids } = await sit();
+    const bytesLeft = (now: HeapFigures) => inMemory(now) - before - Math.max(0, before - start);
+    const after = bytesLeft(await collectUntil(server.subject, (now) => bytesLeft(now) < parcelsLimit / 2));
+    const seatsAfter = await stays.ask<string[]>('get_seats');
+    const topics = Array.from({ length: 105 }, (_, n) => `${news} ${n}`);
+    for (const topic of topics) stays.send('request_update', { topic, filter: new Uint8Array(1) });
+    const recent = await stays.ask<Kata.Update[]>('get_recent_updates');
+
+    const update = { topic: prices, at: expect.any(Number) };
+    expect(heard, `${sitters} clients requested an update; what each heard`).toEqual(ids.map(() => [update]));
+    expect(seats.toSorted(), `${sitters + 1} clients took a seat, most of them twice; get_seats`).toEqual(
+      [stays.id, ...ids].toSorted(),
+    );
+    expect(seatsAfter, 'all but one of them left; get_seats').toEqual([stays.id]);
+    expect(
+      recent.map(({ topic }) => topic),
+      '105 updates were requested; topics of get_recent_updates',
+    ).toEqual(topics.slice(5));
+    expect(recent.at(-1), 'the last of get_recent_updates').toEqual({ topic: topics.at(-1), at: expect.any(Number) });
+    const held = await holders(after > parcelsLimit, sit, { prefer: /seat|note|chair|update|request|filter/i });
+    expectAtMost(
+      after,
+      parcelsLimit,
+      `${held}${sitters} clients sent notes of 128 KB, twice, and a filter of 128 KB, and left; in memory they left`,
     );
   });
 
-  test('A computation answers right and leaves no working memory behind.', async () => {
-    const server = await service();
-    const [client] = await server.connect(1);
-    const compute = () => ask<number>(client!, 'heavy_computation', samples);
-
-    const sum = await compute();
-    const { arrayBuffers } = await grownBy(server, compute);
-
-    expect(sum, `heavy_computation of ${samples}`).toBe(((samples - 1) * samples * (2 * samples - 1)) / 6);
-    const what = `${operations} computations with ${samples} numbers each; kB of binary data that they left (limit that of 1)`;
-    const limit = (samples * 8) / kB;
-    expect(
-      Math.round(arrayBuffers / kB),
-      await story(what, arrayBuffers / kB <= limit, repeat(compute), { prefer: /Float64Array|Buffer/ }),
-    ).toBeLessThanOrEqual(limit);
-  });
-
-  test('A computation leaves nothing on the heap.', async () => {
-    const server = await service();
-    const [client] = await server.connect(1);
-    const compute = () => ask<number>(client!, 'heavy_computation', samples);
-
-    const { heapUsed } = await grownBy(server, compute);
-
-    const what = `${operations} computations with ${samples} numbers each; kB of heap that they left (limit that of 1)`;
-    const limit = (samples * 8) / kB;
-    expect(
-      Math.round(heapUsed / kB),
-      await story(what, heapUsed / kB <= limit, repeat(compute), { prefer: /function/ }),
-    ).toBeLessThanOrEqual(limit);
-  });
-
-  test('A report answers right and leaves nothing on the heap.', async () => {
-    const server = await service();
-    const [client] = await server.connect(1);
-    const reports = 20;
-    const cycle = async () => {
-      for (let n = 0; n < reports; n++) await ask(client!, 'build_report', 2);
+  test('When clients have left, nothing must hold their sockets.', async ({ open, holders }) => {
+    const server = await open();
+    const sockets = (now: HeapFigures) => stillHeld(now, `sockets of ${server.name}`);
+    const comeAndGo = async () => {
+      const clients = await server.connect(visitors);
+      for (const client of clients) client.send('direct', client.id, toYou);
+      await server.settle();
+      for (const client of clients)
+        expect(client.heard('direct'), 'a client sent a direct message to itself; what it heard').toEqual([
+          { from: client.id, text: toYou },
+        ]);
+      await server.leave(clients);
     };
 
-    const totals = await ask<number[]>(client!, 'build_report', 20);
-    const grown = await growthPerVisit({ subject: server.subject, cycle, perCycle: reports, cycles: 5 });
+    await comeAndGo();
+    const left = sockets(await collectUntil(server.subject, (now) => sockets(now) === 0));
 
-    const expected = Array.from({ length: 20 }, (_, n) => (n + 1) * 499_500);
-    expect(totals, 'build_report of 20 sections').toEqual(expected);
-    const what = `5 times ${reports} reports of 2 sections; bytes of heap that each left, as a median`;
-    expect(Math.round(grown), await story(what, grown < 100, cycle, { prefer: /function/ })).toBeLessThan(100);
-  });
-
-  test('A broadcast costs no more after clients have come and gone.', async () => {
-    const server = await service();
-    const two = await server.connect(2);
-
-    const before = await sendsOfBroadcast(server, two);
-    await server.visit(visitors);
-    const after = await sendsOfBroadcast(server, two);
-
-    const what = `two clients stayed, ${visitors} came and went; sends of a broadcast, ${before} before`;
-    expect(
-      after,
-      await story(what, after <= before, visits(come), { prefer: /broadcast|handler/i }),
-    ).toBeLessThanOrEqual(before);
-  });
-
-  test('After clients have left, their sockets can be collected.', async () => {
-    const server = await service();
-
-    await server.visit(visitors, directToSelf);
-    const figures = await collectUntil(server.subject, (now) => alive(now, 'sockets') === 0);
-
-    const sockets = alive(figures, 'sockets');
-    const what = `all clients have left, the last ${visitors} of them after a direct message; sockets that are still held`;
-    expect(sockets, await story(what, sockets === 0, visits(directToSelf), { of: ['Socket'] })).toBe(0);
-  });
-
-  test('After clients with a seat have left, nothing of their notes is kept.', async () => {
-    const server = await service();
-    const [stays] = await server.connect(1);
-    await takeSeat(stays!);
-
-    const plain = await leftByVisits();
-    const seated = await leftBy(server, takeSeat);
-    const seats = await ask<string[]>(stays!, 'get_seats');
-
-    expect(seats, 'one seated client stayed; get_seats').toEqual([stays!.id]);
-    const left = parcels(seated.arrayBuffers - Math.max(0, plain.arrayBuffers));
-    const what = `${visitors} clients with notes of 256 kB each came and went; notes that they left, as the size of binary data tells`;
-    expect(left, await story(what, left <= 1, visits(takeSeat), { prefer: /seat|note|chair/i })).toBeLessThanOrEqual(1);
-  });
-
-  test('After clients have left, nothing is kept of the filters that they requested updates with.', async () => {
-    const server = await service();
-    const [stays] = await server.connect(1);
-
-    const plain = await leftByVisits();
-    const asked = await leftBy(server, requestUpdate);
-    const recent = await ask<Kata.Update[]>(stays!, 'get_recent_updates');
-
-    expect(recent.at(-1), 'the last of the recent updates').toEqual({ topic: 'prices', at: expect.any(Number) });
-    const left = parcels(asked.arrayBuffers - Math.max(0, plain.arrayBuffers));
-    const what = `${visitors} clients with filters of 256 kB each came and went; filters that they left, as the size of binary data tells`;
-    expect(
-      left,
-      await story(what, left <= 1, visits(requestUpdate), {
-        prefer: /update|request|filter/i,
-      }),
-    ).toBeLessThanOrEqual(1);
-  });
-
-  test('Clients that come and go leave less than 100 bytes each.', async () => {
-    const server = await service();
-
-    const grown = await churnOn(server, chartOfHeap());
-
-    const what = `8 times 20 clients came, subscribed and went; bytes of heap that each left, as a median`;
-    expect(Math.round(grown), await story(what, grown < 100, visits(subscribe))).toBeLessThan(100);
+    const held = await holders(left > 0, comeAndGo, { of: ['Socket'] });
+    expectThat(left === 0, `${held}${visitors} clients came and left; ${left} of their sockets are still held`);
   });
 });
 
 describe('stretch', () => {
-  test('A client with several subscriptions ends one of them and keeps the others.', async () => {
-    const server = await livelyStage();
-    const [client, other] = await server.connect(2);
-    for (const topic of ['prices', 'news', 'news']) client!.emit('subscribe_updates', topic);
-    other!.emit('subscribe_updates', 'news');
-    await heardOf<Kata.Update>(client!, 'update', 1, ({ topic }) => topic === 'news');
+  test('A client that comes and leaves must leave less than 80 bytes on the heap.', async ({ open, holders }) => {
+    const server = await open();
+    const comeAndGo = () => server.visit(20, subscribe);
 
-    client!.emit('unsubscribe_updates', 'news');
-    await ask(client!, 'get_seats');
-    const later = recorder(client!, ['update']);
-    await heardOf<Kata.Update>(client!, 'update', 3, ({ topic }) => topic === 'prices');
-    const others = await heardOf<Kata.Update>(other!, 'update', 1, ({ topic }) => topic === 'news');
+    const growth = await growthPerVisit({
+      subject: server.subject,
+      cycle: comeAndGo,
+      perCycle: 20,
+      warmUp: 8,
+      cycles: 6,
+      onHeap: chartOfHeap(),
+    });
 
-    const topics = later.map(({ update }) => (update as Kata.Update).topic);
-    expect(new Set(topics), 'subscribed to prices and twice to news, then ended news; topics after that').toEqual(
-      new Set(['prices']),
-    );
-    expect(others, 'another client, still subscribed to news, hears of').toHaveLength(1);
+    const held = await holders(growth > smallestLeak, comeAndGo);
+    expectAtMost(growth, smallestLeak, `${held}6 times 20 clients came, subscribed and left; on the heap each left`);
   });
 
-  test('300 clients come and go at once, and the heap returns to where it was.', async () => {
-    const server = await service();
-    const before = await collect(server.subject);
-    await server.visit(crowd);
-    const draftsOf = ({ arrayBuffers }: HeapFigures) => Math.round((arrayBuffers - before.arrayBuffers) / draftBytes);
-    const after = await collectUntil(
-      server.subject,
-      (now) => now.heapUsed - before.heapUsed < crowd * crowdBytes && draftsOf(now) <= pooledDrafts,
-    );
+  test('After close(), the gateway must hold no timer and no listener, and nothing must hold the gateway.', async ({
+    subject,
+    open,
+  }) => {
+    const start = await collect(subject);
+    const bare = await open({ hasGateway: false });
+    const guests = await bare.connect(2);
+    const timersOfClients = (await collect(subject)).timers - start.timers;
+    await bare.leave(guests);
+    const before = await collect(subject);
 
-    const heap = Math.round((after.heapUsed - before.heapUsed) / crowd);
-    const what = `${crowd} clients came at once and went; bytes of heap that each of them left`;
-    expect(heap, await story(what, heap < crowdBytes, visits(come))).toBeLessThan(crowdBytes);
-    expect(
-      draftsOf(after),
-      `${crowd} clients came at once and went; drafts’ worth of binary data that is left`,
-    ).toBeLessThanOrEqual(pooledDrafts);
-  });
-
-  test('After close() with clients still connected, the gateway holds no timer and no listener, and can be collected.', async () => {
-    const without = await closedWith(2, false);
-    const closed = await closedWith(2);
+    const server = await open();
+    const clients = await server.connect(2);
+    for (const client of clients) client.send('subscribe_updates', prices);
+    await expectTicks(server, clients);
+    await server.announce(notice);
+    const heard = clients.map((client) => client.heard('announcement'));
+    await server.closeGateway();
+    const gateways = (now: HeapFigures) => stillHeld(now, `gateway of ${server.name}`);
+    const after = await collectUntil(subject, (now) => gateways(now) === 0);
+    const { gatewayListeners } = await server.counts();
 
     const what = 'a gateway was closed while two clients were connected';
-    expect(closed.timers - without.timers, `${what}; timers that it left`).toBeLessThanOrEqual(0);
-    expect(closed.listeners - without.listeners, `${what}; listeners that it left on the bus`).toBe(0);
-    expect(closed.othersListeners, `${what}; listeners that another part of the application put on the bus, of 2`).toBe(
-      2,
-    );
-    expect(closed.gateways, `${what}, and io and bus live on; gateways that are still held`).toBe(0);
+    expect(heard, 'two clients were connected; announcements that each heard').toEqual([[notice], [notice]]);
+    const timers = after.timers - before.timers - timersOfClients;
+    expectThat(timers <= 0, `${what}; ${timers} timers of the gateway are left`);
+    expectThat(gatewayListeners === 0, `${what}; ${gatewayListeners} listeners of the gateway are left on the bus`);
+    expectThat(gateways(after) === 0, `${what}; something that lives on still holds the gateway`);
   });
 });
 
-/** A client that comes, and does nothing. */
-const come: Act = () => undefined;
-const writeDraft: Act = (client) => client.emit('save_draft', new Uint8Array(1000).fill(secret));
-const takeSeat: Act = (client) => client.emit('take_seat', parcel);
-const requestUpdate: Act = (client) => client.emit('request_update', { topic: 'prices', filter: parcel });
-const directToSelf: Act = (client) => client.emit('direct', client.id, 'to myself');
-const subscribe: Act = (client) => {
-  for (const topic of ['prices', 'news']) client.emit('subscribe_updates', topic);
-};
+/** A client that comes and does nothing. */
+function come(): void {}
 
-const subscribeTwice: Act = (client) => {
-  for (const topic of ['prices', 'news', 'prices']) client.emit('subscribe_updates', topic);
-};
-
-/** How many parcels make up so many bytes, to the nearest: sockets have buffers of their own, 64 kB at a time. */
-function parcels(bytes: number): number {
-  return Math.round(bytes / parcel.length);
+function subscribe(client: Client): void {
+  for (const topic of [prices, news]) client.send('subscribe_updates', topic);
 }
 
-/** What clients have left behind. */
-interface Left {
-  readonly timers: number;
-  readonly arrayBuffers: number;
+/** Lets the longest interval pass. Each client, subscribed to something, must hear all that comes by itself. */
+async function expectTicks(server: GatewayServer, clients: readonly Client[]): Promise<void> {
+  await server.pass(longestMs);
+  for (const client of clients) {
+    for (const event of ['heartbeat', 'online', 'update'])
+      expectThat(
+        client.heard(event).length > 0,
+        `a client came and subscribed; one interval later it had heard no ${event}`,
+      );
+  }
 }
 
-/** What is there after a gateway was closed; `gateways` counts those that are still held. */
-interface Closed {
-  readonly timers: number;
-  readonly listeners: number;
-  readonly othersListeners: number;
-  readonly gateways: number;
+/** How often something ticks depends on when it began. */
+function expectAbout(seen: number, expected: number, what: string): void {
+  expectThat(Math.abs(seen - expected) <= 2, `${what}: ${seen}; expected ${expected}, give or take two`);
 }
 
-let explained = false;
+function inMemory({ heapUsed, arrayBuffers }: HeapFigures): number {
+  return heapUsed + arrayBuffers;
+}
 
-let current: Stage | undefined;
+/** How many of the objects watched under this name have not been collected. */
+function stillHeld({ watched }: HeapFigures, name: string): number {
+  const { seen, collected } = watched[name] ?? { seen: 0, collected: 0 };
+  return seen - collected;
+}
 
-/** The heap over cycles of clients, against what it would be at the limit; the one that hears it draws. */
+/** For example `1 x 7, 999 x 0`. */
+function describeBytes(bytes: Uint8Array | undefined): string {
+  if (!bytes) return 'nothing';
+  const runs: { byte: number; count: number }[] = [];
+  for (const byte of bytes) {
+    if (runs.at(-1)?.byte === byte) runs.at(-1)!.count++;
+    else runs.push({ byte, count: 1 });
+  }
+  const words = runs.slice(0, 4).map(({ byte, count }) => `${count} x ${byte}`);
+  return [...words, ...(runs.length > 4 ? ['…'] : [])].join(', ');
+}
+
+/** For example `1000 messages: 2003 to 3002`; names the first message that is not as it was sent, or not in order. */
+function describeHistory(history: readonly Kata.Message[], from: string): string {
+  const sent = history.map((message) => Number.parseInt(message.text, 10));
+  const wrong = history.findIndex(
+    (message, at) => message.from !== from || message.text !== textOf(sent[at]!) || sent[at] !== sent[0]! + at,
+  );
+  if (wrong >= 0) return `${history.length} messages; number ${wrong + 1} of them is not the one that was sent there`;
+  return `${history.length} messages: ${sent[0]} to ${sent.at(-1)}`;
+}
+
+/** A message of 1 KB. */
+function textOf(number: number): string {
+  return `${number} `.padEnd(kB, text);
+}
+
+/** The heap over cycles of clients, beside what it would be at the limit; whoever listens to this draws. */
 function chartOfHeap(): (cycle: number, bytes: number) => void {
   const [heap, atLimit] = [[], []] as [number, number][][];
   chart({
-    title: 'Heap over cycles of 20 clients that come and go',
+    title: 'Heap over cycles of 20 clients that come and leave',
     unit: 'kB more than before the first',
     xLabel: 'cycles',
     series: [
       { name: 'on the heap', points: heap! },
-      { name: 'with 100 bytes left by each client', points: atLimit! },
+      { name: 'with 80 bytes left by each client', points: atLimit! },
     ],
   });
   let before = 0;
   return (cycle, bytes) => {
     if (cycle === 0) before = bytes;
     heap!.push([cycle, (bytes - before) / kB]);
-    atLimit!.push([cycle, (cycle * 20 * 100) / kB]);
+    atLimit!.push([cycle, (cycle * 20 * smallestLeak) / kB]);
   };
-}
-
-/** A process that serves from promise to promise, for as long as it lives; each test has clients of its own. */
-async function service(): Promise<Stage> {
-  if (current?.subject.alive) {
-    showPrinted(current.subject);
-    return current;
-  }
-  const subject = await startSubject<typeof Kata, Kept>('memory-leak');
-  await prepareBus(subject);
-  // Its timers never come to tick, so that nothing moves while it is measured.
-  current = await openStage(subject, 'main', { intervalMs: 3_600_000 });
-  // Everything once, so that code is compiled and tables have grown before anything is measured.
-  for (const act of [come, writeDraft, takeSeat, requestUpdate, subscribe]) await current.visit(visitors, act);
-  return current;
-}
-
-/** A server of its own with timers that tick, in the same process and on the same bus; ends with the test. */
-async function livelyStage(): Promise<Stage> {
-  const { subject } = await service();
-  const stage = await openStage(subject, 'lively', { intervalMs: 20 });
-  onTestFinished(() => (subject.alive ? stage.end() : undefined));
-  return stage;
-}
-
-/**
- * What is there after a gateway, with an `io` of its own on the same bus, was closed while clients were connected;
- * without a gateway, for comparison, what the clients alone amount to.
- */
-async function closedWith(clients: number, withGateway = true): Promise<Closed> {
-  const { subject } = await service();
-  const before = await collect(subject);
-  const stage = await openStage(subject, 'closing', { intervalMs: 20, withGateway });
-  const there = await stage.connect(clients);
-  if (withGateway) await Promise.all(there.map((client) => heardOf(client, 'heartbeat', 1)));
-  await stage.closeGateway();
-  const after = await collectUntil(subject, (now) => alive(now, 'gateways') <= alive(before, 'gateways'));
-  const { ours, others } = await stage.busListeners();
-  await stage.end();
-  return {
-    timers: after.timers,
-    listeners: ours,
-    othersListeners: others,
-    gateways: alive(after, 'gateways') - alive(before, 'gateways'),
-  };
-}
-
-afterEach(() => (current?.subject.alive ? current.leaveAll() : undefined));
-afterAll(() => current?.subject[Symbol.asyncDispose]());
-
-function visits(act: Act): () => Promise<void> {
-  return async () => (await service()).visit(visitors, act);
-}
-
-async function leftBy({ subject }: Stage, act: Act): Promise<Left> {
-  const before = await collect(subject);
-  await visits(act)();
-  const after = await collectUntil(
-    subject,
-    (now) => now.timers <= before.timers && now.arrayBuffers - before.arrayBuffers < parcel.length,
-  );
-  return {
-    timers: after.timers - before.timers,
-    arrayBuffers: after.arrayBuffers - before.arrayBuffers,
-  };
-}
-
-/** What clients leave who do nothing, which four promises are about. */
-const leftByVisits = once(async () => leftBy(await service(), come));
-
-/** Growth over some operations, after as many to warm up. */
-async function grownBy(
-  { subject }: Stage,
-  operation: () => Promise<unknown>,
-): Promise<Pick<HeapFigures, 'arrayBuffers' | 'heapUsed'>> {
-  await repeat(operation)();
-  const before = await collect(subject);
-  await repeat(operation)();
-  const after = await collect(subject);
-  return { arrayBuffers: after.arrayBuffers - before.arrayBuffers, heapUsed: after.heapUsed - before.heapUsed };
-}
-
-async function sendsOfBroadcast({ subject }: Stage, clients: readonly Socket[]): Promise<number> {
-  const sends = () => subject.evaluate((_kata, _args, kept) => kept.sends);
-  const before = await sends();
-  const heard = clients.map((client) => heardOf(client, 'broadcast', 1));
-  clients[0]!.emit('broadcast', 'to all');
-  await Promise.all(heard);
-  return (await sends()) - before;
-}
-
-/**
- * The message of a promise: what was done, and, when it does not hold, who holds what after it was done once more.
- * That takes seconds, so it is told of the first broken promise alone, unless `KATA_EXPLAIN` is `all` or `none`.
- */
-async function story(
-  what: string,
-  holds: boolean,
-  again: () => Promise<unknown>,
-  options?: HoldersOptions,
-): Promise<string> {
-  const explain = process.env.KATA_EXPLAIN ?? 'first';
-  if (holds || !current?.subject.alive || explain === 'none' || (explained && explain === 'first')) return what;
-  explained = true;
-  const holders = await holdersAfter(current.subject, 'MemoryLeakGateway', again, options);
-  return holders.length === 0 ? what : `held, as memlab finds it:\n${holdersText(holders)}\n${what}`;
-}
-
-function repeat(operation: () => Promise<unknown>): () => Promise<void> {
-  return async () => {
-    for (let time = 0; time < operations; time++) await operation();
-  };
-}
-
-/** From now on, notes what a client hears. */
-function recorder(client: Socket, events: readonly string[]): Record<string, unknown>[] {
-  const heard: Record<string, unknown>[] = [];
-  for (const event of events) client.on(event, (value: unknown) => void heard.push({ [event]: value }));
-  return heard;
-}
-
-function sorted(heard: readonly object[]): string[] {
-  return heard.map((one) => JSON.stringify(one)).sort();
-}
-
-function alive({ watched }: Pick<HeapFigures, 'watched'>, name: string): number {
-  const { seen, collected } = watched[name] ?? { seen: 0, collected: 0 };
-  return seen - collected;
 }

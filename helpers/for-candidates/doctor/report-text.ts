@@ -1,6 +1,6 @@
 import type { Paint } from '../../foundations/command-line/terminal.ts';
 import wrapAnsi from 'wrap-ansi';
-import { type Report, supportedNodes } from './report.ts';
+import { type Report, testedNodes } from './report.ts';
 
 const width = 79;
 const indent = 10;
@@ -25,12 +25,19 @@ export function reportText(report: Report, paint: Paint): string {
 }
 
 function nodeLines({ node }: Report, paint: Paint): string[] {
+  const own = `${node.version}, ${node.isOurs ? 'from "npm ci"' : 'your own'}: ${node.file}`;
+  if (node.isTested) return item('Node', yes(paint), own);
+  const tested = testedNodes.join(' and ');
   if (node.isSupported)
-    return item('Node', yes(paint), `${node.version}, ${node.isOurs ? 'from "npm ci"' : 'your own'}: ${node.file}`);
+    return item(
+      'Node',
+      paint('yellow', '!'),
+      `${own}. The katas are tested with ${tested}; "npm ci" brings one of them.`,
+    );
   return item(
     'Node',
     no(paint),
-    `${node.version} (${node.file}) is not supported; ${supportedNodes.join(' and ')} are. Run "npm ci": it brings a Node of its own, and "npm run" then uses it.`,
+    `${node.version} (${node.file}) is too old; ${tested} serve. Run "npm ci": it brings a Node of its own, and "npm run" then uses it.`,
   );
 }
 
@@ -53,9 +60,11 @@ function mysqlLines({ mysql }: Report, paint: Paint): string[] {
   return lines;
 }
 
-function placeLines({ cache, machine }: Report, paint: Paint): string[] {
+function placeLines({ cache, machine, places, shortages }: Report, paint: Paint): string[] {
   const isLow = cache.diskFreeBytes < lowBytes || machine.memoryFreeBytes < lowBytes;
   return [
+    ...places.flatMap((sentence, index) => item(index === 0 ? 'Folders' : '', no(paint), sentence)),
+    ...shortages.flatMap((sentence, index) => item(index === 0 ? 'Limits' : '', no(paint), sentence)),
     ...item('Cache', ' ', `${cache.folder}, ${size(cache.sizeBytes)}. Delete the folder to empty it.`),
     ...item(
       'Machine',

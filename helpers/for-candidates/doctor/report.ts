@@ -7,6 +7,8 @@ import { readSettings } from '../../foundations/settings.ts';
 import { cacheFolder, cacheSizeBytes } from '../../mysql-server/cache-folder.ts';
 import { MysqlUnavailable, type Probe, type SourceName } from '../../mysql-server/source.ts';
 import { chooseSource, probeAll } from '../../mysql-server/start-server.ts';
+import { placesAmiss } from '../../foundations/places.ts';
+import { shortages } from '../../foundations/shortages.ts';
 import { repositoryRoot, shortPath } from '../../foundations/catalogue/target.ts';
 
 /** What this machine has for the katas. Plain data, and what `--json` prints. */
@@ -14,6 +16,10 @@ export interface Report {
   readonly node: NodeReport;
   readonly mysql: MysqlReport;
   readonly cache: { readonly folder: string; readonly sizeBytes: number; readonly diskFreeBytes: number };
+  /** A sentence for each folder that a run writes to and cannot. */
+  readonly places: readonly string[];
+  /** A sentence for each thing that the machine has too little of. */
+  readonly shortages: readonly string[];
   readonly machine: { readonly cores: number; readonly memoryFreeBytes: number };
   readonly katas: readonly KataReport[];
 }
@@ -24,7 +30,10 @@ interface NodeReport {
   readonly file: string;
   /** Whether it is the one that npm put into node_modules. */
   readonly isOurs: boolean;
+  /** Whether it can judge. */
   readonly isSupported: boolean;
+  /** Whether it is one of those that the katas are tested on. */
+  readonly isTested: boolean;
 }
 
 interface MysqlReport {
@@ -44,24 +53,34 @@ interface KataReport {
   readonly why: readonly string[];
 }
 
-/** The major versions of Node that the katas are judged on. */
-export const supportedNodes: readonly number[] = [24, 26];
+/** The major versions of Node that the katas are tested on. Older ones cannot judge; others that are newer may. */
+export const testedNodes: readonly number[] = [24, 26];
+const oldestNode = 24;
 
-/** Looks at everything that a run needs. Starts nothing and downloads nothing. */
+/** Tries what a run needs: folders, and a server by MYSQL_URL. Starts nothing and downloads nothing. */
 export async function inspectMachine(env: NodeJS.ProcessEnv = process.env): Promise<Report> {
   const folder = cacheFolder(env);
-  const [node, mysql, sizeBytes, diskFreeBytes] = await Promise.all([
+  const [node, mysql, sizeBytes, diskFreeBytes, places, lacking] = await Promise.all([
     inspectNode(),
     inspectMysql(env),
     cacheSizeBytes(env),
     freeBytesAt(folder),
+    placesAmiss(),
+    shortages(),
   ]);
   return {
     node,
     mysql,
     cache: { folder, sizeBytes, diskFreeBytes },
+    places,
+    shortages: lacking,
     machine: { cores: availableParallelism(), memoryFreeBytes: process.availableMemory?.() ?? freemem() },
-    katas: kataSlugs().map((slug) => inspectKata(slug, node, mysql)),
+    katas: kataSlugs().map((slug) =>
+      inspectKata(slug, node, mysql, [
+        ...(places.length > 0 ? ['A run cannot write where it must.'] : []),
+        ...(lacking.length > 0 ? ['The machine lacks something that a judge needs.'] : []),
+      ]),
+    ),
   };
 }
 
@@ -73,14 +92,15 @@ async function inspectNode(): Promise<NodeReport> {
     version: process.versions.node,
     file: file.startsWith(repositoryRoot + sep) ? shortPath(file) : file,
     isOurs,
-    isSupported: supportedNodes.includes(major),
+    isSupported: major >= oldestNode,
+    isTested: testedNodes.includes(major),
   };
 }
 
 async function inspectMysql(env: NodeJS.ProcessEnv): Promise<MysqlReport> {
   const [sources, choice] = await Promise.all([
     probeAll(env),
-    chooseSource(env).catch((error: unknown) => {
+    chooseSource(env, (line) => process.stderr.write(`${line}\n`)).catch((error: unknown) => {
       if (error instanceof MysqlUnavailable) return error;
       throw error;
     }),
@@ -91,8 +111,8 @@ async function inspectMysql(env: NodeJS.ProcessEnv): Promise<MysqlReport> {
     : { serves: choice.name, setting, problem: null, sources };
 }
 
-function inspectKata(slug: string, node: NodeReport, mysql: MysqlReport): KataReport {
-  const why: string[] = [];
+function inspectKata(slug: string, node: NodeReport, mysql: MysqlReport, general: readonly string[]): KataReport {
+  const why: string[] = [...general];
   try {
     const { needs } = readKata(slug);
     if (needs.includes('mysql') && mysql.serves === null) why.push('It needs MySQL, and none serves here.');
@@ -106,7 +126,7 @@ function inspectKata(slug: string, node: NodeReport, mysql: MysqlReport): KataRe
     // One broken kata must not hide what there is to say of the others.
     why.push((error as Error).message);
   }
-  if (!node.isSupported) why.push(`It needs Node ${supportedNodes.join(' or ')}.`);
+  if (!node.isSupported) why.push(`It needs Node ${oldestNode} or newer.`);
   return { slug, canRun: why.length === 0, why };
 }
 

@@ -46,6 +46,7 @@ await runCommand(async () => {
   await using watched = await ObservedProcess.start(async () => {
     const subject = await startModule<never, never>(file, {
       needs: readKata(slug).needs,
+      ...(existsSync(insideFile(slug)) && { insideFile: insideFile(slug) }),
       limitMs: options.inspect ? aDayOrTwoMs : 60_000,
       inspect: options.inspect ?? false,
     });
@@ -70,6 +71,10 @@ function observable(): string[] {
 
 function observeFile(slug: string): string {
   return join(repositoryRoot, 'tests', slug, 'observe.ts');
+}
+
+function insideFile(slug: string): string {
+  return join(repositoryRoot, 'tests', slug, 'inside.ts');
 }
 
 function chooseKata(args: readonly string[]): string {

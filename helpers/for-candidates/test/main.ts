@@ -1,16 +1,20 @@
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { TestModule, Vitest } from 'vitest/node';
 import { type KataPromise, chooseKatas, readKata } from '../../foundations/catalogue/catalogue.ts';
 import { runCommand } from '../../foundations/command-line/run-command.ts';
+import { requireMachine } from '../../foundations/places.ts';
 import { UserError } from '../../foundations/command-line/user-error.ts';
 import { parseArguments } from '../../foundations/command-line/parse-arguments.ts';
 import { settings } from '../../foundations/settings.ts';
 import { chosenSeed } from '../../judging/drawn/seed.ts';
+import { shortageOf } from '../../judging/verdict/verdict.ts';
 import { startServer } from '../../mysql-server/start-server.ts';
 import type { MysqlServer } from '../../mysql-server/source.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
+import { muteFileSystem, onEnter, waitingText } from './watching.ts';
 import { note, say } from '../../foundations/command-line/terminal.ts';
 
 await runCommand(async () => {
@@ -36,6 +40,7 @@ await runCommand(async () => {
   const { args, options } = parseArguments<Options>(command);
   const slugs = chooseKatas(args);
   chosenSeed();
+  await requireMachine();
   const only = options.promise === undefined ? undefined : chosenPromise(slugs, options.promise);
 
   // The server and Vitest start side by side; each of them takes most of a second.
@@ -53,10 +58,17 @@ await runCommand(async () => {
     // In watch mode the user decides when it takes too long.
     limitSeconds: options.watch ? undefined : options.limit,
   });
-  await vitest.start(slugs.map((slug) => join(repositoryRoot, 'tests', slug, `${slug}.test.ts`)));
+  const files = slugs.map((slug) => join(repositoryRoot, 'tests', slug, `${slug}.test.ts`));
+  await vitest.start(files);
 
   if (options.watch) {
-    say('\nWaiting for a save; Ctrl-C ends.');
+    const mounts = await readFile('/proc/mounts', 'utf8').catch(() => '');
+    const waiting = waitingText(muteFileSystem(repositoryRoot, mounts));
+    say(waiting);
+    using _keys = onEnter(async () => {
+      await vitest.rerunTestSpecifications(await vitest.getRelevantTestSpecifications(files));
+      say(waiting);
+    });
     await new Promise<void>((resolve) => vitest.onClose(() => resolve()));
   }
   await Promise.all([vitest.close(), server?.[Symbol.asyncDispose]()]);
@@ -64,6 +76,11 @@ await runCommand(async () => {
   const mute = modules.filter((module) => module.errors().length > 0 || !hasJudged(module));
   if (modules.length === 0 || mute.length > 0) {
     note('The judge could not run, so there is no verdict on the module.');
+    return 2;
+  }
+  const failed = modules.flatMap((module) => [...module.children.allTests('failed')]);
+  if (failed.length > 0 && failed.every((test) => shortageOf(test) !== undefined)) {
+    note('The machine ran short of something, so not every promise was judged; the board says of what.');
     return 2;
   }
   const held = modules.every((module) => module.ok());

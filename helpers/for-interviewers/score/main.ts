@@ -7,6 +7,7 @@ import { runCommand } from '../../foundations/command-line/run-command.ts';
 import { UserError } from '../../foundations/command-line/user-error.ts';
 import type { MysqlServer } from '../../mysql-server/source.ts';
 import { type Sandbox, sandboxes } from '../../judging/subject/sandbox.ts';
+import { requireMachine } from '../../foundations/places.ts';
 import { readSeed } from '../../judging/drawn/seed.ts';
 import { checkOutFolder } from './out-folder.ts';
 import { type Score, defaultLimits } from './score.ts';
@@ -129,6 +130,7 @@ async function scoreOne(args: readonly string[], options: Options): Promise<Scor
     const { prepareContainers } = await import('../../judging/subject/container/prepare-containers.ts');
     await prepareContainers(progress);
   }
+  await requireMachine();
   progress('collecting');
   const [{ collect }, { chooseKatasOf }, { scoreCandidate }, { startServer }] = await Promise.all([
     import('./collect.ts'),

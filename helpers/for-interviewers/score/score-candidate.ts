@@ -18,7 +18,8 @@ import { harmless, harmlessLine } from '../../foundations/sanitizing/harmless.ts
 import { type Judgement, judgeCandidate } from './judge-candidate.ts';
 import type { KataScore, PromiseScore, Score } from './score.ts';
 import { exportsOf } from './exports-of.ts';
-import { essence, essenceOf, similarity } from './similarity.ts';
+import { type StrangersText, readStranger } from './read-stranger.ts';
+import { essenceOf, similarity } from './similarity.ts';
 import { kataScore, promiseWeight, tierWeights, totalScore, weighTiers } from './weigh.ts';
 
 export interface ScoreOptions {
@@ -249,14 +250,14 @@ async function compare(
 ): Promise<Pick<KataScore, 'diagnosis' | 'diffs'>> {
   const broken = promises.filter(({ held, judged: was }) => !held && was).map(({ number }) => number);
   if (text === undefined) return { diagnosis: diagnose(broken, [], false), diffs: null };
-  const own = await essence(text);
+  const own = await readStranger(text);
   const known = await Promise.all(
     submissionsOf(kata).map(async (submission) => ({
       ...submission,
-      similarity: similarity(own, await essenceOf(join(repositoryRoot, submission.file))),
+      similarity: similarity(own.essence, await essenceOf(join(repositoryRoot, submission.file))),
     })),
   );
-  const missing = broken.length > 0 && !isUnloadable ? await missingExports(kata, text) : [];
+  const missing = broken.length > 0 && !isUnloadable ? await missingExports(kata, own.exports) : [];
   const diagnosis = diagnose(broken, known, judged, missing);
   const candidate = { name: 'candidate', text };
   const starter = { name: 'starter', text: await textOfFile(`katas/${kata.slug}/${kata.slug}.ts`) };
@@ -269,13 +270,11 @@ async function compare(
 }
 
 /** What the starter and the reference solution both export, and this module does not. */
-async function missingExports({ slug }: Kata, text: string): Promise<string[]> {
-  const [own, ...right] = await Promise.all([
-    exportsOf(text),
+async function missingExports({ slug }: Kata, own: StrangersText['exports']): Promise<string[]> {
+  const [starter = [], solution = []] = await Promise.all([
     exportsOf(await textOfFile(`katas/${slug}/${slug}.ts`)),
     exportsOf(await textOfFile(`solutions/${slug}/${slug}.ts`)),
   ]);
-  const [starter = [], solution = []] = right;
   return own === undefined ? [] : starter.filter((name) => solution.includes(name) && !own.includes(name));
 }
 

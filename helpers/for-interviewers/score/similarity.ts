@@ -30,8 +30,13 @@ export async function essence(text: string): Promise<string> {
       .replaceAll('v as v', 'v');
     return nameless.slice(0, comparedCharacters);
   } catch {
-    return text.replace(/\s+/g, ' ').slice(0, comparedCharacters);
+    return plainEssence(text);
   }
+}
+
+/** The same of a text that cannot be parsed: without its spacing. */
+export function plainEssence(text: string): string {
+  return text.replace(/\s+/g, ' ').slice(0, comparedCharacters);
 }
 
 /** The same of a file. */

@@ -58,6 +58,32 @@ describe.for(files)('%s', (file) => {
   });
 });
 
+test('CI runs what the documents claim', () => {
+  const ci = parse(texts.get('.github/workflows/ci.yml')!) as {
+    jobs: {
+      verify: { strategy: { matrix: { image: string[] } } };
+      minimum: { steps: Step[] };
+    };
+  };
+  const claim = /gets the same verdict with (.*?)\. CI runs/.exec(
+    readFileSync(join(repositoryRoot, 'INTERVIEWER.md'), 'utf8').replace(/\s+/g, ' '),
+  )?.[1];
+  const versions = (name: string) => [
+    ...(new RegExp(`${name} ((?:[\\d.]+(?: and )?)+)`).exec(claim ?? '')?.[1]?.match(/\d+\.\d+/g) ?? []),
+  ];
+  const oldest = /You need Node (\d+)/.exec(readFileSync(join(repositoryRoot, 'README.md'), 'utf8'))?.[1];
+  const { steps } = ci.jobs.minimum;
+
+  expect([
+    ...versions('MySQL').map((version) => `mysql:${version}`),
+    ...versions('MariaDB').map((version) => `mariadb:${version}`),
+  ]).toEqual(ci.jobs.verify.strategy.matrix.image);
+  expect(steps.find(({ uses }) => uses?.startsWith('actions/setup-node'))?.with).toEqual({
+    'node-version': Number(oldest),
+  });
+  expect(steps.map(({ run }) => run)).toContain('npm run handout:prove');
+});
+
 describe('a fault is seen', () => {
   const sound = texts.get('.github/workflows/score.yml')!;
 

@@ -45,6 +45,20 @@ test('a newer Node is a warning, and the command runs', async () => {
   expect(stderr).toMatch(/^Node 99\.0\.0 is newer than what this repository is tested with/);
 });
 
+test.skipIf(process.platform === 'win32')(
+  'npm ci does not refuse an old Node because its user has set engine-strict',
+  async () => {
+    const folder = await testFolder(onTestFinished);
+    const userconfig = join(folder, 'npmrc');
+    await writeFile(userconfig, 'engine-strict=true\n');
+    const asked = (cwd: string) =>
+      runProgram('npm', ['config', 'get', 'engine-strict'], cwd, { NPM_CONFIG_USERCONFIG: userconfig });
+
+    expect((await asked(folder)).stdout.trim(), 'elsewhere').toBe('true');
+    expect((await asked(repositoryRoot)).stdout.trim(), 'here').toBe('false');
+  },
+);
+
 test('has no syntax that Node 12 does not know', async () => {
   const text = await readFile(join(repositoryRoot, launcher), 'utf8');
 

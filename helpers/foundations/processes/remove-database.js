@@ -46,7 +46,7 @@ export async function removeDatabase(connection, name, preparedBefore) {
     for (const id of ids) await connection.query(`KILL ${id}`).catch(() => undefined);
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
-  await connection.query('SET SESSION lock_wait_timeout = 1').catch(() => undefined);
+  await connection.query('SET SESSION lock_wait_timeout = 1, innodb_lock_wait_timeout = 1').catch(() => undefined);
   const drop = () => connection.query(`DROP DATABASE IF EXISTS ${name}`);
   const ours = (await preparedTransactions(connection)).filter((xid) => !preparedBefore.includes(xid)).reverse();
   for (const xid of ours) {
@@ -57,7 +57,7 @@ export async function removeDatabase(connection, name, preparedBefore) {
     if (isGone) break;
     await connection.query(`XA ROLLBACK ${xid}`).catch(() => undefined);
   }
-  await connection.query('SET SESSION lock_wait_timeout = 10').catch(() => undefined);
+  await connection.query('SET SESSION lock_wait_timeout = 10, innodb_lock_wait_timeout = 10').catch(() => undefined);
   await drop();
   await connection.query(`DROP USER IF EXISTS '${name}'@'%'`);
 }

@@ -7,6 +7,8 @@ export interface RunOptions extends Pick<LeashedOptions, 'cwd' | 'env' | 'shell'
   readonly input?: string;
   /** How long it may take. */
   readonly timeMs?: number;
+  /** Ends it when it is aborted. */
+  readonly signal?: AbortSignal;
   /** How much it may print on its standard output; 256 MiB by default. */
   readonly outputBytes?: number;
 }
@@ -30,7 +32,7 @@ const notFoundCode = 127;
 export async function runToEnd(
   file: string,
   args: readonly string[],
-  { input, timeMs, outputBytes = 256 * 1024 * 1024, ...options }: RunOptions = {},
+  { input, timeMs, signal: stopped, outputBytes = 256 * 1024 * 1024, ...options }: RunOptions = {},
 ): Promise<ProgramRun> {
   const child = spawnLeashed(file, args, {
     ...options,
@@ -43,6 +45,8 @@ export async function runToEnd(
     killGroup(child.pid);
   };
   const timer = timeMs === undefined ? undefined : setTimeout(stop, timeMs, 'time');
+  const end = () => killGroup(child.pid);
+  stopped?.addEventListener('abort', end, { once: true });
   const stdout: Buffer[] = [];
   let bytes = 0;
   child.stdout!.on('data', (chunk: Buffer) => {
@@ -59,5 +63,6 @@ export async function runToEnd(
     child.once('close', (code, signal) => resolve({ code, signal, isMissing: code === notFoundCode }));
   });
   clearTimeout(timer);
+  stopped?.removeEventListener('abort', end);
   return { ...ended, met, stdout: Buffer.concat(stdout), stderr: await stderr };
 }

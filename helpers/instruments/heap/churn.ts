@@ -1,6 +1,6 @@
 import type { Subject } from '../../judging/subject/subject.ts';
 import { theilSenSlope } from '../../judging/verdict/theil-sen.ts';
-import { collect } from './heap-figures.ts';
+import { type HeapFigures, collect } from './heap-figures.ts';
 
 export interface ChurnOptions {
   readonly subject: Pick<Subject<never>, 'probe'>;
@@ -12,12 +12,18 @@ export interface ChurnOptions {
   readonly warmUp?: number;
   /** Cycles measured. Default 8. */
   readonly cycles?: number;
-  /** Hears what is on the heap, in bytes, before the first measured cycle (0) and after each of them. */
+  /** What counts, in bytes. Default `heapUsed`; the bytes of Buffers and typed arrays are in `arrayBuffers`. */
+  readonly bytesOf?: (figures: HeapFigures) => number;
+  /** Hears what was measured, in bytes, before the first measured cycle (0) and after each of them. */
   readonly onHeap?: (cycle: number, bytes: number) => void;
 }
 
+/** The probe's own code grows by a kilobyte a time until it has run so often in a process. */
+const probeWarmUp = 10;
+const warmed = new WeakSet<object>();
+
 /**
- * What each of those who come and go leaves on the heap, in bytes: the Theil-Sen slope over the cycles, so that a table which
+ * What each of those who come and go leaves in memory, in bytes: the Theil-Sen slope over the cycles, so that a table which
  * grows once, or comes and goes, says nothing. Needs a subject whose kata names `heap`: with V8's compilers at work, sizes differ
  * from run to run by more than a small leak.
  */
@@ -27,15 +33,18 @@ export async function growthPerVisit({
   perCycle,
   warmUp = 3,
   cycles = 8,
+  bytesOf = ({ heapUsed }) => heapUsed,
   onHeap,
 }: ChurnOptions): Promise<number> {
   for (let round = 0; round < warmUp; round++) await cycle();
+  if (!warmed.has(subject)) for (let time = 0; time < probeWarmUp; time++) await collect(subject);
+  warmed.add(subject);
   const heap: number[] = [];
   for (let round = 0; round <= cycles; round++) {
     if (round > 0) await cycle();
-    const { heapUsed } = await collect(subject);
-    heap.push(heapUsed);
-    onHeap?.(round, heapUsed);
+    const bytes = bytesOf(await collect(subject));
+    heap.push(bytes);
+    onHeap?.(round, bytes);
   }
   return theilSenSlope(heap.map((bytes, at) => [at, bytes])) / perCycle;
 }

@@ -81,6 +81,30 @@ describe('growth over cycles', () => {
     ).toHaveLength(rounds);
   });
 
+  test.for([
+    { most: Infinity, bytes: 1000 },
+    { most: 30, bytes: 0 },
+  ])('finds Buffers where it is told to count them: $bytes bytes each when the last $most are kept', async (kept) => {
+    const subject = await startHub();
+    const keepBuffers = () =>
+      subject.evaluate(
+        ({ hub }, { most, count }) => {
+          for (let visit = 0; visit < count; visit++) hub.hold(Buffer.alloc(1000));
+          hub.kept.splice(0, hub.kept.length - most);
+        },
+        { most: kept.most, count: perCycle },
+      );
+
+    const growth = await growthPerVisit({
+      subject,
+      perCycle,
+      cycle: keepBuffers,
+      bytesOf: ({ arrayBuffers }) => arrayBuffers,
+    });
+
+    expect(growth).toBe(kept.bytes);
+  });
+
   test('finds none where a cache is bounded, in 20 of 20 rounds, beside busy loops', async () => {
     const found = await growths(1024, 30);
 
@@ -142,23 +166,53 @@ describe('counts', () => {
     expect(after.arrayBuffers - before.arrayBuffers).toBe(0);
   });
 
-  test('a module that patches what measures changes no figure', async () => {
-    const lying = join(folder, 'lying.ts');
-    await writeFile(
-      lying,
-      `process.memoryUsage = (() => ({ rss: 1, heapTotal: 1, heapUsed: 1, external: 1, arrayBuffers: 1 })) as never;
-       process.getActiveResourcesInfo = () => [];
-       Error.stackTraceLimit = 0;
-       Error.prepareStackTrace = () => '';
-       export const go = 1;`,
-    );
-    const subject = await startModule(lying, { needs: ['heap'] });
-    onTestFinished(() => subject[Symbol.asyncDispose]());
+  test.for(['process.memoryUsage = (() => ({ heapUsed: 1 })) as never;', 'process.getActiveResourcesInfo = () => [];'])(
+    'a module cannot patch what measures: %s',
+    async (patch) => {
+      const lying = join(folder, `lying-${patch.length}.ts`);
+      await writeFile(lying, `${patch}\nexport const go = 1;`);
 
-    const { heapUsed } = await collect(subject);
+      await expect(startModule(lying, { needs: ['heap'] })).rejects.toThrow(/Cannot assign to read only property/);
+    },
+  );
+});
 
-    expect(heapUsed, 'bytes of heap').toBeGreaterThan(1_000_000);
-  });
+test.for([
+  [
+    'by emitDestroy',
+    `const like = new AsyncResource('like') as any;
+     const key = Object.getOwnPropertySymbols(like).find(({ description }) => description === 'async_id_symbol')!;
+     const hide = (timer: any) => {
+       like[key] = timer[Object.getOwnPropertySymbols(timer).find(({ description }) => description === 'asyncId')!];
+       like.emitDestroy();
+     };`,
+  ],
+  [
+    'by clearTimeout of what looks like them',
+    `const hide = (timer: any) => {
+       const id = Object.getOwnPropertySymbols(timer).find(({ description }) => description === 'asyncId')!;
+       clearTimeout({ _onTimeout: () => {}, [id]: timer[id], _idleNext: null, _idlePrev: null } as never);
+     };`,
+  ],
+])('a module cannot say of timers that they are gone: %s', async ([way, hide]) => {
+  const hiding = join(folder, `hiding-${way!.length}.ts`);
+  await writeFile(
+    hiding,
+    `import { AsyncResource } from 'node:async_hooks';
+     ${hide}
+     void AsyncResource;
+     export const go = () => { for (let left = 5; left > 0; left--) hide(setInterval(() => {}, 3_600_000)); };
+     export const clear = () => { const timers = Array.from({ length: 5 }, () => setInterval(() => {}, 3_600_000)); for (const timer of timers) clearInterval(timer); };`,
+  );
+  const subject = await startModule<{ go(): void; clear(): void }>(hiding, { needs: ['heap'] });
+  onTestFinished(() => subject[Symbol.asyncDispose]());
+  const { timers: before } = await collect(subject);
+
+  await subject.evaluate((kata) => kata.go());
+  await subject.evaluate((kata) => kata.clear());
+
+  const { timers } = await collect(subject);
+  expect(timers - before).toBe(5);
 });
 
 test('timers of timers/promises count, also with ref: false and where the module shows no stack', async () => {

@@ -24,8 +24,10 @@ interface Link extends Holdable {
   threadId: number;
   capabilities: number;
   authenticated: boolean;
-  /** The server's word that the client is in, while the proxy's own statement runs before it. */
-  welcome: Packet | undefined;
+  /** The server's word that the client is in, or is as if new, while the proxy's own statements run before it. */
+  welcome: Buffer | undefined;
+  /** Those of the proxy's own statements that are still to run. */
+  greetings: readonly string[];
   /** Set while a command waits for its answer. */
   open:
     | {
@@ -54,7 +56,7 @@ export class MysqlProxy implements AsyncDisposable {
   readonly #links = new Set<Link>();
   readonly #threadIdsSoFar = new Set<number>();
   readonly #name: string;
-  readonly #greeting: string | undefined;
+  readonly #greetings: readonly string[];
   #timeline: Timeline | undefined;
   readonly #holds = new Holds({
     note: (connection, what) => this.#timeline?.note(this.#name, connection, what),
@@ -67,23 +69,23 @@ export class MysqlProxy implements AsyncDisposable {
   #statements = 0;
   #bytesSent = 0;
 
-  private constructor(server: Server, name: string, greeting: string | undefined) {
+  private constructor(server: Server, name: string, greetings: readonly string[]) {
     this.#server = server;
     this.#name = name;
-    this.#greeting = greeting;
+    this.#greetings = greetings;
   }
 
   /**
-   * Opens a proxy on a free port of the loopback. `name` is how its process is called in a timeline; `greeting` is a
-   * statement that the proxy runs on each connection before the client gets it.
+   * Opens a proxy on a free port of the loopback. `name` is how its process is called in a timeline; `greetings` are
+   * statements that the proxy runs on each connection before the client gets it, and again after each reset.
    */
   static async start(
     to: { readonly host: string; readonly port: number },
     name: string,
-    greeting?: string,
+    greetings: readonly string[] = [],
   ): Promise<MysqlProxy> {
     const listener = createServer({ noDelay: true });
-    const proxy = new MysqlProxy(listener, name, greeting);
+    const proxy = new MysqlProxy(listener, name, greetings);
     listener.on('connection', (client) =>
       proxy.#accept(client, connect({ host: to.host, port: to.port, noDelay: true })),
     );
@@ -203,6 +205,7 @@ export class MysqlProxy implements AsyncDisposable {
       capabilities: 0,
       authenticated: false,
       welcome: undefined,
+      greetings: [],
       open: undefined,
     };
     this.#links.add(link);
@@ -265,7 +268,16 @@ export class MysqlProxy implements AsyncDisposable {
       for (const packet of packets) this.#authenticate(link, packet);
       return;
     }
+    if (link.welcome) {
+      if (packets.length > 0) this.#greet(link);
+      return;
+    }
+    const isReset = link.open?.request.name === 'RESET_CONNECTION';
     for (const { payload } of packets) if (link.open) this.#answer(link, link.open, payload);
+    if (isReset && !link.open && this.#greetings.length > 0) {
+      this.#welcome(link, chunk);
+      return;
+    }
     // What asks for a file is no answer: it has to pass, or there never is one.
     if (isWithheld(link) && !link.open?.answer.wantsFile) link.withheld.push(chunk);
     else link.client.write(chunk);
@@ -279,14 +291,34 @@ export class MysqlProxy implements AsyncDisposable {
       this.#threadIdsSoFar.add(link.threadId);
       link.capabilities = capabilities;
       keepReadable(payload);
-    } else if (payload[0] === 0 && link.welcome === undefined && this.#greeting !== undefined) {
-      link.welcome = packet;
-      link.server.write(writeQuery(this.#greeting, link.capabilities));
+    } else if (link.welcome) {
+      this.#greet(link);
       return;
-    } else if (link.welcome !== undefined || payload[0] === 0) {
-      link.authenticated = true;
+    } else if (payload[0] === 0) {
+      this.#welcome(link, writePacket(packet));
+      return;
     }
-    link.client.write(writePacket(link.welcome ?? packet));
+    link.client.write(writePacket(packet));
+  }
+
+  /** Keeps the word that a session is new from its client until the proxy's own statements have run in it. */
+  #welcome(link: Link, word: Buffer): void {
+    link.welcome = word;
+    link.greetings = this.#greetings;
+    this.#greet(link);
+  }
+
+  /** Runs the next of the proxy's own statements; after the last one the client has its word. */
+  #greet(link: Link): void {
+    const [next, ...others] = link.greetings;
+    link.greetings = others;
+    if (next !== undefined) {
+      link.server.write(writeQuery(next, link.capabilities));
+      return;
+    }
+    link.authenticated = true;
+    link.client.write(link.welcome!);
+    link.welcome = undefined;
   }
 
   #answer(link: Link, open: NonNullable<Link['open']>, payload: Buffer): void {

@@ -5,6 +5,8 @@ import { type Connection, createConnection } from 'mysql2/promise';
 import { preparedTransactions, removeDatabase } from '../../foundations/processes/remove-database.js';
 import { leash } from '../../foundations/processes/leash.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
+import { applySettings } from '../../mysql-server/server-settings.ts';
+import { accountStatements, newPassword } from '../../mysql-server/test-account.ts';
 import type { ServerAddress } from '../../foundations/server-address.ts';
 import { MysqlProxy } from './proxy.ts';
 
@@ -14,8 +16,8 @@ export interface AccountOptions extends ServerAddress {
   readonly connectionLimit: number;
 }
 
-/** What the module's account may do, and only in its own database: rows, not tables. */
-const rights = 'SELECT, INSERT, UPDATE, DELETE, LOCK TABLES, CREATE TEMPORARY TABLES, EXECUTE';
+/** How long a server that serves may take to let a session in, on a machine that has no time for it. */
+const connectLimitMs = 60_000;
 
 /** A database of one test file's own, with an account that sees nothing else, and a connection that may do all. */
 export class TestDatabase implements AsyncDisposable {
@@ -26,6 +28,10 @@ export class TestDatabase implements AsyncDisposable {
   readonly #password: string;
   readonly #preparedBefore: readonly string[];
   readonly #release: () => void;
+  /** Gives a session what this server's settings do not. */
+  #settings: string | undefined;
+  /** Stands before the server where a session of the module's needs such a statement and has no proxy of its own. */
+  #front: MysqlProxy | undefined;
 
   private constructor(
     name: string,
@@ -46,16 +52,21 @@ export class TestDatabase implements AsyncDisposable {
   /** Creates the database and its account, and runs `katas/<slug>/schema.sql` in it. */
   static async create(server: ServerAddress, slug: string): Promise<TestDatabase> {
     const name = `kata_${randomBytes(6).toString('hex')}`;
-    const password = randomBytes(12).toString('hex');
-    const url = `mysql://${encodeURIComponent(server.user)}:${encodeURIComponent(server.password)}@${server.host}:${server.port}/`;
-    const admin = await createConnection({ ...server, multipleStatements: true });
+    const password = newPassword();
+    const url = `mysql://${encodeURIComponent(server.user)}:${encodeURIComponent(server.password)}@${server.host.includes(':') ? `[${server.host}]` : server.host}:${server.port}/`;
+    const admin = await createConnection({ ...server, multipleStatements: true, connectTimeout: connectLimitMs });
     const preparedBefore = await preparedTransactions(admin);
     const release = leash({ database: name, server: url, preparedBefore });
     const database = new TestDatabase(name, admin, server, password, preparedBefore, release);
     try {
+      const { statement } = await applySettings(admin);
       await admin.query(
-        `CREATE DATABASE ${name} CHARACTER SET utf8mb4; CREATE USER '${name}'@'%' IDENTIFIED BY '${password}' WITH MAX_USER_CONNECTIONS 100; GRANT ${rights} ON ${name}.* TO '${name}'@'%'; USE ${name}; SET SESSION lock_wait_timeout = 10`,
+        [...accountStatements(name, password), `USE ${name}`, 'SET SESSION lock_wait_timeout = 10'].join('; '),
       );
+      if (statement !== undefined) {
+        database.#settings = statement;
+        database.#front = await MysqlProxy.start(server, 'settings', [statement]);
+      }
       await admin.query(await readFile(join(repositoryRoot, 'katas', slug, 'schema.sql'), 'utf8'));
       return database;
     } catch (error) {
@@ -66,18 +77,30 @@ export class TestDatabase implements AsyncDisposable {
 
   /** What a module is to connect with, through `proxy` when there is one. */
   accountOptions(proxy?: MysqlProxy, connectionLimit = 10): AccountOptions {
-    const { host, port } = proxy ? { host: '127.0.0.1', port: proxy.port } : this.#server;
+    const before = proxy ?? this.#front;
+    const { host, port } = before ? { host: '127.0.0.1', port: before.port } : this.#server;
     return { host, port, user: this.name, password: this.#password, database: this.name, connectionLimit };
   }
 
   /** Opens a proxy before this server; see `MysqlProxy.start`. */
   proxy(name: string, greeting?: string): Promise<MysqlProxy> {
-    return MysqlProxy.start(this.#server, name, greeting);
+    return MysqlProxy.start(
+      this.#server,
+      name,
+      [this.#settings, greeting].filter((statement) => statement !== undefined),
+    );
   }
 
   /** A further connection of the test's own, for a session beside the first. */
   async connect(): Promise<Connection> {
-    return await createConnection({ ...this.#server, database: this.name, multipleStatements: true });
+    const session = await createConnection({
+      ...this.#server,
+      database: this.name,
+      multipleStatements: true,
+      connectTimeout: connectLimitMs,
+    });
+    if (this.#settings !== undefined) await session.query(this.#settings);
+    return session;
   }
 
   /** Drops the database and the account. Never throws. */
@@ -88,6 +111,7 @@ export class TestDatabase implements AsyncDisposable {
     } catch {
       // The leash still has it.
     }
+    await this.#front?.[Symbol.asyncDispose]();
     this.admin.destroy();
   }
 }

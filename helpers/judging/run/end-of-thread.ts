@@ -6,6 +6,7 @@ import { endLimiter } from '../../foundations/processes/proc.ts';
 import { endSpares } from '../subject/start-subject.ts';
 import { until } from '../../foundations/waiting/until.ts';
 import { endKeeper } from '../../foundations/processes/leash.ts';
+import './steady-clock.ts';
 
 // Loaded before each test file, so that this comes after all else that the file does at its end. The file's thread ends
 // then, and a process whose end it has not seen stays behind as a zombie for as long as the runner lives: thousands of them in

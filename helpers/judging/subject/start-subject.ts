@@ -56,7 +56,7 @@ let starting = false;
  * For a judge that starts many processes: starts them ahead of the tests that will need them, one after the other, because
  * the judge's own work needs the cores as well. A test file judges one module, so they are of one kind.
  */
-export function prepareSubjects(slug: string): void {
+function prepareSubjects(slug: string): void {
   refills = true;
   if (!settings().keepsSpares || starting || spares.length >= spareCount) return;
   starting = true;

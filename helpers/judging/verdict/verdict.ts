@@ -46,7 +46,7 @@ export function promiseVerdict(test: TestCase, number: number): PromiseVerdict {
   const result = test.result();
   const held = result.state === 'passed';
   // A test that says no reason has just not run, and nobody may take that for an answer.
-  const notJudged = result.state === 'skipped' ? result.note : undefined;
+  const notJudged = result.state === 'skipped' ? result.note : shortageOf(test);
   const error = result.errors?.[0];
   const frame = error?.stacks?.find(({ file }) => file === test.module.moduleId);
   return {
@@ -68,6 +68,27 @@ export function promiseVerdict(test: TestCase, number: number): PromiseVerdict {
     charts: test.meta().charts ?? [],
     margins: test.meta().margins ?? [],
   };
+}
+
+/** What a system call says when the machine has run out of something. */
+const shortageCodes = ['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM', 'ENOSPC', 'EDQUOT', 'EADDRNOTAVAIL', 'ENETUNREACH'];
+
+/**
+ * What the machine lacked when the judge itself needed it, if that ended this test: it tells nothing of the module. What the
+ * module's own process lacks comes as a SubjectError, and is the module's affair.
+ */
+export function shortageOf(test: TestCase): string | undefined {
+  const error = test.result().errors?.[0] as
+    | { readonly name?: string; readonly message: string; readonly code?: unknown; readonly syscall?: unknown }
+    | undefined;
+  if (!error) return undefined;
+  const [, why] = /^No process could be started for \S+: (spawn .*)$/.exec(error.message) ?? [];
+  if (error.name === 'SubjectError' && why !== undefined) return `the machine could not start a process (${why})`;
+  if (error.name !== 'Error' || typeof error.syscall !== 'string') return undefined;
+  const code = shortageCodes.find((known) => known === error.code);
+  return code === undefined
+    ? undefined
+    : `the machine ran short while the judge worked (${plainMessage(error.message)})`;
 }
 
 /** An assertion's message without what only a test's author reads. */

@@ -1,8 +1,8 @@
-import { access, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, readFile, readdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type RunOptions, runToEnd } from '../../foundations/processes/run-to-end.ts';
-import { cached, diskRefusal, findCached } from '../cache-folder.ts';
+import { cached, diskRefusal, findCached, mayRun, tryCache } from '../cache-folder.ts';
 import { startPrivateServer } from '../private-server.ts';
 import { type ServerProgram, identifyProgram } from '../server-program.ts';
 import { type MysqlServer, MysqlUnavailable, type Probe, type SourceName } from '../source.ts';
@@ -41,6 +41,11 @@ interface Target {
 
 const recipeVersion = 1;
 const tools = ['apt-get', 'apt-cache', 'apt-config', 'dpkg', 'dpkg-deb'];
+/** How long one call of apt may take. */
+const aptLimitMs = 300_000;
+const lookEveryMs = 1_000;
+/** Less room than that on a disk is none. */
+const lastBytes = 1024 ** 2;
 const remedy = 'Use Docker, or install MySQL and put mysqld on the PATH.';
 /** Libraries that a server is linked with or may load; the rest of what packages depend on is for their scripts. */
 const wanted = /^(lib(?!perl|c-gconv)|zlib1g|mysql|mariadb-server-core)/;
@@ -51,12 +56,22 @@ export async function probeDebianPackages(recipe: DebianRecipe, env: NodeJS.Proc
     return { serves: false, why: 'this machine does not run Debian or Ubuntu', remedy };
   }
   const found = await findCached<Unpacked>(cacheName(recipe), env);
-  if (found) return { serves: true, detail: `${recipe.title} ${found.facts.version}, unpacked in ${found.folder}` };
+  if (found) {
+    return (await mayRun(join(found.folder, found.facts.loader)))
+      ? { serves: true, detail: `${recipe.title} ${found.facts.version}, unpacked in ${found.folder}` }
+      : {
+          serves: false,
+          why: `no program may run from ${found.folder}, as on a disk mounted noexec`,
+          remedy: 'Set KATA_CACHE to a folder where programs may run, or use Docker.',
+        };
+  }
   try {
     for (const tool of tools) await run(tool, ['--version'], { env });
   } catch {
     return { serves: false, why: `${tools.join(', ')} are not all here`, remedy };
   }
+  const fault = await tryCache(env);
+  if (fault) return { serves: false, ...fault };
   try {
     const from = await findMirrors(recipe, env);
     return { serves: true, detail: `${recipe.title} from ${describe(from)}; packages are fetched on first use` };
@@ -219,7 +234,11 @@ async function privateApt(
   const lines = Object.entries(settings).map(([key, value]) => `${key} "${value}";`);
   const config = join(folder, 'apt.conf');
   await writeFile(config, [...network, ...lines, ''].join('\n'));
-  return (tool, args) => run(tool, args, { cwd: folder, env: { ...env, APT_CONFIG: config, LC_ALL: 'C' } });
+  return (tool, args) =>
+    run(tool, args, {
+      cwd: folder,
+      env: { ...env, APT_CONFIG: config, LC_ALL: 'C' },
+    });
 }
 
 /** Finds loader, libraries, server and its files in what was unpacked, and asks the server what it is. */
@@ -267,10 +286,31 @@ async function firstThere(paths: readonly string[]): Promise<string | undefined>
 }
 
 async function run(tool: string, args: readonly string[], options: Pick<RunOptions, 'cwd' | 'env'>): Promise<string> {
-  const { code, signal, stdout, stderr } = await runToEnd(tool, args, options);
+  const full = new AbortController();
+  const watch = setInterval(() => {
+    void isFull(options.cwd).then(
+      (yes) => yes && full.abort(),
+      () => undefined,
+    );
+  }, lookEveryMs);
+  const { code, signal, met, stdout, stderr } = await runToEnd(tool, args, {
+    ...options,
+    timeMs: aptLimitMs,
+    signal: full.signal,
+  });
+  clearInterval(watch);
+  if (full.signal.aborted) throw new Error(`${tool} ${args[0]} stood still: no space left on device`);
+  if (met === 'time') throw new Error(`${tool} ${args[0]} was not done after ${aptLimitMs / 1000} s`);
   if (code === 0) return stdout.toString('utf8');
   const lines = stderr.split('\n').filter((line) => line.trim() !== '');
   const words = lines.filter((line) => /^(E:|dpkg-deb: error)/.test(line));
   const said = (words.length > 0 ? words : lines.slice(-2)).join(' / ');
   throw new Error(`${tool} ${args[0]} failed: ${said || `it ended with ${signal ?? `exit code ${code}`}`}`);
+}
+
+/** Whether the disk of a folder has no room left; apt waits for ever then. */
+async function isFull(folder: RunOptions['cwd']): Promise<boolean> {
+  if (folder === undefined) return false;
+  const { bavail, bsize, blocks } = await statfs(folder);
+  return blocks > 0 && bavail * bsize < lastBytes;
 }

@@ -126,6 +126,20 @@ test('SIGKILL to the process that holds a container leaves none', async (ctx) =>
   expect(await goes(container.getById(row.id)), 'the container is gone').toBe(true);
 });
 
+test('a container that ends under its holder leaves nothing with the engine', async (ctx) => {
+  const { container } = await needEngine(ctx);
+  await using server = await dockerSource().start(() => undefined);
+  const { host, port, user, password } = server;
+  const connection = await createConnection({ host, port, user, password });
+  connection.on('error', () => undefined);
+  onTestFinished(() => connection.destroy());
+  const [[row]] = (await connection.query('SELECT @@hostname AS id')) as unknown as [[{ id: string }]];
+
+  await container.getById(row.id).kill();
+
+  expect(await goes(container.getById(row.id)), 'the container is gone').toBe(true);
+});
+
 test('a container that the engine makes only after its holder was killed is removed too', async (ctx) => {
   const { container } = await needEngine(ctx);
   const name = `backend-katas-test-${process.pid}-${Date.now()}`;

@@ -5,7 +5,7 @@ import { askServer } from '../ask-server.ts';
 import { serverWords } from '../data-template.ts';
 import { serverFlags } from '../flags.ts';
 import { type MysqlServer, type MysqlSource, MysqlUnavailable } from '../source.ts';
-import { askEngine } from '../../foundations/docker/docker-engine.ts';
+import { adoptEngine, askEngine } from '../../foundations/docker/docker-engine.ts';
 
 const defaultImage = 'mysql:9.7';
 const bakedRepository = 'backend-katas-mysql';
@@ -58,16 +58,15 @@ export function dockerSource(env: NodeJS.ProcessEnv = process.env): MysqlSource 
     },
     async start(onProgress) {
       // Loaded late: it takes half a second, and most sources do without it.
+      const engine = await adoptEngine(env);
+      if ('why' in engine) throw new MysqlUnavailable(`${capital(engine.why)}. ${engine.remedy}`);
       const { getContainerRuntimeClient } = await import('testcontainers');
       let client: ContainerRuntimeClient;
       try {
         client = await getContainerRuntimeClient();
       } catch (error) {
-        const engine = await askEngine(env);
         throw new MysqlUnavailable(
-          'why' in engine
-            ? `${capital(engine.why)}. ${engine.remedy}`
-            : `Docker ${engine.version} answers, but Testcontainers finds no way to it (${wordsOf(error)}): set DOCKER_HOST.`,
+          `Docker ${engine.version} answers, but Testcontainers finds no way to it (${wordsOf(error)}): set DOCKER_HOST.`,
         );
       }
       const baked = await bakedImage(client, image, onProgress);
@@ -166,6 +165,8 @@ async function startContainer(client: ContainerRuntimeClient, image: string, bak
   class LoopbackMySqlContainer extends MySqlContainer {
     constructor() {
       super(baked);
+      // An engine that is stopped under us removes it when it comes back.
+      this.hostConfig.AutoRemove = true;
       if (isNear) this.hostConfig.PortBindings = { '3306/tcp': [{ HostIp: '127.0.0.1', HostPort: '0' }] };
     }
   }

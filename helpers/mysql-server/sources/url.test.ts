@@ -1,7 +1,7 @@
 // Path: sources/url.ts. Window: MYSQL_URL that is malformed, points nowhere, or is refused.
 // Invariant: one clear sentence with host, port and the server's own words, and never the password.
 import { once } from 'node:events';
-import { type Server, createServer } from 'node:net';
+import { type Server, connect, createServer } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { probeAll, startServer } from '../start-server.ts';
 import { parseMysqlUrl, urlSource } from './url.ts';
@@ -62,10 +62,35 @@ test('something listens and never says a word: it is given up', async () => {
   const port = await listening(createServer(() => undefined));
 
   const message = await messageOf(
-    urlSource({ MYSQL_URL: `mysql://root:${password}@127.0.0.1:${port}` }).start(() => undefined),
+    urlSource({ MYSQL_URL: `mysql://root:${password}@127.0.0.1:${port}` }, 1_000).start(() => undefined),
   );
 
-  expect(message).toContain(`127.0.0.1:${port} refuses user root: connect ETIMEDOUT`);
+  expect(message).toContain(`127.0.0.1:${port} refuses user root: no answer within 1 s`);
+});
+
+test('a server that is too busy to answer the first time is waited for, and that is told', async (ctx) => {
+  const serving = (await probeAll()).find(({ name, probe }) => name !== 'url' && probe.serves);
+  if (!serving) return ctx.skip('no MySQL server can be had here');
+  await using server = await startServer({ env: { ...process.env, MYSQL_URL: '', KATA_MYSQL: serving.name } });
+  let calls = 0;
+  const port = await listening(
+    createServer((client) => {
+      client.on('error', () => undefined);
+      // Whoever comes first is kept waiting for as long as he stays.
+      if (++calls === 1) return;
+      const onward = connect(server.port, server.host);
+      onward.on('error', () => client.destroy());
+      client.pipe(onward).pipe(client);
+    }),
+  );
+  const lines: string[] = [];
+
+  const attached = await urlSource({ MYSQL_URL: `mysql://root:${server.password}@127.0.0.1:${port}` }).start((line) =>
+    lines.push(line),
+  );
+
+  expect(attached).toMatchObject({ source: 'url', version: server.version });
+  expect(lines).toEqual([`MYSQL_URL: 127.0.0.1:${port} has not answered for 3 s; waiting for it up to 60 s`]);
 });
 
 test('a wrong password is told in the words of the server, a right one attaches and leaves the server running', async (ctx) => {

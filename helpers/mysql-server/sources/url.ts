@@ -1,35 +1,56 @@
 import { askServer } from '../ask-server.ts';
 import { type MysqlServer, type MysqlSource, MysqlUnavailable } from '../source.ts';
+import { tryServer } from '../try-server.ts';
 
 const example = 'mysql://root:password@127.0.0.1:3306';
 const remedy = 'Start that server or correct MYSQL_URL.';
+/** How long a server may take to answer: beside other runs it may be as short of time as they are. */
+const answerLimitMs = 60_000;
 
-/** The server that `MYSQL_URL` names, used as it is; nothing of it is stopped or removed afterwards. */
-export function urlSource(env: NodeJS.ProcessEnv = process.env): MysqlSource {
-  const attach = async (): Promise<MysqlServer> => {
+type Attached = { readonly server: MysqlServer } | { readonly why: string; readonly remedy: string };
+
+/**
+ * The server that `MYSQL_URL` names. It is asked for its settings, and what a judge does on a server is tried there once; nothing
+ * of it is changed, stopped or removed.
+ */
+export function urlSource(env: NodeJS.ProcessEnv = process.env, limitMs = answerLimitMs): MysqlSource {
+  let attached: Promise<Attached> | undefined;
+  const attach = async (onProgress: (line: string) => void): Promise<Attached> => {
     const account = parseMysqlUrl(env['MYSQL_URL'] ?? '');
-    const answer = await askServer(account);
+    const answer = await askServer(account, {
+      limitMs,
+      onProgress: (line) => onProgress(`MYSQL_URL: ${line}`),
+    });
     if ('refusal' in answer) {
-      throw new MysqlUnavailable(
-        `MYSQL_URL: the server at ${account.host}:${account.port} refuses user ${account.user}: ${answer.refusal}. ${remedy}`,
-      );
+      return {
+        why: `MYSQL_URL: the server at ${account.host}:${account.port} refuses user ${account.user}: ${answer.refusal}`,
+        remedy,
+      };
     }
-    return { source: 'url', ...account, ...answer, [Symbol.asyncDispose]: () => Promise.resolve() };
+    const fault = await tryServer(account);
+    if (fault) return { ...fault, why: `MYSQL_URL: ${fault.why}` };
+    return { server: { source: 'url', ...account, ...answer, [Symbol.asyncDispose]: () => Promise.resolve() } };
   };
   return {
     name: 'url',
-    async probe() {
+    async probe(onProgress = () => undefined) {
       if (!env['MYSQL_URL']) {
         return { serves: false, why: 'MYSQL_URL is not set', remedy: `Set it, as in MYSQL_URL=${example}.` };
       }
       try {
-        const { flavour, version, host, port } = await attach();
+        const outcome = await (attached ??= attach(onProgress));
+        if (!('server' in outcome)) return { serves: false, ...outcome };
+        const { flavour, version, host, port } = outcome.server;
         return { serves: true, detail: `${flavour} ${version} at ${host}:${port}` };
       } catch (error) {
-        return { serves: false, why: (error as Error).message.replace(` ${remedy}`, '').replace(/\.$/, ''), remedy };
+        return { serves: false, why: (error as Error).message.replace(/\.$/, ''), remedy };
       }
     },
-    start: attach,
+    async start(onProgress) {
+      const outcome = await (attached ??= attach(onProgress));
+      if ('server' in outcome) return outcome.server;
+      throw new MysqlUnavailable(`${outcome.why}. ${outcome.remedy}`);
+    },
   };
 }
 

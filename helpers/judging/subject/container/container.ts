@@ -170,6 +170,8 @@ class ContainedProcess implements HeldProcess {
       AttachStdout: false,
       AttachStderr: false,
       HostConfig: {
+        // An engine that is stopped under us removes it when it comes back.
+        AutoRemove: true,
         NetworkMode: 'none',
         ReadonlyRootfs: true,
         CapDrop: ['ALL'],

@@ -1,12 +1,12 @@
 import { UserError } from '../../../foundations/command-line/user-error.ts';
-import { askEngine } from '../../../foundations/docker/docker-engine.ts';
+import { adoptEngine } from '../../../foundations/docker/docker-engine.ts';
 import { nodeImage, wordsOf } from './container.ts';
 
 /** Why no subject can run in a container here, and what to do about it; undefined where it can. */
 export async function noContainers(): Promise<string | undefined> {
   if (process.platform !== 'linux')
     return 'it needs Linux, for the judge and the container talk through sockets in a folder. Use the permission model here, or score on Linux.';
-  const engine = await askEngine();
+  const engine = await adoptEngine();
   return 'why' in engine ? `${engine.why}. ${engine.remedy}` : undefined;
 }
 

@@ -4,7 +4,7 @@ import type { GatewayOptions, Message, Update, UpdateRequest } from '../../../..
 
 type Listener = (...args: any[]) => void;
 
-const draftBytes = 1024 * 1024;
+const draftBytes = 512 * 1024;
 
 /** One signal ends a client, whatever it has started; the client's signal follows the gateway's. */
 export class MemoryLeakGateway {
@@ -57,7 +57,7 @@ export class MemoryLeakGateway {
       broadcast: (text: string) => io.emit('broadcast', text),
       direct: (to: string, text: string) => io.sockets.sockets.get(to)?.emit('direct', { from: socket.id, text }),
       save_draft: (bytes: Uint8Array) => void (draft = bytes.slice(0, draftBytes)),
-      get_draft: (length: number, answer: Listener) => answer(draft.subarray(0, length)),
+      get_draft: (length: number, answer: Listener) => answer(Buffer.concat([draft], length)),
       subscribe_updates: (topic: string) => {
         endTopic(topic);
         const subscription = new AbortController();

@@ -10,9 +10,13 @@ export class MemoryLeakGateway {
   private readonly own = new DisposableStack();
   private readonly clients = new Map<string, DisposableStack>();
   private readonly drafts = new Map<string, Buffer>();
+  /** Drafts for reuse, all zeros. */
+  private readonly free: Buffer[] = [];
   private readonly seats = new Set<string>();
   private readonly messages: Message[] = [];
   private readonly updates: Update[] = [];
+  private readonly created = Date.now();
+  private readonly said = new Map<number, number>();
   private readonly io: Server;
   private readonly options: GatewayOptions;
 
@@ -33,8 +37,12 @@ export class MemoryLeakGateway {
       this.listen(client, socket as unknown as Emitter, event, listener);
     this.clients.set(id, client);
     client.defer(() => this.clients.delete(id));
-    this.drafts.set(id, Buffer.alloc(1024 * 1024));
-    client.defer(() => this.drafts.delete(id));
+    const draft = this.free.pop() ?? Buffer.alloc(512 * 1024);
+    this.drafts.set(id, draft);
+    client.defer(() => {
+      this.drafts.delete(id);
+      if (this.free.length < 4) this.free.push(draft.fill(0));
+    });
     client.defer(() => this.seats.delete(id));
     this.every(client, heartbeatMs, () => socket.emit('heartbeat', { at: Date.now() }));
     this.every(client, onlineMs, () => socket.emit('online', this.io.of('/').sockets.size));
@@ -56,6 +64,7 @@ export class MemoryLeakGateway {
     on('unsubscribe_updates', unsubscribe);
 
     on('message', (text: string) => {
+      this.countMessage();
       this.messages.push({ from: id, text });
       this.messages.splice(0, this.messages.length - 1000);
       this.io.emit('message', { from: id, text });
@@ -87,11 +96,22 @@ export class MemoryLeakGateway {
       answer({
         sessions: this.clients.size,
         history: this.messages.length,
-        messagesPerMinute: 0,
+        messagesPerMinute: this.said.get(this.minute() - 1) ?? 0,
         ...process.memoryUsage(),
       }),
     );
     on('disconnect', () => client.dispose());
+  }
+
+  /** Minutes since the constructor. */
+  private minute(): number {
+    return Math.floor((Date.now() - this.created) / 60_000);
+  }
+
+  private countMessage(): void {
+    const now = this.minute();
+    for (const minute of this.said.keys()) if (minute < now - 1) this.said.delete(minute);
+    this.said.set(now, (this.said.get(now) ?? 0) + 1);
   }
 
   close(): void {

@@ -3,14 +3,14 @@ import { setInterval as ticks } from 'node:timers/promises';
 import type { Server, Socket } from 'socket.io';
 import type { GatewayOptions, Message, Update, UpdateRequest } from '../../../../katas/memory-leak/memory-leak.ts';
 
-const draftBytes = 1024 * 1024;
+const draftBytes = 512 * 1024;
 
 /** A client's own life as a few loops, which all end with its signal. */
 class Visitor {
   readonly #socket: Socket;
   readonly #leaving = new AbortController();
   readonly #topics: Record<string, AbortController> = Object.create(null);
-  draft: Buffer | undefined;
+  draft = new Uint8Array(0);
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -49,12 +49,15 @@ export class MemoryLeakGateway {
   readonly #seated = new Map<string, number>();
   #history: Message[] = [];
   #updates: Update[] = [];
+  #said = 0;
+  #perMinute = 0;
 
   constructor(options: GatewayOptions) {
     this.#io = options.io;
     this.#options = options;
     this.#io.on('connection', this.#welcome);
     void this.#announce();
+    void this.#measure();
   }
 
   readonly #welcome = (socket: Socket): void => {
@@ -84,10 +87,19 @@ export class MemoryLeakGateway {
     }
   }
 
+  async #measure(): Promise<void> {
+    const { signal } = this.#closing;
+    try {
+      for await (const _tick of ticks(60_000, undefined, { signal })) [this.#perMinute, this.#said] = [this.#said, 0];
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  }
+
   #handle(socket: Socket, visitor: Visitor, event: string, args: any[]): void {
     const answers: Record<string, () => unknown> = {
       get_history: () => this.#history,
-      get_draft: () => visitor.draft?.subarray(0, args[0]),
+      get_draft: () => Uint8Array.from({ length: args[0] }, (_, at) => visitor.draft[at] ?? 0),
       get_recent_updates: () => this.#updates,
       get_seats: () => [...this.#seated.keys()],
       heavy_computation: () => this.#compute(args[0]),
@@ -95,6 +107,7 @@ export class MemoryLeakGateway {
       get_memory_stats: () => ({
         sessions: this.#visitors.size,
         history: this.#history.length,
+        messagesPerMinute: this.#perMinute,
         ...process.memoryUsage(),
       }),
     };
@@ -102,8 +115,7 @@ export class MemoryLeakGateway {
       message: () => this.#say({ from: socket.id, text: args[0] }),
       broadcast: () => this.#io.emit('broadcast', args[0]),
       direct: () => this.#io.to(args[0]).emit('direct', { from: socket.id, text: args[1] }),
-      save_draft: () =>
-        (args[0] as Uint8Array).forEach((byte, at) => ((visitor.draft ??= Buffer.alloc(draftBytes))[at] = byte)),
+      save_draft: () => (visitor.draft = (args[0] as Uint8Array).slice(0, draftBytes)),
       subscribe_updates: () => visitor.subscribe(args[0], this.#options.updateMs),
       unsubscribe_updates: () => visitor.unsubscribe(args[0]),
       request_update: () => this.#update(socket, (args[0] as UpdateRequest).topic),
@@ -115,6 +127,7 @@ export class MemoryLeakGateway {
   }
 
   #say(message: Message): void {
+    this.#said += 1;
     this.#history = [...this.#history.slice(-999), message];
     this.#io.emit('message', message);
   }

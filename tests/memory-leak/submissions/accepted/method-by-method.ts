@@ -53,7 +53,7 @@ interface Seat {
 
 const historyLimit = 1000;
 const recentLimit = 100;
-const draftBytes = 1024 * 1024;
+const draftBytes = 512 * 1024;
 
 export class MemoryLeakGateway {
   private readonly io: Server;
@@ -208,6 +208,7 @@ export class MemoryLeakGateway {
   }
 
   takeSeat(id: string, notes: Uint8Array): void {
+    this.leaveSeat(id);
     const seat: Seat = { id, notes, neighbours: new Set([this.chair]) };
     this.chair.neighbours.add(seat);
     this.seats.set(id, seat);

@@ -27,7 +27,7 @@ export class MemoryLeakGateway {
   readonly handleConnection = (socket: Socket): void => {
     const { io, heartbeatMs, onlineMs } = this.options;
     const { id } = socket;
-    this.clients.set(id, { draft: Buffer.alloc(1024 * 1024), timers: new Map() });
+    this.clients.set(id, { draft: Buffer.alloc(512 * 1024), timers: new Map() });
     this.repeat(id, 'heartbeat', heartbeatMs, () => io.to(id).emit('heartbeat', { at: Date.now() }));
     this.repeat(id, 'online', onlineMs, () => io.to(id).emit('online', io.sockets.sockets.size));
 

@@ -14,6 +14,8 @@ export class MemoryLeakGateway {
   private readonly notes = new WeakMap<Socket, Notes>();
   private readonly ring: (Message | undefined)[] = Array.from({ length: 1000 });
   private count = 0;
+  /** When the messages of the last 60 seconds came. */
+  private readonly times: number[] = [];
   private updates: Update[] = [];
   private clocks: NodeJS.Timeout[] = [];
   private readonly ends: (() => void)[] = [];
@@ -71,6 +73,7 @@ export class MemoryLeakGateway {
     const answer = args.at(-1) as (value: unknown) => void;
     switch (event) {
       case 'message':
+        this.lastMinute().push(Date.now());
         this.ring[this.count++ % 1000] = { from: socket.id, text: args[0] };
         io.emit('message', { from: socket.id, text: args[0] });
         break;
@@ -86,7 +89,7 @@ export class MemoryLeakGateway {
         this.notes.set(socket, { draft: Uint8Array.from(args[0] as Uint8Array) });
         break;
       case 'get_draft':
-        return answer(this.notes.get(socket)?.draft?.subarray(0, args[0]) ?? new Uint8Array(args[0]));
+        return answer(Buffer.concat([this.notes.get(socket)?.draft ?? new Uint8Array(0)], args[0]));
       case 'subscribe_updates':
         return void socket.join(`topic ${args[0]}`);
       case 'unsubscribe_updates':
@@ -108,8 +111,19 @@ export class MemoryLeakGateway {
       case 'build_report':
         return answer(Array.from({ length: args[0] }, (_, n) => (n + 1) * 499_500));
       case 'get_memory_stats':
-        return answer({ sessions: io.sockets.sockets.size, history: this.history().length, ...process.memoryUsage() });
+        return answer({
+          sessions: io.sockets.sockets.size,
+          history: this.history().length,
+          messagesPerMinute: this.lastMinute().length,
+          ...process.memoryUsage(),
+        });
     }
+  }
+
+  private lastMinute(): number[] {
+    const from = Date.now() - 60_000;
+    while (this.times.length > 0 && this.times[0]! <= from) this.times.shift();
+    return this.times;
   }
 
   private history(): Message[] {
