@@ -141,7 +141,7 @@ export async function spend({
     const urls = Array.from({ length: calls }, (_, at) => `${origin}${path}/${at}`);
     for (const group of isAtOnce ? [urls] : urls.map((url) => [url])) {
       for (const url of group) crowd.start(url);
-      await crowd.finish();
+      if (!(await crowd.finish())) return [...outcomes, crowd.account()];
     }
     outcomes.push(crowd.account());
   }
@@ -189,13 +189,17 @@ class Crowd {
       );
   }
 
-  /** Until all have settled, or nothing moves. */
-  async finish(): Promise<void> {
+  /**
+   * Goes on until all have settled, or nothing moves any more.
+   * @returns whether all have settled
+   */
+  async finish(): Promise<boolean> {
     while (this.#outcomes.length < this.#started) {
       const isAtRest = () => this.#asking === 0 && this.#sleepers.length + this.#outcomes.length >= this.#started;
-      if (!(await waitFor(isAtRest, this.#turns, { isWorking: () => this.#asking > 0 }))) return;
+      if (!(await waitFor(isAtRest, this.#turns, { isWorking: () => this.#asking > 0 }))) return false;
       for (const wake of this.#sleepers.splice(0)) wake();
     }
+    return true;
   }
 
   /** As in `20 gave up, 0 waits without a call`. */
