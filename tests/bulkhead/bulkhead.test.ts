@@ -19,6 +19,7 @@ import {
   playScripts,
   playStats,
   settleAll,
+  throwInARow,
   useKeys,
 } from './inside.ts';
 
@@ -33,7 +34,7 @@ const costLimit = 8;
 const test = judge<typeof Kata>('bulkhead');
 
 describe('core', () => {
-  test('At any interleaving, calls must be at work up to the limit concurrency, and never beyond it.', async ({
+  test('Never more than concurrency calls must be at work, at any interleaving; no slot must stay free while a call waits.', async ({
     subject,
   }) => {
     await expectOfHistories(subject, ({ most, rests }, { concurrency }) => {
@@ -161,6 +162,10 @@ describe('robust', () => {
         return [...works, held];
       }),
     );
+
+    const waiters = 30_000;
+    const rejected = await subject.run(throwInARow, { waiters });
+    expect(rejected, `${waiters} calls waited, the fn of each throws; how many were rejected`).toBe(waiters);
   });
 
   test('An aborted waiter must reject with its signal’s reason, leave the queue, and wake nobody else.', async ({

@@ -161,6 +161,25 @@ export async function settleAll({ kata, tools }: Inside<typeof Kata>) {
   return faults;
 }
 
+/** Lets so many calls wait whose `fn` throws, ends the one before them, and returns how many were rejected. */
+export async function throwInARow({ kata, args: { waiters }, tools }: Inside<typeof Kata, { waiters: number }>) {
+  const { run } = ownFunctions(kata.createBulkhead({ concurrency: 1, queueLimit: Infinity }));
+  const gate = Promise.withResolvers<void>();
+  let rejected = 0;
+  run(() => gate.promise).catch(() => undefined);
+  for (let left = waiters; left > 0; left--) run(() => raise('x')).catch(() => (rejected += 1));
+  await tools.turns(1);
+  gate.resolve();
+  // As long as it goes on, it is waited for.
+  for (let seen = -1, end = 0; seen < rejected || performance.now() < end;) {
+    if (seen < rejected) end = performance.now() + 250;
+    seen = rejected;
+    if (rejected === waiters) break;
+    await tools.turns(10);
+  }
+  return rejected;
+}
+
 /** Ends calls in every way on one signal that lives on. Returns how many abort listeners it has after each. */
 export async function countListeners({ kata, tools }: Inside<typeof Kata>) {
   const states: { state: string; listeners: number }[] = [];
@@ -192,7 +211,7 @@ export async function countListeners({ kata, tools }: Inside<typeof Kata>) {
 /** How many bytes each key has. */
 const keyBytes = 4096;
 
-/** Uses keys that nobody used before, in four ways, and returns when all their calls have ended. */
+/** Uses keys that nobody used before, in five ways, and returns when all their calls have ended. */
 export async function useKeys({ kata, args: { count }, kept, tools }: Inside<typeof Kata, { count: number }, KeyUse>) {
   kept.bulkhead ??= kata.createBulkhead({ concurrency: 1, queueLimit: 1 });
   kept.used ??= 0;
@@ -210,7 +229,7 @@ export async function useKeys({ kata, args: { count }, kept, tools }: Inside<typ
     const key = Buffer.alloc(keyBytes, `${(kept.used += 1)} `).toString('latin1');
     const gate = Promise.withResolvers<void>();
     const controller = new AbortController();
-    const way = index % 4;
+    const way = index % 5;
     if (way === 0) bulkhead.for(key).stats();
     if (way === 1) run(key, () => 1);
     if (way === 2) run(key, () => raise(new Error('x')));
@@ -219,6 +238,7 @@ export async function useKeys({ kata, args: { count }, kept, tools }: Inside<typ
       run(key, () => 1, controller.signal);
       run(key, () => 1);
     }
+    if (way === 4) run(key, () => 1, AbortSignal.abort());
     await Promise.resolve();
     controller.abort();
     gate.resolve();

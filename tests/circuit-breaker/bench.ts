@@ -1,7 +1,16 @@
 import { type HttpPeer, type PeerRequest, openHttpPeer } from '../../helpers/instruments/http-peer/http-peer.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import type * as Kata from '../../katas/circuit-breaker/circuit-breaker.ts';
-import { type BenchOptions, type PlainOptions, type Report, endOf, fire, openBench, pass } from './inside.ts';
+import {
+  type BenchOptions,
+  type PlainOptions,
+  type Report,
+  endOf,
+  fire,
+  openBench,
+  pass,
+  throwingPath,
+} from './inside.ts';
 import type { Outcome } from './outcome.ts';
 
 /** How the server treats a request: a status, or `breaks` for a connection that it breaks. */
@@ -84,6 +93,12 @@ export class Bench implements AsyncDisposable {
     const outcomes: Outcome[] = [];
     for (const treatment of treatments) outcomes.push(await this.end(await this.hold(), treatment));
     return outcomes;
+  }
+
+  /** Fires a call for which `call` throws at once. */
+  async fireThrowing(): Promise<Outcome> {
+    this.report = await this.#subject.run(fire, throwingPath);
+    return this.report.outcomes[this.#fired++]!;
   }
 
   /** Lets time pass: on the injected clock, for the timers of the process, or for both. */

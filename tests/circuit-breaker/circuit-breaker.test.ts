@@ -47,7 +47,7 @@ describe('core', () => {
     expect(bench.report.state, 'state').toBe('open');
   });
 
-  test('The first call resetTimeoutMs after opening, by now, must go through and make the breaker half-open.', async ({
+  test('Once the clock `now` has moved by resetTimeoutMs, the next call must go through and make the breaker half-open.', async ({
     open,
   }) => {
     const bench = await open();
@@ -109,7 +109,9 @@ describe('core', () => {
 });
 
 describe('robust', () => {
-  test('A half-open breaker must let one call through at a time and reject the others.', async ({ open }) => {
+  test('A half-open breaker must let one call through at a time and reject the others with CircuitOpenError.', async ({
+    open,
+  }) => {
     const bench = await open({ successThreshold: 2 });
     await bench.fire(503, 503);
 
@@ -217,8 +219,13 @@ describe('robust', () => {
     }
     const bench = await open();
     const { timers } = bench.report;
-    await bench.fire(200, 'breaks', 503, 200);
-    expect(bench.report.timers - timers, 'timers left by a success, two failures and a call while open').toBe(0);
+    await bench.fire(200, 503);
+    expect(await bench.fireThrowing(), 'how a call ended that throws before it returns a promise').toBe(
+      'failed: thrown',
+    );
+    expect(bench.report.timers - timers, 'timers left by a success, a failure and a call that throws').toBe(0);
+    await bench.fire('breaks', 200);
+    expect(bench.report.timers - timers, 'timers left by a broken connection and a call while open, too').toBe(0);
   });
 
   test('onStateChange must hear every change once, in order; a listener that throws must change nothing.', async ({
@@ -324,6 +331,13 @@ describe('stretch', () => {
       'closed',
       'open',
     ]);
+    const excusing = await open({
+      excused: [404],
+      failureThreshold: 1000,
+      failureRate: { share: 0.5, minimumCalls: 4, windowMs },
+    });
+    const excused = await statesOf(excusing, [404, 404, 503], [503]);
+    expect(excused, `${what}: 2 errors that isFailure excuses and 1 failure, 1 more`).toEqual(['closed', 'open']);
     const both = await open({ failureThreshold: 3, failureRate: { share: 0.5, minimumCalls: 100, windowMs } });
     const inARow = await statesOf(both, [503, 503], [503]);
     expect(inARow, 'minimumCalls 100, failureThreshold 3; states after 2 failures and 1 more').toEqual([

@@ -58,6 +58,9 @@ interface Kept {
 
 type In<Args = undefined> = Inside<typeof Kata, Args, Kept>;
 
+/** A request for which `call` throws before it returns a promise. */
+export const throwingPath = '/throws';
+
 /** How often the event loop turns before a module that only waits for promises is taken to have done what it does. */
 const settleTurns = 20;
 
@@ -106,6 +109,11 @@ export function openBench({ kata, args, kept }: In<BenchOptions>): void {
     changes,
   };
   const call: Kata.Call<string, string> = (path, { signal }) => {
+    if (path === throwingPath) {
+      const error = new Error('The call throws.');
+      ownErrors.set(error, 'thrown');
+      throw error;
+    }
     const answer = ask(path, signal);
     calls.push({ signal, ended: Promise.allSettled([answer]) });
     return answer;

@@ -170,7 +170,7 @@ function withTimeout<T>(run: (signal: AbortSignal) => Promise<T>, ms: number): P
       controller.abort();
       reject(new CallTimeoutError(`no answer within ${ms} ms`));
     }, ms);
-    Promise.resolve(run(controller.signal))
+    (async () => run(controller.signal))()
       .finally(() => clearTimeout(timer))
       .then(resolve, reject);
   });
