@@ -122,7 +122,7 @@ export async function obey({
 
 /** Calls of `retry` with one budget. */
 export interface Phase {
-  /** Calls that fail ask for a path that begins with `/fails`. */
+  /** Calls ask for a path that begins with `/succeeds`, with `/fails`, or with `/refused`, whose errors `shouldRetry` refuses. */
   readonly path: string;
   readonly calls: number;
   readonly isAtOnce: boolean;
@@ -179,6 +179,7 @@ class Crowd {
         baseMs: 100,
         maxMs: 1000,
         budget: this.#budget,
+        shouldRetry: () => !new URL(url).pathname.startsWith('/refused'),
         random: () => 0.5,
         now: () => 0,
         sleep: () => this.#sleep(),

@@ -174,7 +174,7 @@ describe('robust', () => {
     );
   });
 
-  test('After an abort, retry must not call fn; when fn fails, retry must reject with the signal’s reason.', async ({
+  test('After an abort, retry must not call fn; if fn fails after an abort, retry must reject with the signal’s reason.', async ({
     subject,
   }) => {
     const aborts: Abort[] = [
@@ -237,11 +237,11 @@ describe('robust', () => {
 });
 
 describe('stretch', () => {
-  test('All callers of a budget must share it: each call adds ratio, up to max, and each retry takes 1.', async ({
+  test('All callers of a budget must share it: each retry() adds ratio, up to max, and each repeated call of fn takes 1.', async ({
     subject,
   }) => {
     await using peer = await openHttpPeer(({ path }) => ({
-      status: path.startsWith('/fails') ? 503 : 200,
+      status: path.startsWith('/succeeds') ? 200 : 503,
       body: 'an answer',
     }));
     const origin = await originOf(peer, subject);
@@ -287,6 +287,16 @@ describe('stretch', () => {
           { path: '/fails/f', calls: 8, isAtOnce: false },
         ],
         limits: [0, 7],
+      },
+      {
+        what: 'everything fails after 16 calls whose errors shouldRetry refuses',
+        ratio: 0.5,
+        max: 8,
+        phases: [
+          { path: '/refused/a', calls: 16, isAtOnce: false },
+          { path: '/fails/g', calls: 4, isAtOnce: false },
+        ],
+        limits: [0, 9],
       },
     ];
     for (const { what, ratio, max, phases, limits } of budgets) {
