@@ -113,20 +113,15 @@ describe('what it finds', () => {
   });
 
   test('a verdict that is different the next time is unsteady; it fails, unless that is tolerated', async () => {
-    const unsteady = `
-import { existsSync, writeFileSync } from 'node:fs';
+    const imports = `import { existsSync, writeFileSync } from 'node:fs';
 import { settings } from '../../helpers/foundations/settings.ts';
-test('It adds.', async () => {
+`;
+    const unsteady = `test('It adds.', async () => {
     if (settings().target === 'solutions' && !existsSync('once')) {
       writeFileSync('once', '');
       expect(0, 'the first time').toBe(1);
     }`;
-    await put(
-      'tests/addition/addition.test.ts',
-      judge
-        .replace("test('It adds.', async () => {", unsteady.trim().replace(/^import.*\n/, ''))
-        .replace(/^/, "import { existsSync, writeFileSync } from 'node:fs';\n"),
-    );
+    await put('tests/addition/addition.test.ts', imports + judge.replace("test('It adds.', async () => {", unsteady));
 
     const { code, stdout } = await verify();
     expect(stdout).toMatch(/^solution +! +· .*UNSTEADY, 1 OF 4$/m);

@@ -172,8 +172,8 @@ describe('what a module is held back from', () => {
 describe('evaluate', () => {
   test('measures with what was there before the module', async () => {
     await using subject = await start(
-      `process.cpuUsage = () => ({ user: 0, system: 0 });
-      process.getActiveResourcesInfo = () => [];
+      `Reflect.set(process, 'cpuUsage', () => ({ user: 0, system: 0 }));
+      Reflect.set(process, 'getActiveResourcesInfo', () => []);
       export const go = () => 42;`,
     );
 
