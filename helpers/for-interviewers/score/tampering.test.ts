@@ -58,7 +58,7 @@ test.skipIf(missing === undefined)(`none is tried in a container here: ${missing
   expect(sandboxesHere).toEqual(['permission-model']);
 });
 
-describe.each(jobs)('$name, held by $sandbox', { timeout: patienceMs }, ({ name, scored }) => {
+describe.each(jobs)('$name, held by $sandbox', { timeout: patienceMs }, ({ name, sandbox, scored }) => {
   test('gets nothing for what it did not solve, and the run says why', async ({ skip }) => {
     const { breaks, says, needsPort } = await readHeader(name);
 
@@ -68,6 +68,11 @@ describe.each(jobs)('$name, held by $sandbox', { timeout: patienceMs }, ({ name,
 
     const [kata] = score.katas;
     const broken = kata!.promises.filter(({ held }) => !held).map(({ number }) => number);
+    if (needsPort && sandbox === 'docker') {
+      // There is no way to the server but the judge's.
+      expect(broken).toEqual(kata!.promises.map(({ number }) => number));
+      return;
+    }
     const told = kata!.promises.map(({ seen }) => seen ?? '').join('\n');
     expect(broken, `broken promises; trouble: ${kata!.trouble}`).toEqual(
       breaks ?? kata!.promises.map(({ number }) => number),

@@ -134,7 +134,8 @@ test('does not let a call that tries again and again with NOWAIT wear itself out
 
   expect(seen.map(({ standstill }) => standstill)).toContain('trying again');
   expect(seen.map(({ value }) => value)).toEqual(seen.map(() => 102));
-  expect(Math.max(...attempts), 'attempts of a call, while the other one was stopped').toBeLessThan(250);
+  // About a hundred, and more where this process is late to see them. If nobody stopped it, it would try until the test ends.
+  expect(Math.max(...attempts), 'attempts of a call, while the other one was stopped').toBeLessThan(2_500);
 });
 
 test('takes a queue inside the process for idle, and a slow statement for neither idle nor waiting', async () => {
