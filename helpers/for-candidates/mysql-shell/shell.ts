@@ -51,7 +51,7 @@ export class Shell implements AsyncDisposable {
   readonly #sessions: readonly Session[];
   #current: Session;
   #hasFailed = false;
-  /** Set while the statement just given is neither done nor known to wait; what other sessions say comes after it. */
+  /** Set while the latest statement is neither done nor known to wait. The output of other sessions is printed after it. */
   #foreground: Execution | undefined;
   readonly #heldBack: string[] = [];
   /** Statements that run behind the prompt, each until its answer has been shown. */

@@ -2,7 +2,7 @@ import { type Gauged, openDescriptors } from '../gauges/gauges.ts';
 
 /**
  * From now on every read of these descriptors of `file` fails with EISDIR, by whatever function the module reads: they stay
- * open, and a folder stands behind them in the file's place. Do it while the process is at rest, so that nothing else takes
+ * open, and then they refer to a folder instead of the file. Do it while the process is at rest, so that nothing else takes
  * their numbers.
  */
 export async function breakDescriptors(
@@ -16,7 +16,7 @@ export async function breakDescriptors(
   // closed what it could not read: with a slow reader at the other end, the kernel can ask for more long after all was at rest.
   const whole = await openDescriptors(subject, file);
   if (descriptors.some((descriptor) => whole.includes(descriptor)))
-    throw new Error('The descriptors could not be broken: the file still stands behind one of them.');
+    throw new Error('The descriptors could not be broken: one of them still refers to the file.');
 }
 
 /** Puts the file behind those of the descriptors that are still the folder's, for a module that keeps them for later. */

@@ -40,7 +40,7 @@ function block(_kata: unknown, { path, threads }: { path: string; threads: numbe
   const { closeSync, open: openFile } = process.getBuiltinModule('node:fs');
   const waiting = Array.from({ length: threads }, () => {
     const { promise, resolve } = Promise.withResolvers<void>();
-    // Closed at once: what is asked of the disk now would wait behind others.
+    // Closed at once: a later request to the disk would have to wait for the others.
     openFile(path, (error, descriptor) => resolve(error ? undefined : closeSync(descriptor)));
     return promise;
   });

@@ -308,7 +308,7 @@ async function run(tool: string, args: readonly string[], options: Pick<RunOptio
   throw new Error(`${tool} ${args[0]} failed: ${said || `it ended with ${signal ?? `exit code ${code}`}`}`);
 }
 
-/** Whether the disk of a folder has no room left; apt waits for ever then. */
+/** Whether the disk of a folder has no room left. On a full disk apt never ends. */
 async function isFull(folder: RunOptions['cwd']): Promise<boolean> {
   if (folder === undefined) return false;
   const { bavail, bsize, blocks } = await statfs(folder);
