@@ -1,5 +1,34 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createPool, type Pool, type PoolOptions, type RowDataPacket } from 'mysql2/promise';
-import type * as Starter from '../../katas/rate-limiter/rate-limiter.ts';
+
+export interface Verdict {
+  readonly allowed: boolean;
+  /** `limit` minus the calls that count now, this one included if it was allowed. */
+  readonly remaining: number;
+  /** From now until the oldest counting call stops counting. */
+  readonly resetMs: number;
+}
+
+export type Middleware = (request: IncomingMessage, response: ServerResponse, next: () => void) => void;
+
+export interface RateLimiter {
+  check(key: string): Promise<Verdict>;
+  middleware(keyOf: (request: IncomingMessage) => string): Middleware;
+}
+
+export interface Store {
+  close(): Promise<void>;
+}
+
+export interface RateLimiterOptions {
+  limit: number;
+  windowMs: number;
+  /** Whole milliseconds since any origin. */
+  now?: () => number;
+  /** Turns the limiter into a token bucket of this size. */
+  burst?: number;
+  store?: Store;
+}
 
 /** Lock wait timeout and deadlock: MySQL has rolled back and asks for a retry. */
 const retryable = new Set([1205, 1213]);
@@ -10,7 +39,7 @@ const looksPerCheck = 2;
 /** What a limiter knows of one key, at the time of a check. Pure, so that memory and database share it. */
 interface Rule<State> {
   readonly fresh: State;
-  check(state: State, time: number): { state: State; verdict: Starter.Verdict };
+  check(state: State, time: number): { state: State; verdict: Verdict };
   /** Whether the state says no more than `fresh`. */
   isIdle(state: State, time: number): boolean;
 }
@@ -78,7 +107,7 @@ function inMemory<State>({ fresh, check, isIdle }: Rule<State>, now: () => numbe
     }
   }
 
-  return async (key: string): Promise<Starter.Verdict> => {
+  return async (key: string): Promise<Verdict> => {
     const time = passed();
     const { state, verdict } = check(states.get(key) ?? fresh, time);
     states.delete(key);
@@ -88,7 +117,7 @@ function inMemory<State>({ fresh, check, isIdle }: Rule<State>, now: () => numbe
   };
 }
 
-class MysqlStore implements Starter.Store {
+class MysqlStore implements Store {
   readonly #pool: Pool;
 
   constructor(options: PoolOptions) {
@@ -141,20 +170,14 @@ class MysqlStore implements Starter.Store {
 }
 
 function inStore<State>({ fresh, check }: Rule<State>, now: () => number, store: MysqlStore) {
-  return async (key: string): Promise<Starter.Verdict> =>
-    await store.update<State, Starter.Verdict>(key, (before = fresh) => {
+  return async (key: string): Promise<Verdict> =>
+    await store.update<State, Verdict>(key, (before = fresh) => {
       const { state, verdict } = check(before, now());
       return { state, result: verdict };
     });
 }
 
-export const createRateLimiter = (({
-  limit,
-  windowMs,
-  now = Date.now,
-  burst,
-  store,
-}: Starter.RateLimiterOptions): Starter.RateLimiter => {
+export function createRateLimiter({ limit, windowMs, now = Date.now, burst, store }: RateLimiterOptions): RateLimiter {
   const withRule = <State>(rule: Rule<State>) =>
     store ? inStore(rule, now, store as MysqlStore) : inMemory(rule, now);
   const check =
@@ -173,7 +196,8 @@ export const createRateLimiter = (({
       response.writeHead(429, { 'Retry-After': seconds }).end('Too many requests\n');
     },
   };
-}) satisfies typeof Starter.createRateLimiter;
+}
 
-export const createMysqlStore = ((options: PoolOptions) =>
-  new MysqlStore(options)) satisfies typeof Starter.createMysqlStore;
+export function createMysqlStore(options: PoolOptions): Store {
+  return new MysqlStore(options);
+}

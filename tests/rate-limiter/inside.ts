@@ -126,7 +126,7 @@ export async function callOften({ args: { calls, everyMs }, kept }: In<{ calls: 
 }
 
 /** Lets timers go on. */
-export function releaseClock(_: In): void {
+export function releaseClock(): void {
   clock.release();
 }
 

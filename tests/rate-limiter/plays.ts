@@ -118,7 +118,7 @@ export const crowds: fc.Arbitrary<Play> = fc
 
 /** The first key that did not get `limit` calls and then a refusal. */
 export const wrongKey: Fault = (seen, { limit }) => {
-  for (const [key, steps] of Map.groupBy(seen, ({ key }) => key)) {
+  for (const [key, steps] of Map.groupBy(seen, (step) => step.key)) {
     const allowed = steps.map(({ verdicts }) => verdicts[0]!.allowed);
     if (allowed.some((one, at) => one !== at < limit))
       return `calls of ${JSON.stringify(key.slice(0, 20))} in turn with those of ${Map.groupBy(seen, (step) => step.key).size - 1} other keys: ${inTurn(allowed)}; expected ${limit} allowed and 1 refused`;

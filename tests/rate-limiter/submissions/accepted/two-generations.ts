@@ -87,7 +87,7 @@ class OptimisticStore implements Starter.Store {
   readonly #pool: Pool;
 
   constructor(options: PoolOptions) {
-    this.#pool = createPool({ ...options, namedPlaceholders: false });
+    this.#pool = createPool(options);
   }
 
   async check(key: string, limit: number, windowMs: number, time: number): Promise<Starter.Verdict> {
