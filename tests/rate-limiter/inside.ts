@@ -140,7 +140,7 @@ export async function startServer({ kata, args: options, kept }: In<PlainOptions
       kept.handled.calls++;
       kept.handled.args.push(...args.map(String));
       if (!response.headersSent) response.writeHead(200);
-      response.end('served');
+      if (!response.writableEnded) response.end('served');
     });
   });
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));

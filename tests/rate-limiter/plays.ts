@@ -44,6 +44,7 @@ export const refusedTooMany: Fault = (seen, play) => {
 export const wrongFigures: Fault = (seen, play) => {
   for (const step of seen) {
     const { after } = countingAround(seen, play, step);
+    if (after.length === 0) return `at ${step.at} ms a call was refused, although none counted`;
     const right = { remaining: play.limit - after.length, resetMs: after[0]! + play.windowMs - step.at };
     const { allowed, remaining, resetMs } = step.verdicts[0]!;
     if (remaining !== right.remaining || resetMs !== right.resetMs)
@@ -52,8 +53,9 @@ export const wrongFigures: Fault = (seen, play) => {
   return undefined;
 };
 
-/** Fills the limit, and makes one more call, so that there is something to allow and something to refuse. */
-const fill = (limit: number, key: string): Step[] => Array.from({ length: limit + 1 }, () => ['call', key, 1]);
+/** Fills the limit, and makes a few more calls, so that there is something to allow and something to refuse. */
+const fill = (limit: number, key: string, more = 1): Step[] =>
+  Array.from({ length: limit + more }, () => ['call', key, 1]);
 
 /** Histories of one busy key and another one, with or without several calls at once. */
 export function histories(mostAtOnce: number): fc.Arbitrary<Play> {
@@ -71,7 +73,7 @@ export function histories(mostAtOnce: number): fc.Arbitrary<Play> {
       { weight: 3, arbitrary: fc.constantFrom(-1, 0, 1).map((ms): Step => ['edge', 'ann', ms]) },
     );
     const more = fc.array(steps, { minLength: 1, maxLength: 40, size: 'max' });
-    return more.map((drawn): Play => ({ ...options, steps: [...fill(options.limit, 'ann'), ...drawn] }));
+    return more.map((drawn): Play => ({ ...options, steps: [...fill(options.limit, 'ann', 3), ...drawn] }));
   });
 }
 
