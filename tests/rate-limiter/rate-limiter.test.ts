@@ -56,7 +56,7 @@ const test = judge<typeof Kata>('rate-limiter', { spares: 2 })
   .extend('scheduled', { scope: 'file' }, ({ pair }) => once(async () => await (await pair()).schedules()));
 
 describe('core', () => {
-  test('No more than limit calls of a key must count at the same time.', async ({ subject }) => {
+  test('A key must never have more than limit calls that count.', async ({ subject }) => {
     await expectOfPlays(subject, histories(4), overLimit);
   });
 
