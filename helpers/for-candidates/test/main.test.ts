@@ -130,7 +130,7 @@ describe('bad input is one sentence and exit code 2', () => {
       MYSQL_URL: `mysql://${server.user}:${server.password}@127.0.0.1:${port}/`,
       KATA_MYSQL: '',
     });
-    const isAtWork = await until(() => proxy.statements > 100);
+    const isAtWork = await until(() => proxy.statements > 100, 60_000);
     await proxy[Symbol.asyncDispose]();
     const { code, stdout } = await run;
 
