@@ -20,6 +20,14 @@ import {
 } from './inside.ts';
 
 const connectionLimit = 10;
+/** How long to wait for what a module must do. Once it has not come, the next ones get a quarter. */
+let patienceMs = 5_000;
+
+async function comes(ask: () => Promise<boolean>): Promise<boolean> {
+  const hasCome = await until(ask, patienceMs);
+  if (!hasCome) patienceMs = 1_250;
+  return hasCome;
+}
 
 /** One process with the module and the proxy through which it reaches the server. */
 export class CacheProcess implements Session, AsyncDisposable {
@@ -85,14 +93,14 @@ export class CacheProcess implements Session, AsyncDisposable {
     return calls.flatMap((call) => (call.key === key && call.outcome ? [call.outcome] : []));
   }
 
-  /** Whether a load of the key is begun and held, after at most 5 s. */
+  /** Whether a load of the key begins, or is held already. */
   async beginsToLoad(key: string): Promise<boolean> {
     const isHeld = async () =>
       (await this.subject.run(report)).loads.some((load) => load.key === key && !load.hasEnded);
-    return await until(isHeld);
+    return await comes(isHeld);
   }
 
-  /** Waits until a load of the key is held. Fails after 5 s, with `what` in front. */
+  /** Waits until a load of the key is held. Fails when that never comes, with `what` in front. */
   async isLoading(key: string, what: string): Promise<void> {
     expectThat(await this.beginsToLoad(key), `${what}: process ${this.name} did not call load`);
   }
@@ -102,10 +110,10 @@ export class CacheProcess implements Session, AsyncDisposable {
     await this.subject.run(endLoads, { key, outcome });
   }
 
-  /** Waits until `count` calls for the key have an outcome, and returns all outcomes. Fails after 5 s, with `what` in front. */
+  /** Waits until `count` calls for the key have an outcome, and returns all outcomes. Fails when that never comes, with `what` in front. */
   async settled(key: string, count: number, what: string): Promise<Outcome[]> {
     let outcomes: Outcome[] = [];
-    const areThere = await until(async () => (outcomes = await this.outcomes(key)).length >= count);
+    const areThere = await comes(async () => (outcomes = await this.outcomes(key)).length >= count);
     expectThat(areThere, `${what}: ${outcomes.length} of ${count} calls in process ${this.name} were answered`);
     return outcomes;
   }
