@@ -20,13 +20,22 @@ import {
 } from './inside.ts';
 
 const connectionLimit = 10;
-/** How long to wait for what a module must do. Once it has not come, the next ones get a quarter. */
-let patienceMs = 5_000;
+/** How long the judge waits for what a module must do. Once it has waited in vain, the next waits get a quarter. */
+class Patience {
+  #limitMs = 5_000;
 
-async function comes(ask: () => Promise<boolean>): Promise<boolean> {
-  const hasCome = await until(ask, patienceMs);
-  if (!hasCome) patienceMs = 1_250;
-  return hasCome;
+  /** Whether it comes in time. */
+  async sees(isThere: () => Promise<boolean>): Promise<boolean> {
+    const hasCome = await until(isThere, this.#limitMs);
+    if (!hasCome) this.#limitMs = 1_250;
+    return hasCome;
+  }
+}
+
+interface Surroundings {
+  readonly database: TestDatabase;
+  readonly subjects: SubjectsOfFile<typeof Kata>;
+  readonly patience: Patience;
 }
 
 /** One process with the module and the proxy through which it reaches the server. */
@@ -34,29 +43,28 @@ export class CacheProcess implements Session, AsyncDisposable {
   readonly name: string;
   readonly proxy: Session['proxy'] & AsyncDisposable;
   readonly subject: Subject<typeof Kata>;
+  readonly patience: Patience;
   readonly #database: TestDatabase;
 
   private constructor(
     name: string,
     proxy: CacheProcess['proxy'],
     subject: CacheProcess['subject'],
-    database: TestDatabase,
+    surroundings: Surroundings,
   ) {
     this.name = name;
     this.proxy = proxy;
     this.subject = subject;
-    this.#database = database;
+    this.patience = surroundings.patience;
+    this.#database = surroundings.database;
   }
 
-  static async open(
-    name: string,
-    database: TestDatabase,
-    subjects: SubjectsOfFile<typeof Kata>,
-  ): Promise<CacheProcess> {
+  static async open(name: string, surroundings: Surroundings): Promise<CacheProcess> {
+    const { database, subjects } = surroundings;
     const proxy = await database.proxy(name);
     const subject = await subjects.fresh();
     await subject.run(openPool, await subject.addressInside(database.accountOptions(proxy, connectionLimit)));
-    return new CacheProcess(name, proxy, subject, database);
+    return new CacheProcess(name, proxy, subject, surroundings);
   }
 
   /** Makes a new loader, whose loads are held. */
@@ -97,7 +105,7 @@ export class CacheProcess implements Session, AsyncDisposable {
   async beginsToLoad(key: string): Promise<boolean> {
     const isHeld = async () =>
       (await this.subject.run(report)).loads.some((load) => load.key === key && !load.hasEnded);
-    return await comes(isHeld);
+    return await this.patience.sees(isHeld);
   }
 
   /** Waits until a load of the key is held. Fails when that never comes, with `what` in front. */
@@ -113,7 +121,7 @@ export class CacheProcess implements Session, AsyncDisposable {
   /** Waits until `count` calls for the key have an outcome, and returns all outcomes. Fails when that never comes, with `what` in front. */
   async settled(key: string, count: number, what: string): Promise<Outcome[]> {
     let outcomes: Outcome[] = [];
-    const areThere = await comes(async () => (outcomes = await this.outcomes(key)).length >= count);
+    const areThere = await this.patience.sees(async () => (outcomes = await this.outcomes(key)).length >= count);
     expectThat(areThere, `${what}: ${outcomes.length} of ${count} calls in process ${this.name} were answered`);
     return outcomes;
   }
@@ -143,6 +151,7 @@ export class CacheProcess implements Session, AsyncDisposable {
 /** The processes A and B, which tests share as long as they hold their promises. */
 export class Pair {
   readonly database: TestDatabase;
+  readonly patience = new Patience();
   readonly #subjects: SubjectsOfFile<typeof Kata>;
   #running: CacheProcess[] = [];
 
@@ -152,7 +161,9 @@ export class Pair {
   }
 
   /** Starts a process that the caller ends. */
-  open = (name: string): Promise<CacheProcess> => CacheProcess.open(name, this.database, this.#subjects);
+  open(name: string): Promise<CacheProcess> {
+    return CacheProcess.open(name, { database: this.database, subjects: this.#subjects, patience: this.patience });
+  }
 
   /** Empties the tables, and gives each of the two processes a new loader. */
   async begin(settings: Settings, nowMs: number): Promise<readonly [CacheProcess, CacheProcess]> {
@@ -165,6 +176,23 @@ export class Pair {
     await a.begin(settings, nowMs);
     await b.begin(settings, nowMs);
     return [a, b];
+  }
+
+  /** Sets the clock of both processes. */
+  async setClock(nowMs: number): Promise<void> {
+    for (const process of this.#running) await process.setClock(nowMs);
+  }
+
+  /** Waits until neither process can go further by itself. */
+  async rest(): Promise<void> {
+    for (const process of this.#running) await process.rest();
+  }
+
+  /** How often both processes together called `load` for the key. */
+  async loads(key: string): Promise<number> {
+    let loads = 0;
+    for (const process of this.#running) loads += await process.loads(key);
+    return loads;
   }
 
   /** Rows in the table of values. */

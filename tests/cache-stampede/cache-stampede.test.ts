@@ -1,23 +1,10 @@
 import { describe, expect } from 'vitest';
-import { until } from '../../helpers/foundations/waiting/until.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { explore } from '../../helpers/instruments/mysql/schedule-explorer.ts';
 import { expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/cache-stampede/cache-stampede.ts';
 import { type CacheProcess, Pair } from './cache-process.ts';
-import {
-  callers,
-  longKeys,
-  maxKeys,
-  missingMs,
-  newKey,
-  newValue,
-  oddKeys,
-  staleMs,
-  startMs,
-  ttlMs,
-  word,
-} from './drawn.ts';
+import { callers, longKeys, maxKeys, missingMs, newKey, newValue, oddKeys, staleMs, startMs, ttlMs } from './drawn.ts';
 import { type Outcome, askThroughout, loadLarge } from './inside.ts';
 
 const settings = { ttlMs, staleMs, missingMs, maxKeys: 10_000 };
@@ -91,10 +78,7 @@ describe('core', () => {
       const value = newValue();
       await a.setClock(fromMs);
       await a.ask(key);
-      await a.isLoading(
-        key,
-        life === 0 ? 'a new key' : `${ttlMs + staleMs} ms after a value was loaded, the last possible ms`,
-      );
+      await a.isLoading(key, life === 0 ? 'a new key' : `${ttlMs + staleMs} ms after a value was loaded`);
       await a.rest();
       expect((await a.outcomes(key)).length, 'calls answered before the load of a new value had ended').toBe(3 * life);
       await a.endLoad(key, value);
@@ -121,6 +105,7 @@ describe('robust', () => {
     await a.ask(key, 3, { retries: true });
     await a.ask(key, 2);
     await a.isLoading(key, 'callers asked for a key');
+    await a.rest();
     await a.endLoad(key, first);
     expect(await a.settled(key, 5, 'load failed'), 'what 5 callers got').toEqual(
       Array.from({ length: 5 }, () => first),
@@ -144,15 +129,15 @@ describe('robust', () => {
   }) => {
     const [a] = await pair.begin(settings, startMs);
     const [early, late] = [newKey(), newKey()];
-    for (const [key, staleMs] of [
+    for (const [key, nowMs] of [
       [early, staleAt],
       [late, expiredAt - 1],
     ] as const) {
       const [old, fresh] = [newValue(), newValue()];
       await a.setClock(startMs);
       await loadOnce(a, key, old);
-      await a.setClock(staleMs);
-      const what = `${staleMs - startMs} ms after a value was loaded, with ttlMs ${ttlMs}`;
+      await a.setClock(nowMs);
+      const what = `${nowMs - startMs} ms after a value was loaded, with ttlMs ${ttlMs}`;
       await a.ask(key, 5);
       await a.isLoading(key, what);
       await a.ask(key, 2);
@@ -337,7 +322,7 @@ describe('stretch', () => {
       await expectKnown(process, key, missing, `${missingMs - 1} ms after it was loaded, of ${missingMs}`);
     }
 
-    for (const process of [a, b]) await process.setClock(startMs + missingMs);
+    await pair.setClock(startMs + missingMs);
     const before = (await b.outcomes(key)).length;
     await b.ask(key);
     await b.isLoading(key, `${missingMs} ms after load had found nothing`);
@@ -365,7 +350,7 @@ describe('stretch', () => {
     const first = Array.from({ length: maxKeys }, newKey);
     let nowMs = startMs;
     const load = async (process: CacheProcess, key: string, value = newValue()) => {
-      for (const each of [a, b]) await each.setClock(++nowMs);
+      await pair.setClock(++nowMs);
       await loadOnce(process, key, value);
       await process.rest();
       return { key, value };
@@ -384,7 +369,7 @@ describe('stretch', () => {
         const { key, value } = await load(process, newKey());
         const what = `with maxKeys ${maxKeys}, after process ${process.name} loaded one more`;
         expectThat(
-          await until(async () => (await pair.rows()) <= maxKeys),
+          await pair.patience.sees(async () => (await pair.rows()) <= maxKeys),
           `${what}: ${await pair.rows()} rows in cache_entries`,
         );
         await expectKnown(process, key, value, `${what}, the key that was loaded last`);
@@ -403,7 +388,7 @@ describe('stretch', () => {
       `with maxKeys ${maxKeys}, 100 loaded keys of 64 KB made the process hold`,
     );
     expectThat(
-      await until(async () => (await pair.rows()) <= maxKeys),
+      await pair.patience.sees(async () => (await pair.rows()) <= maxKeys),
       `${await pair.rows()} rows in cache_entries after that`,
     );
   });
@@ -432,7 +417,7 @@ async function expectKnown(process: CacheProcess, key: string, known: Outcome, w
 /** A module may store a refreshed value a moment after its load has ended. */
 async function expectBecomes(process: CacheProcess, key: string, fresh: Outcome, what: string): Promise<void> {
   let last: Outcome | undefined;
-  await until(async () => JSON.stringify((last = await process.get(key))) === JSON.stringify(fresh));
+  await process.patience.sees(async () => JSON.stringify((last = await process.get(key))) === JSON.stringify(fresh));
   expect(last, `${what}; what callers get in process ${process.name}`).toEqual(fresh);
 }
 
@@ -500,15 +485,15 @@ async function expectOneLoadInAllSchedules(pair: Pair, kind: 'new' | 'stale'): P
     reset: async () => {
       key = newKey();
       if (kind === 'new') return;
-      for (const process of [a, b]) await process.setClock(startMs);
+      await pair.setClock(startMs);
       for (const process of [a, b]) await process.get(key);
-      for (const process of [a, b]) await process.setClock(staleAt);
+      await pair.setClock(staleAt);
     },
   })) {
-    for (const process of [a, b]) await process.rest();
+    await pair.rest();
     const what = `a ${kind} key; process A was stopped ${at} its statement ${step} while B asked for it\n${timeline}\n`;
     seen.push({ key, what });
-    const loads = (await a.loads(key)) + (await b.loads(key)) - known;
+    const loads = (await pair.loads(key)) - known;
     expect(loads, `${what}load calls in both processes`).toBe(1);
     expectThat(
       'value' in first && 'value' in others,
@@ -517,8 +502,7 @@ async function expectOneLoadInAllSchedules(pair: Pair, kind: 'new' | 'stale'): P
     if (kind === 'new') expect(others, `${what}what B got, compared with A`).toEqual(first);
   }
   // A load that came late is one too many as well.
-  for (const { key, what } of seen)
-    expect((await a.loads(key)) + (await b.loads(key)) - known, `${what}load calls in the end`).toBe(1);
+  for (const one of seen) expect((await pair.loads(one.key)) - known, `${one.what}load calls in the end`).toBe(1);
 }
 
 /** Four keys at once in both processes, in three generations: new, expired and stale. Their loads end in another order. */
@@ -532,11 +516,11 @@ async function expectOneLoadOfEach(pair: Pair): Promise<void> {
     { what: 'expired again', nowMs: expiredAt + 3 * ttlMs, processes: [b, a] },
   ];
   for (const [index, { what, nowMs, processes }] of generations.entries()) {
-    for (const process of processes) await process.setClock(nowMs);
+    await pair.setClock(nowMs);
     for (const process of processes) for (const key of keys) await process.ask(key, 2);
-    for (const process of processes) await process.rest();
+    await pair.rest();
     for (const key of keys.toReversed()) {
-      const begins = until(async () => (await a.loads(key)) + (await b.loads(key)) > index);
+      const begins = pair.patience.sees(async () => (await pair.loads(key)) > index);
       expectThat(await begins, `4 ${what} keys, each asked for in two processes: no process called load for ${key}`);
       const value = newValue();
       for (const process of processes) await process.endLoad(key, value);
@@ -546,12 +530,9 @@ async function expectOneLoadOfEach(pair: Pair): Promise<void> {
           expect(outcomes.slice(2 * index), `what process ${process.name} got`).toEqual([value, value]);
       }
     }
-    for (const process of processes) await process.rest();
+    await pair.rest();
     for (const key of keys)
-      expect(
-        (await a.loads(key)) + (await b.loads(key)),
-        `load calls for ${key} in both processes, once it was ${what}`,
-      ).toBe(index + 1);
+      expect(await pair.loads(key), `load calls for ${key} in both processes, once it was ${what}`).toBe(index + 1);
   }
 }
 
@@ -560,9 +541,9 @@ async function expectSharedAge(pair: Pair): Promise<void> {
   const [a, b] = await pair.begin(settings, startMs);
   const [key, value, fresh] = [newKey(), newValue(), newValue()];
   await loadOnce(a, key, value);
-  await b.setClock(staleAt - 1);
+  await pair.setClock(staleAt - 1);
   await expectKnown(b, key, value, `when process A had loaded it ${ttlMs - 1} ms ago`);
-  await b.setClock(expiredAt);
+  await pair.setClock(expiredAt);
   await b.ask(key);
   await b.isLoading(key, `process A loaded a value ${ttlMs + staleMs} ms ago, process B read it ${staleMs + 1} ms ago`);
   await b.endLoad(key, fresh);

@@ -14,7 +14,8 @@ const drawn = drawOne(
     callers: fc.integer({ min: 8, max: 20 }),
   }),
 );
-export const { ttlMs, staleMs, missingMs, maxKeys, startMs, word, callers } = drawn;
+export const { ttlMs, staleMs, missingMs, maxKeys, startMs, callers } = drawn;
+const { word } = drawn;
 
 let keys = 0;
 let values = 0;
@@ -38,11 +39,12 @@ export function longKeys(count: number): string[] {
 /** Keys that a careless module takes for one another, or for something else. */
 export function oddKeys(): string[] {
   const key = newKey();
+  const long = newKey() + '😀'.repeat(80);
   return [
-    ...['__proto__', 'constructor', 'hasOwnProperty', 'toString', 'null', 'undefined', '', ' ', '0', '00'],
-    ...[key, key.toUpperCase(), `${key} `, ` ${key}`, `${key}é`, `${key}e\u0301`, `${key}e`],
-    ...[`${key}😀`, `${key}😁`, `${key}'; --`, `${key}%`, `${key}_`, `${key}\\`, `${key}\n`, `${key}/../x`],
-    ...longKeys(2),
-    ...['😀', '😁'].map((last) => key.padEnd(199, '😀').slice(0, key.length) + '😀'.repeat(80) + last),
-  ];
+    '__proto__ constructor hasOwnProperty toString value loadedAt null undefined 0 00'.split(' '),
+    ['', ' ', key, key.toUpperCase(), `${key} `, ` ${key}`, `${key}\n`],
+    [`${key}é`, `${key}e\u0301`, `${key}e`, `${key}😀`, `${key}😁`],
+    [`${key}'; --`, `${key}%`, `${key}_`, `${key}\\`, `${key}/../x`],
+    [...longKeys(2), `${long}😀`, `${long}😁`],
+  ].flat();
 }

@@ -131,7 +131,7 @@ export async function askThroughout({
   held()?.end(outcome);
   for (let microtask = 0; microtask < 10; microtask++) {
     call(bench, key);
-    await undefined;
+    await Promise.resolve();
   }
   for (let turn = 0; turn < 10; turn++) {
     call(bench, key);
@@ -181,9 +181,9 @@ function call(bench: Bench, key: string, retries = false): void {
 }
 
 /** `onError` is called in the microtask in which the caller learns of it. */
-async function outcomeOf(get: () => Promise<unknown>, onError?: () => void): Promise<Outcome> {
+async function outcomeOf(run: () => Promise<unknown>, onError?: () => void): Promise<Outcome> {
   try {
-    const value = await get();
+    const value = await run();
     return value === undefined ? { missing: true } : { value };
   } catch (error) {
     onError?.();
