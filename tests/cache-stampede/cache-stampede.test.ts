@@ -39,8 +39,16 @@ describe('core', () => {
     await a.ask(key, 2);
     await a.rest();
     expect(await a.loads(key), `load calls while ${callers} callers and 2 late ones wait for one key`).toBe(1);
+    // What the module does first with the value has to wait, and more callers come.
+    const hold = a.proxy.holdCommand(1, 'before');
     await a.endLoad(key, value);
-    const outcomes = await a.settled(key, callers + 2, 'load returned a value');
+    await a.rest();
+    await a.ask(key, 2);
+    await a.rest();
+    hold.release();
+    const outcomes = await a.settled(key, callers + 4, 'load returned a value');
+    await a.rest();
+    expect(await a.loads(key), 'load calls when 2 more came after it, before the value was stored').toBe(1);
     expect(outcomes, 'what they got').toEqual(outcomes.map(() => value));
 
     const [busyKey, busyValue] = [newKey(), newValue()];
