@@ -17,10 +17,12 @@ class SessionLock {
         [key],
       );
       if (affectedRows === 1) return;
-      await connection.query(
-        'DELETE FROM cache_locks WHERE cache_key = ? AND owner NOT IN (SELECT id FROM information_schema.processlist)',
-        [key],
-      );
+      const [[lock]] = await connection.query<RowDataPacket[]>('SELECT owner FROM cache_locks WHERE cache_key = ?', [
+        key,
+      ]);
+      const [sessions] = await connection.query<RowDataPacket[]>('SHOW PROCESSLIST');
+      if (lock && !sessions.some(({ Id }) => String(Id) === lock.owner))
+        await connection.query('DELETE FROM cache_locks WHERE cache_key = ? AND owner = ?', [key, lock.owner]);
       await sleep(5);
     }
   }
