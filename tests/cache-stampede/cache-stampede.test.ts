@@ -550,18 +550,31 @@ async function expectOneLoadOfEach(pair: Pair): Promise<void> {
   }
 }
 
-/** What another process has loaded is as old as it is there. */
+/** What another process has loaded is known here, and as old as it is there. */
 async function expectSharedAge(pair: Pair): Promise<void> {
   const [a, b] = await pair.begin(settings, startMs);
-  const [key, value, fresh] = [newKey(), newValue(), newValue()];
-  await loadOnce(a, key, value);
+  const [oldKey, old] = [newKey(), newValue()];
+  const loaded = Array.from({ length: 3 }, () => ({ key: newKey(), value: newValue() }));
+  await loadOnce(a, oldKey, old);
+  for (const { key, value } of loaded) await loadOnce(a, key, value);
   await pair.setClock(staleAt - 1);
-  await expectKnown(b, key, value, `when process A had loaded it ${ttlMs - 1} ms ago`);
+  for (const { key, value } of loaded)
+    await expectKnown(b, key, value, `when process A had loaded 4 keys ${ttlMs - 1} ms ago`);
+
+  await pair.setClock(longStale);
+  await b.ask(oldKey);
+  const what = 'process A loaded a value that is stale now; process B, which has not seen it, refreshes it';
+  await b.isLoading(oldKey, what);
+  expect(await b.settled(oldKey, 1, what), `${what}; what its caller got meanwhile`).toEqual([old]);
+  await b.endLoad(oldKey, newValue());
+
   await pair.setClock(longExpired);
+  const [{ key }, fresh] = [loaded[0]!, newValue()];
   await b.ask(key);
   await b.isLoading(key, `process A loaded a value ${longExpired - startMs} ms ago, process B read it later`);
   await b.endLoad(key, fresh);
   expect((await b.settled(key, 2, 'load returned a value')).at(-1), 'the new value').toEqual(fresh);
+  await pair.rest();
 }
 
 function sessionOf({ proxy, subject }: CacheProcess): Pick<CacheProcess, 'proxy' | 'subject'> {
