@@ -86,7 +86,7 @@ describe('core', () => {
     const cases: [Thrown, AskOptions?][] = [
       [{ message: one }],
       [{ message: one }, { route: 'sync' }],
-      [{ message: two, name: 'OutOfCoffeeError', own: { code: 'ECONNRESET' } }],
+      [{ message: two, name: 'OutOfCoffeeError', own: { code: 'ENOCOFFEE' } }],
       [{ api: [409, three] }],
       [{ api: [503, three], isSubclass: true }, { route: 'sync' }],
     ];
