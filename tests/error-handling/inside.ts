@@ -24,7 +24,10 @@ export type Thrown =
   | { readonly value: unknown }
   /** Errors that cause each other, the first one thrown. The last one is caused by `last`, or by the error at `loopsTo`. */
   | { readonly chain: readonly string[]; readonly last?: unknown; readonly loopsTo?: number }
-  | { readonly throwsOnRead: 'message' | 'stack' | 'name' | 'cause' | 'toString' };
+  | { readonly without: 'prototype' }
+  | { readonly throwsOnRead: Getter };
+
+type Getter = 'message' | 'stack' | 'name' | 'cause';
 
 /** What a route does, step by step. */
 export type Step =
@@ -300,6 +303,7 @@ function jsonOf(value: unknown): string {
 
 function make(thrown: Thrown, kata: typeof Kata): unknown {
   if ('value' in thrown) return thrown.value;
+  if ('without' in thrown) return Object.create(null);
   if ('throwsOnRead' in thrown) return unreadable(thrown.throwsOnRead);
   if ('chain' in thrown) return makeChain(thrown);
   const cause = thrown.cause && { cause: make(thrown.cause, kata) };
@@ -326,9 +330,8 @@ function makeChain({ chain, last, loopsTo }: Extract<Thrown, { chain: unknown }>
   return errors[0]!;
 }
 
-/** A thrown value of which one property throws when it is read. */
-function unreadable(name: 'message' | 'stack' | 'name' | 'cause' | 'toString'): unknown {
-  if (name === 'toString') return Object.create(null);
+/** An error of which one property throws when it is read. */
+function unreadable(name: Getter): Error {
   return Object.defineProperty(new Error('unreadable'), name, {
     get() {
       throw new Error(`The getter of ${name} throws.`);
