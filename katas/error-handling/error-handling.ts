@@ -37,7 +37,7 @@ export interface ProblemOptions {
   cause?: unknown;
 }
 
-/** An error that the client may see. */
+/** An error that the client may see. Its message is the title. */
 export class ApiError extends Error {
   readonly status: number;
   readonly title: string;

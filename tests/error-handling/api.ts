@@ -34,6 +34,8 @@ export interface AskOptions {
   readonly route?: 'sync' | 'async' | 'missing';
   readonly method?: 'GET' | 'POST';
   readonly connection?: Client;
+  /** How long the client waits for its answer; by default as long as the file has patience. */
+  readonly limitMs?: number;
 }
 
 /** What came of one request. */
@@ -159,8 +161,8 @@ export class Api {
     return await this.#subject.run(idsSince, { port: this.#portInside, from });
   }
 
-  async #send(number: number, { route = 'async', method = 'GET', connection }: AskOptions = {}): Promise<Answer> {
-    const { limitMs } = this.#patience;
+  async #send(number: number, options: AskOptions = {}): Promise<Answer> {
+    const { route = 'async', method = 'GET', connection, limitMs = this.#patience.limitMs } = options;
     const answer = await ask(this.port, `/${route}?${number}`, { method, limitMs, ...(connection && { connection }) });
     if (answer.status === 0) this.#patience.limitMs = patience.later;
     return answer;

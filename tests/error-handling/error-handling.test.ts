@@ -266,7 +266,8 @@ describe('robust', () => {
         { throw: { api: [409, two] } },
       ],
     ] as Step[][]) {
-      const middle = await api.begin(steps);
+      // The client waits longer than the judge, so it is the module that closes the response.
+      const middle = await api.begin(steps, { limitMs: 60_000 });
       await api.release(middle);
       const isClosed = await api.isClosed(middle);
       const what = 'an error was thrown after a first write';

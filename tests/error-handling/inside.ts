@@ -65,7 +65,8 @@ type In<Args = undefined> = Inside<typeof Kata, Args, Kept>;
 
 /** How often the event loop turns before a module is taken to have done what follows from a request's end. */
 const settleTurns = 20;
-const closingTurns = 1000;
+/** For what never comes. */
+const closingLimitMs = 2_000;
 const pieceBytes = 64 * 1024;
 
 /** Opens an API, whose logger throws if told so. Returns its port. */
@@ -125,10 +126,11 @@ export async function closeOf({ args: number, kept, tools }: In<number>): Promis
   await tools.turns(settleTurns);
 }
 
-/** Whether the response of this request, whose route has ended, is closed or closes in the next turns. */
+/** Whether the response of this request, whose route has ended, closes within a limit. */
 export async function closes({ args: number, kept, tools }: In<number>): Promise<boolean> {
   const play = kept.plays![number]!;
-  for (let turn = 0; turn < closingTurns && !play.isClosed; turn++) await tools.turns(1);
+  for (const begin = performance.now(); !play.isClosed && performance.now() - begin < closingLimitMs;)
+    await tools.turns(1);
   return play.isClosed;
 }
 
