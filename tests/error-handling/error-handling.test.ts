@@ -42,7 +42,7 @@ describe('core', () => {
       ),
       { seed: chosenSeed(), numRuns: 8 },
     );
-    problems.push({ status: 409, title: 'Müller “hat” 東京\n', detail: '€ 12,50' });
+    problems.push({ status: 400, title: 'Müller “hat” 東京\n', detail: '€ 12,50' }, { status: 599, title: one });
 
     for (const [index, { status, title, ...options }] of problems.entries()) {
       const thrown: Thrown = { api: [status, title, options], isSubclass: index % 2 === 1 };
@@ -383,7 +383,7 @@ describe('stretch', () => {
     const unreadable = (['message', 'stack', 'name', 'cause'] as const).map((throwsOnRead) => ({
       throwsOnRead,
     }));
-    const invalid = [0, 99, 1000, NaN, -1].map((status): Thrown => ({ api: [status, one] }));
+    const invalid = [0, 99, 200, 399, 600, 1000, NaN, -1].map((status): Thrown => ({ api: [status, one] }));
     for (const thrown of [...unreadable, ...invalid]) {
       const { answer } = await api.ask([{ throw: thrown }]);
       expect(problemIn(answer), `${inWords(thrown)} was thrown; its answer`).toEqual(problemAnswer(500));
