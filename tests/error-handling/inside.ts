@@ -6,7 +6,7 @@ import { type CollectingLogger, type LogEntry, collectingLogger } from '../../he
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import type * as Kata from '../../katas/error-handling/error-handling.ts';
 
-export type Data = Readonly<Record<string, unknown>>;
+type Data = Readonly<Record<string, unknown>>;
 
 /** What a route throws. A cause is thrown in the same words. */
 export type Thrown =
