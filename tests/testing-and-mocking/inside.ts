@@ -1,0 +1,232 @@
+import assert from 'node:assert/strict';
+import { createHook } from 'node:async_hooks';
+import net from 'node:net';
+import { syncBuiltinESMExports } from 'node:module';
+import v8 from 'node:v8';
+import { compileFunction } from 'node:vm';
+import * as undici from 'undici';
+import type { Inside } from '../../helpers/instruments/judge/judge.ts';
+import type { CheckoutOptions, CreateCheckout, Order } from '../../katas/testing-and-mocking/checkout.ts';
+import type * as Kata from '../../katas/testing-and-mocking/testing-and-mocking.ts';
+
+/** One run of the suite: the module under test as CommonJS, and the order of the tests. */
+export interface RunOrder {
+  readonly source: string;
+  /** In which order the tests run, by their numbers from 0; by default as they were added. */
+  readonly order?: readonly number[];
+}
+
+/** What came of a test. */
+export interface TestReport {
+  readonly name: string;
+  /** Why it failed. */
+  readonly fault?: string;
+}
+
+/** What came of a run. */
+export interface RunReport {
+  readonly tests: readonly TestReport[];
+  /** Why `suite` itself failed. */
+  readonly fault?: string;
+  /** How many calls of `pay` had a receipt. */
+  readonly receipts: number;
+  /** Sockets that something wanted to open, such as `a connection to gateway.example:443`. */
+  readonly sockets: readonly string[];
+  /** What the run left behind, such as `a timer of 1000 ms`. */
+  readonly left: readonly string[];
+}
+
+type Turns = (count: number) => Promise<void>;
+type Pay = ReturnType<CreateCheckout>['pay'];
+type NodeTimer = NodeJS.Timeout & { _idleTimeout: number; _repeat: unknown; _destroyed: boolean };
+
+const { request, getGlobalDispatcher } = undici;
+const turn = setImmediate;
+const require = (name: string) => {
+  if (name !== 'undici') throw new Error(`A module under test imports ${name}, which the judge does not give it.`);
+  return { request: requestAside };
+};
+/** So many turns without a call, an answer or a timer: what a test awaits never happens. */
+const idleTurns = 2_000;
+/** A timer of less than this may still wait when the last test has ended. */
+const shortMs = 100;
+const longestFault = 300;
+
+/** Moves whenever something happens that a test may wait for. */
+let progress = 0;
+let receipts = 0;
+let sockets: string[] = [];
+let clocks: { read: () => number; now: number }[] = [];
+const timers = new Set<NodeTimer>();
+
+// A heap snapshot would show the text of the module under test.
+v8.getHeapSnapshot = () => {
+  throw new Error('v8.getHeapSnapshot is not open to a suite');
+};
+net.Socket.prototype.connect = function connect(this: net.Socket, ...args: unknown[]) {
+  refuse(this, 'a connection to', args);
+  return this;
+} as typeof net.Socket.prototype.connect;
+net.Server.prototype.listen = function listen(this: net.Server, ...args: unknown[]) {
+  refuse(this, 'a server at', args);
+  return this;
+} as typeof net.Server.prototype.listen;
+createHook({
+  init: (_id, type, _trigger, resource) => void (type === 'Timeout' && timers.add(resource as NodeTimer)),
+}).enable();
+// A test that awaits too little has failed too late. It must not end the process.
+process.on('unhandledRejection', () => undefined);
+syncBuiltinESMExports();
+
+/** Runs the suite on these modules, one after the other. */
+export async function runSuite({ kata, args, tools }: Inside<typeof Kata, readonly RunOrder[]>): Promise<RunReport[]> {
+  const reports: RunReport[] = [];
+  for (const one of args) reports.push(await runOnce(kata, one, tools));
+  return reports;
+}
+
+async function runOnce(kata: typeof Kata, { source, order }: RunOrder, tools: Inside<typeof Kata>['tools']) {
+  [receipts, sockets, clocks] = [0, [], []];
+  timers.clear();
+  const before = surroundings();
+  const added: { name: string; run: () => unknown }[] = [];
+  const test = (name: string, run: () => unknown) => void added.push({ name: String(name), run });
+  const fault = await faultOf(() => kata.suite(instrumented(source), { test, assert }), tools);
+  const tests: TestReport[] = [];
+  for (const number of order ?? added.keys()) {
+    const { name, run } = added[number] ?? {
+      name: 'a test that was not added again',
+      run: () => assert.fail('missing'),
+    };
+    const failure = await faultOf(run, tools);
+    tests.push({ name, ...(failure !== undefined && { fault: failure }) });
+  }
+  const isStuck = tests.some((one) => one.fault === neverEnded);
+  // A test that waits for ever cannot clean up.
+  const left = isStuck ? [] : await leftBehind(before, tools.turns);
+  return { tests, receipts, sockets, left, ...(fault !== undefined && { fault }) };
+}
+
+const neverEnded = 'it never ends: it waits, and nothing is left that could happen';
+
+/** Why a test or the suite fails. */
+async function faultOf(run: () => unknown, tools: Inside<typeof Kata>['tools']): Promise<string | undefined> {
+  let fault: string | undefined;
+  let isOver = false;
+  const timersBefore = tools.timers();
+  void (async () => await run())()
+    .catch((error: unknown) => (fault = inWords(error)))
+    .then(() => (isOver = true));
+  for (let [idle, last] = [0, progress]; !isOver;) {
+    await tools.turns(1);
+    idle = progress === last && tools.timers() <= timersBefore ? idle + 1 : 0;
+    last = progress;
+    if (idle > idleTurns) return neverEnded;
+  }
+  return fault;
+}
+
+/**
+ * A module under test behind functions that are the same for all modules. Its own functions, its errors, and the frames of its calls
+ * never reach the suite: by them a suite could tell which module it has, without testing it.
+ */
+function instrumented(source: string): CreateCheckout {
+  const module = { exports: {} as { createCheckout: CreateCheckout } };
+  compileFunction(source, ['module', 'exports', 'require'], { filename: 'checkout.js' })(
+    module,
+    module.exports,
+    require,
+  );
+  const { createCheckout: create } = module.exports;
+  return function createCheckout({ gateway, dispatcher, now: read = Date.now }: CheckoutOptions) {
+    const clock = { read, now: read() };
+    clocks.push(clock);
+    const checkout = create({ gateway, now: () => clock.now, ...(dispatcher && { dispatcher }) });
+    const pay: Pay = async (order) => await payOf(checkout, order);
+    return Object.freeze({ pay });
+  };
+}
+
+async function payOf(checkout: { pay: Pay }, order: Order) {
+  progress++;
+  readClocks();
+  try {
+    const receipt = structuredClone(await checkout.pay(structuredClone(order)));
+    receipts++;
+    return receipt;
+  } catch (error) {
+    const { message, code } = error as Error & { code?: string };
+    throw Object.assign(new Error(message), code !== undefined && { code });
+  } finally {
+    progress++;
+  }
+}
+
+/** undici's `request` for a module under test: in a turn of its own, so that a mock sees no frame of the module. */
+async function requestAside(...args: Parameters<typeof request>) {
+  const { promise, resolve, reject } = Promise.withResolvers<Awaited<ReturnType<typeof request>>>();
+  const settle = (end: () => void) => {
+    progress++;
+    readClocks();
+    end();
+  };
+  turn(() => {
+    progress++;
+    request(...args).then(
+      (answer) => settle(() => resolve(answer)),
+      (error: unknown) => settle(() => reject(error)),
+    );
+  });
+  return await promise;
+}
+
+/** A module sees the time as it was at the latest call or answer. */
+function readClocks(): void {
+  for (const clock of clocks) clock.now = clock.read();
+}
+
+/** What the run has left in the process. Short timers may end before. */
+async function leftBehind(before: Map<string, unknown>, turns: Turns): Promise<string[]> {
+  const waiting = () => [...timers].filter((timer) => !timer._destroyed && timer.hasRef());
+  const isLong = ({ _idleTimeout, _repeat }: NodeTimer) => _repeat !== null || _idleTimeout >= shortMs;
+  do await turns(5);
+  while (waiting().some((timer) => !isLong(timer)));
+  const long = waiting().map(({ _idleTimeout, _repeat }) =>
+    _repeat === null ? `a timer of ${_idleTimeout} ms` : `an interval of ${_idleTimeout} ms`,
+  );
+  const after = surroundings();
+  const names = new Set([...before.keys(), ...after.keys()]);
+  return [...long, ...[...names].filter((name) => before.get(name) !== after.get(name))];
+}
+
+/** What a suite must not change, by its name in a message. */
+function surroundings(): Map<string, unknown> {
+  const found = new Map<string, unknown>([['the global dispatcher of undici', getGlobalDispatcher()]]);
+  // Their values are locked, or made when they are first used.
+  for (const key of Reflect.ownKeys(globalThis)) found.set(`the global ${String(key)}`, true);
+  for (const [name, value] of Object.entries(process.env)) found.set(`the environment variable ${name}`, value);
+  for (const name of Object.keys(console)) found.set(`console.${name}`, Reflect.get(console, name));
+  for (const name of Object.keys(undici)) found.set(`${name} of undici`, Reflect.get(undici, name));
+  for (const name of process.eventNames())
+    found.set(`a listener for ${String(name)} of process`, process.listenerCount(name));
+  return found;
+}
+
+/** Answers as a machine does where nobody listens. */
+function refuse(socket: net.Socket | net.Server, what: string, args: unknown[]): void {
+  progress++;
+  const [first, second] = Array.isArray(args[0]) ? (args[0] as unknown[]) : args;
+  const place =
+    typeof first === 'object' && first !== null
+      ? (first as { host?: string; port?: number; path?: string })
+      : undefined;
+  const host = place?.host ?? (typeof second === 'string' ? second : 'localhost');
+  sockets.push(`${what} ${place?.path ?? `${host}:${place?.port ?? String(first ?? 0)}`}`);
+  const error = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED', syscall: 'connect' });
+  process.nextTick(() => (socket instanceof net.Socket ? socket.destroy(error) : socket.emit('error', error)));
+}
+
+function inWords(error: unknown): string {
+  const message = error instanceof Error ? error.message : `${typeof error} thrown`;
+  return message.length > longestFault ? `${message.slice(0, longestFault)}…` : message;
+}
