@@ -33,7 +33,7 @@ class FakeGateway extends MockAgent {
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
     const { path, method, headers, body } = options;
     const key = (headers as Record<string, string> | undefined)?.['idempotency-key'];
-    this.charges.push({ path, method, key, body: JSON.parse(String(body)) });
+    this.charges.push({ path, method, key, body: JSON.parse(body as string) });
     return super.dispatch(options, handler);
   }
 }

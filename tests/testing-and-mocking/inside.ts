@@ -2,11 +2,10 @@ import assert from 'node:assert/strict';
 import { createHook } from 'node:async_hooks';
 import net from 'node:net';
 import { syncBuiltinESMExports } from 'node:module';
-import v8 from 'node:v8';
 import { compileFunction } from 'node:vm';
 import * as undici from 'undici';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
-import type { CheckoutOptions, CreateCheckout, Order } from '../../katas/testing-and-mocking/checkout.ts';
+import type { CheckoutOptions, CreateCheckout, Order, Receipt } from '../../katas/testing-and-mocking/checkout.ts';
 import type * as Kata from '../../katas/testing-and-mocking/testing-and-mocking.ts';
 
 /** One run of the suite: the module under test as CommonJS, and the order of the tests. */
@@ -28,7 +27,7 @@ export interface RunReport {
   readonly tests: readonly TestReport[];
   /** Why `suite` itself failed. */
   readonly fault?: string;
-  /** How many calls of `pay` had a receipt. */
+  /** How many calls of `pay` in a test had a receipt. */
   readonly receipts: number;
   /** Sockets that something wanted to open, such as `a connection to gateway.example:443`. */
   readonly sockets: readonly string[];
@@ -54,15 +53,20 @@ const longestFault = 300;
 
 /** Moves whenever something happens that a test may wait for. */
 let progress = 0;
+let isInTest = false;
 let receipts = 0;
 let sockets: string[] = [];
 let clocks: { read: () => number; now: number }[] = [];
 const timers = new Set<NodeTimer>();
 
-// A heap snapshot would show the text of the module under test.
-v8.getHeapSnapshot = () => {
-  throw new Error('v8.getHeapSnapshot is not open to a suite');
-};
+// Snapshots and profiles show the text of the module under test, or where its functions are. An import would give a copy of v8.
+const v8 = process.getBuiltinModule('node:v8');
+for (const name of Object.keys(v8).filter((key) => /^(?:get|write|start)\w*(?:Snapshot|Profile)$/.test(key)))
+  Object.defineProperty(v8, name, {
+    value: () => {
+      throw new Error(`v8.${name} is not open to a suite`);
+    },
+  });
 net.Socket.prototype.connect = function connect(this: net.Socket, ...args: unknown[]) {
   refuse(this, 'a connection to', args);
   return this;
@@ -98,7 +102,9 @@ async function runOnce(kata: typeof Kata, { source, order }: RunOrder, tools: In
       name: 'a test that was not added again',
       run: () => assert.fail('missing'),
     };
+    isInTest = true;
     const failure = await faultOf(run, tools);
+    isInTest = false;
     tests.push({ name, ...(failure !== undefined && { fault: failure }) });
   }
   const isStuck = tests.some((one) => one.fault === neverEnded);
@@ -147,13 +153,19 @@ function instrumented(source: string): CreateCheckout {
   };
 }
 
+/** The copies of receipts: the same receipt has the same copy each time. */
+const copies = new WeakMap<Receipt, Receipt>();
+
 async function payOf(checkout: { pay: Pay }, order: Order) {
   progress++;
   readClocks();
+  const counts = isInTest;
   try {
-    const receipt = structuredClone(await checkout.pay(structuredClone(order)));
-    receipts++;
-    return receipt;
+    const receipt = await checkout.pay(structuredClone(order));
+    if (counts) receipts++;
+    const copy = copies.get(receipt) ?? structuredClone(receipt);
+    copies.set(receipt, copy);
+    return copy;
   } catch (error) {
     const { message, code } = error as Error & { code?: string };
     throw Object.assign(new Error(message), code !== undefined && { code });
@@ -221,7 +233,7 @@ function refuse(socket: net.Socket | net.Server, what: string, args: unknown[]):
       ? (first as { host?: string; port?: number; path?: string })
       : undefined;
   const host = place?.host ?? (typeof second === 'string' ? second : 'localhost');
-  sockets.push(`${what} ${place?.path ?? `${host}:${place?.port ?? String(first ?? 0)}`}`);
+  sockets.push(`${what} ${place?.path ?? `${host}:${place?.port ?? (typeof first === 'number' ? first : 0)}`}`);
   const error = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED', syscall: 'connect' });
   process.nextTick(() => (socket instanceof net.Socket ? socket.destroy(error) : socket.emit('error', error)));
 }

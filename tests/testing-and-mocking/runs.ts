@@ -27,7 +27,7 @@ interface OtherRuns {
 
 export interface Runs {
   readonly right: Outcome;
-  /** Undefined when the suite does not pass on the right module: then nothing else can be judged. */
+  /** Undefined when the suite does not pass on the right module, or pays no order there: then nothing else can be judged. */
   readonly others?: OtherRuns;
 }
 
@@ -36,8 +36,8 @@ type Fresh = () => Promise<Subject<typeof Kata>>;
 
 /**
  * Runs the suite on every module. Each run has a process of its own, unless the suite has shown that runs in one process don't influence
- * each other: then a few processes do all runs, in an order drawn without a seed. Each of them begins with a wrong module and ends with the
- * right one, so a suite that counts its runs or compares modules with each other shows it, and gets a process for each run.
+ * each other: then a few processes do all runs, in an order drawn without a seed. Each of them begins with a module on which the suite is
+ * known to fail and ends with the right one, so a suite that counts its runs or compares modules with each other shows it.
  */
 export async function runOnAll(
   { right: source, otherRight, wrong }: Modules,
@@ -47,14 +47,16 @@ export async function runOnAll(
   const open = { source };
   const sample = draw.wrong(wrong);
   const [right, ...repeated] = await inOneProcess(fresh, [[open], [open, sample, sample, open]]);
-  if (!right || !('report' in right) || faultIn(right) !== undefined) return { right: right! };
+  if (!right || !('report' in right) || faultIn(right) !== undefined || right.report.receipts === 0)
+    return { right: right! };
 
   const { length } = right.report.tests;
   const reversed = { source, order: Array.from({ length }, (_, at) => length - 1 - at) };
   const drawn = { source, order: draw.order(length) };
   const rightRuns = [...otherRight.map((other) => ({ source: other })), reversed, drawn];
   const isRepeatable = isAsExpected([right, ...repeated]);
-  const outcomes = (isRepeatable && (await inSharedProcesses(fresh, wrong, rightRuns, open))) || undefined;
+  const outcomes =
+    (isRepeatable && (await inSharedProcesses(fresh, [...wrong, ...rightRuns], sample, open))) || undefined;
   const all = outcomes ?? (await inProcessesOfTheirOwn(fresh, [...wrong, ...rightRuns]));
 
   const wrongRuns = wrong.map((module, at) => ({ ...module, outcome: all[at]! }));
@@ -88,20 +90,24 @@ export function isAsExpected(repeated: readonly Outcome[]): boolean {
   );
 }
 
-/** Undefined when a run on the right module fails at the end, or a process has no reports. */
+/**
+ * Undefined when the suite passes on `first`, on which it should fail, or fails on `last`, on which it should pass: then the runs of a process
+ * influence each other.
+ */
 async function inSharedProcesses(
   fresh: Fresh,
-  wrong: readonly RunOrder[],
-  rightRuns: readonly RunOrder[],
+  orders: readonly RunOrder[],
+  first: RunOrder,
   last: RunOrder,
 ): Promise<Outcome[] | undefined> {
   const shares = Array.from({ length: lanes }, (): RunOrder[] => []);
-  for (const list of [wrong, rightRuns])
-    for (const [at, order] of shuffled(list).entries()) shares[at % lanes]!.push(order);
-  const processes = await Promise.all(shares.map((share) => inOneProcess(fresh, [[...share, last]])));
-  if (processes.some((outcomes) => faultIn(outcomes.at(-1)!) !== undefined)) return undefined;
-  const byOrder = new Map(shares.flatMap((share, at) => share.map((order, run) => [order, processes[at]![run]!])));
-  return [...wrong, ...rightRuns].map((order) => byOrder.get(order)!);
+  for (const [at, order] of shuffled(orders).entries()) shares[at % lanes]!.push(order);
+  const processes = await Promise.all(shares.map((share) => inOneProcess(fresh, [[first, ...share, last]])));
+  const isSound = processes.every(
+    (outcomes) => faultIn(outcomes[0]!) !== undefined && faultIn(outcomes.at(-1)!) === undefined,
+  );
+  const byOrder = new Map(shares.flatMap((share, at) => share.map((order, run) => [order, processes[at]![run + 1]!])));
+  return isSound ? orders.map((order) => byOrder.get(order)!) : undefined;
 }
 
 async function inProcessesOfTheirOwn(fresh: Fresh, orders: readonly RunOrder[]): Promise<Outcome[]> {

@@ -9,6 +9,8 @@ import { type Kind, readModules } from './modules.ts';
 import { type Outcome, type Runs, type WrongRun, faultIn, isAsExpected, runOnAll } from './runs.ts';
 
 const leastFailures = 6;
+/** So many survivors are told in one message. */
+const mostNamed = 4;
 
 const test = judge<typeof Kata>('testing-and-mocking').extend(
   'runs',
@@ -58,28 +60,28 @@ describe('robust', () => {
     const { wrong } = expectTellsApart(runs);
 
     for (const { what, report } of reportsOf(runs.right, wrong))
-      expect(report.left, `what the suite left behind after its run on ${what}`).toEqual([]);
+      expectThat(report.left.length === 0, `after its run on ${what}, the suite left behind ${report.left.join(', ')}`);
   });
 
   test('The suite must open no socket, whichever module it tests.', ({ runs }) => {
     const { wrong } = expectTellsApart(runs);
 
     for (const { what, report } of reportsOf(runs.right, wrong))
-      expect(report.sockets, `sockets that were opened in the run on ${what}`).toEqual([]);
+      expectThat(report.sockets.length === 0, `in the run on ${what}, something opened ${report.sockets.join(', ')}`);
   });
 });
 
 describe('stretch', () => {
   test('The suite must pass on two other right modules.', ({ runs }) => {
     for (const outcome of expectTellsApart(runs).otherRight)
-      expect(faultIn(outcome), 'on a right module that is written differently').toBeUndefined();
+      expectPass(outcome, 'a right module that is written differently');
   });
 
   test('The suite must pass in any order of its tests.', ({ runs }) => {
     const [reversed, drawn] = expectTellsApart(runs).reordered;
 
-    expect(faultIn(reversed!), 'on checkout.ts, with the tests in reverse order').toBeUndefined();
-    expect(faultIn(drawn!), 'on checkout.ts, with the tests in a random order').toBeUndefined();
+    expectPass(reversed!, 'checkout.ts, with the tests in reverse order');
+    expectPass(drawn!, 'checkout.ts, with the tests in a random order');
   });
 
   test('Run again in the same process, the suite must give the same results.', ({ runs }) => {
@@ -96,9 +98,14 @@ describe('stretch', () => {
 /** Whatever else is judged, the suite has to pass on the right module, and to run it. */
 function expectRight({ right, others }: Runs): NonNullable<Runs['others']> {
   if ('error' in right) throw right.error;
-  expect(faultIn(right), 'on checkout.ts, which is right').toBeUndefined();
-  expectThat(right.report.receipts > 0, `none of the suite's ${testsIn(right)} tests pays an order`);
+  expectPass(right, 'checkout.ts, which is right');
+  expectThat(right.report.receipts > 0, `the suite's tests pay no order on checkout.ts (tests: ${testsIn(right)})`);
   return others!;
+}
+
+function expectPass(outcome: Outcome, where: string): void {
+  const fault = faultIn(outcome);
+  expectThat(fault === undefined, `the suite fails on ${where}: ${fault}`);
 }
 
 /** A suite that asserts nothing leaves nothing behind either: it has to fail on a wrong module first. */
@@ -125,7 +132,9 @@ function survivorsOf(wrong: readonly WrongRun[]): readonly WrongRun[] {
 }
 
 function inWords(wrong: readonly WrongRun[]): string {
-  return wrong.map(({ does }) => `a module that ${does}`).join('; ');
+  const first = wrong.slice(0, mostNamed).map(({ does }) => `a module that ${does}`);
+  const more = wrong.length - first.length;
+  return [...first, ...(more > 0 ? [`${more} more`] : [])].join('; ');
 }
 
 /** A process that hung or ended by itself on a wrong module has no report. */

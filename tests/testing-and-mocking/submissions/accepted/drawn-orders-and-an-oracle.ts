@@ -21,7 +21,7 @@ class Gateway extends Dispatcher {
     this.seen.push({
       url: `${options.method} ${String(options.origin)}${options.path}`,
       key: headers.get('idempotency-key') ?? '',
-      json: JSON.parse(String(options.body)),
+      json: JSON.parse(options.body as string),
     });
     setImmediate(() => this.#answer(this.#behaviors.shift() ?? 'fails', handler as Handler));
     return true;

@@ -25,7 +25,7 @@ export async function suite(createCheckout: CreateCheckout, { test, assert }: To
     for (const status of statuses) {
       const mock = agent.get(origin).intercept({ path: '/charges', method: 'POST' });
       mock.reply(({ body, headers }) => {
-        const { orderId, amountCents } = JSON.parse(String(body)) as Request;
+        const { orderId, amountCents } = JSON.parse(body as string) as Request;
         const key = (headers as Record<string, string>)['idempotency-key'];
         requests.push({ key, amountCents, orderId });
         if (status === 0) throw new Error('socket hang up');

@@ -66,7 +66,7 @@ class Stage {
           body: (body) => Number.isInteger((JSON.parse(body) as { amountCents: number }).amountCents),
         })
         .reply(({ headers }) => {
-          this.keys.push(new Map(Object.entries(headers)).get('idempotency-key') ?? 'no key');
+          this.keys.push((headers as Record<string, string>)['idempotency-key'] ?? 'no key');
           if (status === 0) throw new TypeError('terminated');
           return { statusCode: status, data: JSON.stringify({ id: 'some charge' }) };
         });
