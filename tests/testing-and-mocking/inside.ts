@@ -45,8 +45,9 @@ const require = (name: string) => {
   if (name !== 'undici') throw new Error(`A module under test imports ${name}, which the judge does not give it.`);
   return { request: requestAside };
 };
-/** So many turns without a call, an answer or a timer: what a test awaits never happens. */
-const idleTurns = 2_000;
+const activeResources = process.getActiveResourcesInfo.bind(process);
+/** So many turns without a call, an answer, a timer or a file: what a test awaits never happens. */
+const idleTurns = 10_000;
 /** A timer of less than this may still wait when the last test has ended. */
 const shortMs = 100;
 const longestFault = 300;
@@ -116,20 +117,25 @@ async function runOnce(kata: typeof Kata, { source, order }: RunOrder, tools: In
 const neverEnded = 'it never ends: it waits, and nothing is left that could happen';
 
 /** Why a test or the suite fails. */
-async function faultOf(run: () => unknown, tools: Inside<typeof Kata>['tools']): Promise<string | undefined> {
+async function faultOf(run: () => unknown, { turns }: Inside<typeof Kata>['tools']): Promise<string | undefined> {
   let fault: string | undefined;
   let isOver = false;
-  const timersBefore = tools.timers();
+  const activeBefore = activeCount();
   void (async () => await run())()
     .catch((error: unknown) => (fault = inWords(error)))
     .then(() => (isOver = true));
   for (let [idle, last] = [0, progress]; !isOver;) {
-    await tools.turns(1);
-    idle = progress === last && tools.timers() <= timersBefore ? idle + 1 : 0;
+    await turns(1);
+    idle = progress === last && activeCount() <= activeBefore ? idle + 1 : 0;
     last = progress;
     if (idle > idleTurns) return neverEnded;
   }
   return fault;
+}
+
+/** What the event loop waits for. */
+function activeCount(): number {
+  return activeResources().filter((kind) => kind !== 'Immediate').length;
 }
 
 /**
