@@ -37,14 +37,16 @@ export interface RunReport {
 
 type Turns = (count: number) => Promise<void>;
 type Pay = ReturnType<CreateCheckout>['pay'];
+type RequestOptions = NonNullable<Parameters<typeof undici.request>[1]>;
+/** A module sees the time as it was at the latest call or answer. */
+interface Clock {
+  ms: number;
+  read(): void;
+}
 type NodeTimer = NodeJS.Timeout & { _idleTimeout: number; _repeat: unknown; _destroyed: boolean };
 
 const { request, getGlobalDispatcher } = undici;
 const turn = setImmediate;
-const require = (name: string) => {
-  if (name !== 'undici') throw new Error(`A module under test imports ${name}, which the judge does not give it.`);
-  return { request: requestAside };
-};
 const activeResources = process.getActiveResourcesInfo.bind(process);
 /** So many turns without a call, an answer, a timer or a file: what a test awaits never happens. */
 const idleTurns = 10_000;
@@ -57,7 +59,6 @@ let progress = 0;
 let isInTest = false;
 let receipts = 0;
 let sockets: string[] = [];
-let clocks: { read: () => number; now: number }[] = [];
 const timers = new Set<NodeTimer>();
 
 // Snapshots and profiles show the text of the module under test, or where its functions are. An import would give a copy of v8.
@@ -91,7 +92,7 @@ export async function runSuite({ kata, args, tools }: Inside<typeof Kata, readon
 }
 
 async function runOnce(kata: typeof Kata, { source, order }: RunOrder, tools: Inside<typeof Kata>['tools']) {
-  [receipts, sockets, clocks] = [0, [], []];
+  [receipts, sockets] = [0, []];
   timers.clear();
   const before = surroundings();
   const added: { name: string; run: () => unknown }[] = [];
@@ -140,31 +141,59 @@ function activeCount(): number {
 
 /**
  * A module under test behind functions that are the same for all modules. Its own functions, its errors, and the frames of its calls
- * never reach the suite: by them a suite could tell which module it has, without testing it.
+ * never reach the suite: by them a suite could tell which module it has, without testing it. So the clock is read here, and no object of the
+ * suite's reaches the module.
  */
 function instrumented(source: string): CreateCheckout {
-  const module = { exports: {} as { createCheckout: CreateCheckout } };
-  compileFunction(source, ['module', 'exports', 'require'], { filename: 'checkout.js' })(
-    module,
-    module.exports,
-    require,
-  );
-  const { createCheckout: create } = module.exports;
-  return function createCheckout({ gateway, dispatcher, now: read = Date.now }: CheckoutOptions) {
-    const clock = { read, now: read() };
-    clocks.push(clock);
-    const checkout = create({ gateway, now: () => clock.now, ...(dispatcher && { dispatcher }) });
-    const pay: Pay = async (order) => await payOf(checkout, order);
+  const evaluate = compileFunction(source, ['module', 'exports', 'require'], { filename: 'checkout.js' });
+  return function createCheckout({ gateway, dispatcher, now = Date.now }: CheckoutOptions) {
+    const clock: Clock = { ms: Number(now()), read: () => void (clock.ms = Number(now())) };
+    const module = { exports: {} as { createCheckout: CreateCheckout } };
+    evaluate(module, module.exports, requireFor(clock, dispatcher));
+    const checkout = module.exports.createCheckout({ gateway: String(gateway), now: () => clock.ms });
+    const pay: Pay = async (order) => await payOf(checkout, clock, order);
     return Object.freeze({ pay });
   };
+}
+
+/** What a module under test imports: undici's `request`, in a turn of its own, with the dispatcher that the suite has chosen. */
+function requireFor(clock: Clock, dispatcher: undici.Dispatcher | undefined) {
+  const requestAside = async (url: string | URL, options: RequestOptions) => {
+    const { promise, resolve, reject } = Promise.withResolvers<{ statusCode: number; text: string }>();
+    turn(() => {
+      progress++;
+      ask(url, { ...options, ...(dispatcher && { dispatcher }) })
+        .finally(() => {
+          progress++;
+          clock.read();
+        })
+        .then(resolve, reject);
+    });
+    const { statusCode, text } = await promise;
+    const body = {
+      text: async () => text,
+      json: async () => JSON.parse(text) as unknown,
+      dump: async () => undefined,
+    };
+    return { statusCode, body };
+  };
+  return (name: string) => {
+    if (name !== 'undici') throw new Error(`A module under test imports ${name}, which the judge does not give it.`);
+    return { request: requestAside };
+  };
+}
+
+async function ask(url: string | URL, options: RequestOptions): Promise<{ statusCode: number; text: string }> {
+  const { statusCode, body } = await request(url, options);
+  return { statusCode: Number(statusCode), text: await body.text() };
 }
 
 /** The copies of receipts: the same receipt has the same copy each time. */
 const copies = new WeakMap<Receipt, Receipt>();
 
-async function payOf(checkout: { pay: Pay }, order: Order) {
+async function payOf(checkout: { pay: Pay }, clock: Clock, order: Order) {
   progress++;
-  readClocks();
+  clock.read();
   const counts = isInTest;
   try {
     const receipt = await checkout.pay(structuredClone(order));
@@ -178,29 +207,6 @@ async function payOf(checkout: { pay: Pay }, order: Order) {
   } finally {
     progress++;
   }
-}
-
-/** undici's `request` for a module under test: in a turn of its own, so that a mock sees no frame of the module. */
-async function requestAside(...args: Parameters<typeof request>) {
-  const { promise, resolve, reject } = Promise.withResolvers<Awaited<ReturnType<typeof request>>>();
-  const settle = (end: () => void) => {
-    progress++;
-    readClocks();
-    end();
-  };
-  turn(() => {
-    progress++;
-    request(...args).then(
-      (answer) => settle(() => resolve(answer)),
-      (error: unknown) => settle(() => reject(error)),
-    );
-  });
-  return await promise;
-}
-
-/** A module sees the time as it was at the latest call or answer. */
-function readClocks(): void {
-  for (const clock of clocks) clock.now = clock.read();
 }
 
 /** What the run has left in the process. Short timers may end before. */

@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { SubjectError } from '../../helpers/judging/subject/subject-error.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import type * as Kata from '../../katas/testing-and-mocking/testing-and-mocking.ts';
 import { type RunOrder, type RunReport, runSuite } from './inside.ts';
@@ -132,8 +133,10 @@ async function inOneProcess(fresh: Fresh, calls: readonly (readonly RunOrder[])[
     }
     return outcomes;
   } catch (error) {
+    // What the machine or the judge lacks says nothing about the suite.
+    if (!(error instanceof SubjectError) || error.message.startsWith('No process could be started')) throw error;
     const missing = calls.flat().slice(outcomes.length);
-    return [...outcomes, ...missing.map(() => ({ error: error as Error }))];
+    return [...outcomes, ...missing.map(() => ({ error }))];
   }
 }
 
