@@ -156,19 +156,26 @@ function instrumented(source: string): CreateCheckout {
   };
 }
 
-/** What a module under test imports: undici's `request`, in a turn of its own, with the dispatcher that the suite has chosen. */
+/**
+ * What a module under test imports: undici's `request` with the dispatcher that the suite has chosen. The suite's code runs in a turn and in
+ * microtasks of its own there: V8 adds the functions to a stack trace that wait for the latest microtask.
+ */
 function requireFor(clock: Clock, dispatcher: undici.Dispatcher | undefined) {
   const requestAside = async (url: string | URL, options: RequestOptions) => {
     const { promise, resolve, reject } = Promise.withResolvers<{ statusCode: number; text: string }>();
-    turn(() => {
+    const askAside = async () => {
+      await Promise.resolve();
       progress++;
-      ask(url, { ...options, ...(dispatcher && { dispatcher }) })
-        .finally(() => {
-          progress++;
-          clock.read();
-        })
-        .then(resolve, reject);
-    });
+      const settle = await ask(url, { ...options, ...(dispatcher && { dispatcher }) }).then(
+        (answer) => () => resolve(answer),
+        (error: unknown) => () => reject(error),
+      );
+      progress++;
+      clock.read();
+      settle();
+    };
+    queueMicrotask(() => undefined);
+    turn(() => void askAside());
     const { statusCode, text } = await promise;
     const body = {
       text: async () => text,
