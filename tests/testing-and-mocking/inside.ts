@@ -16,7 +16,7 @@ export interface RunOrder {
 }
 
 /** What came of a test. */
-export interface TestReport {
+interface TestReport {
   readonly name: string;
   /** Why it failed. */
   readonly fault?: string;
