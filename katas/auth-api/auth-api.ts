@@ -1,5 +1,5 @@
 import { createHmac, scryptSync } from 'node:crypto';
-import { type Server, type ServerResponse, createServer } from 'node:http';
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 
 export interface User {
   id: string;
@@ -48,7 +48,7 @@ export function createApp({ users, secret, clock, log }: AppOptions): Server {
     return { accessToken: sign(user, accessMs), refreshToken: sign(user, refreshMs) };
   }
 
-  return createServer(async (request, response) => {
+  async function serve(request: IncomingMessage, response: ServerResponse) {
     let body = '';
     for await (const chunk of request) body += String(chunk);
     log(`${request.method} ${request.url} ${body}`);
@@ -67,8 +67,7 @@ export function createApp({ users, secret, clock, log }: AppOptions): Server {
         case 'GET /api/profile': {
           const user = verify((request.headers.authorization ?? '').replace('Bearer ', ''));
           if (!user) return send(response, 401, { error: 'Invalid token' });
-          const { expires, ...profile } = user;
-          return send(response, 200, profile);
+          return send(response, 200, user);
         }
         case 'POST /refresh': {
           const { refreshToken } = JSON.parse(body) as { refreshToken: string };
@@ -84,7 +83,9 @@ export function createApp({ users, secret, clock, log }: AppOptions): Server {
     } catch (error) {
       return send(response, 500, { error: (error as Error).message });
     }
-  });
+  }
+
+  return createServer((request, response) => void serve(request, response));
 }
 
 function send(response: ServerResponse, status: number, body: object) {

@@ -134,14 +134,14 @@ export class Api {
 
   /** Fails unless both tokens still do what they are for. Uses the refresh token. */
   async expectAlive(pair: Kata.TokenPair, what: string): Promise<void> {
-    expect((await this.profile(pair.accessToken)).status, `${what}; GET /api/profile, status`).toBe(200);
-    expect((await this.refresh(pair.refreshToken)).status, `${what}; POST /refresh, status`).toBe(200);
+    expectStatus(await this.profile(pair.accessToken), 200, `${what}; GET /api/profile`);
+    expectStatus(await this.refresh(pair.refreshToken), 200, `${what}; POST /refresh`);
   }
 
   /** Fails unless both tokens are refused. */
   async expectDead(pair: Kata.TokenPair, what: string): Promise<void> {
-    expect((await this.profile(pair.accessToken)).status, `${what}; GET /api/profile, status`).toBe(401);
-    expect((await this.refresh(pair.refreshToken)).status, `${what}; POST /refresh, status`).toBe(401);
+    expectStatus(await this.profile(pair.accessToken), 401, `${what}; GET /api/profile`);
+    expectStatus(await this.refresh(pair.refreshToken), 401, `${what}; POST /refresh`);
   }
 }
 
@@ -149,9 +149,14 @@ export function connect({ port }: Api): Client {
   return connectionTo(port);
 }
 
+export function expectStatus({ status }: Answer, expected: number, what: string): void {
+  expect(status, `${what}; status`).toBe(expected);
+}
+
 /** The tokens of an answer. Fails unless it has status 200 and both of them. */
-export function pairOf({ status, body, headers }: Answer, what: string): Kata.TokenPair {
-  expect(status, `${what}; status`).toBe(200);
+export function pairOf(answer: Answer, what: string): Kata.TokenPair {
+  const { body, headers } = answer;
+  expectStatus(answer, 200, what);
   expect(headers['content-type'], `${what}; content-type`).toMatch(/^application\/json\b/);
   const pair = jsonOf(body) as Kata.TokenPair;
   expect(pair, `${what}; the answer`).toMatchObject({

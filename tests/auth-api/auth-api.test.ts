@@ -2,9 +2,9 @@ import { describe, expect } from 'vitest';
 import { growthPerVisit } from '../../helpers/instruments/heap/churn.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
 import type { Answer } from '../../helpers/instruments/readers/ask.ts';
-import { expectAtLeast, expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-that.ts';
+import { expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/auth-api/auth-api.ts';
-import { Api, ann, bob, connect, day, jsonOf, minute, pairOf, second, words, zoe } from './api.ts';
+import { Api, ann, bob, connect, day, expectStatus, jsonOf, minute, pairOf, second, words, zoe } from './api.ts';
 import { changedTokens, decoded } from './tokens.ts';
 import {
   type AppSettings,
@@ -15,7 +15,6 @@ import {
   holdRequests,
   letGo,
   readLog,
-  removeUser,
   requestsArrived,
   takeScrypts,
   untilArrived,
@@ -32,7 +31,7 @@ const sessionLimit = 200;
 
 const test = judge<typeof Kata>('auth-api')
   .extend('open', async ({ subject }, { onCleanup }) => {
-    onCleanup(async () => void (await subject.run(closeApps).catch(() => undefined)));
+    onCleanup(() => subject.run(closeApps).catch(() => undefined));
     return async (choice?: Partial<AppSettings>): Promise<Api> => await Api.open(subject, choice);
   })
   .extend('api', async ({ open }): Promise<Api> => await open());
@@ -130,7 +129,7 @@ describe('robust', () => {
 
     const wrong = await attempt(ann.name, words.wrong);
     expect(wrong.seen.status, 'POST /login with a wrong password; status').toBe(401);
-    expectAtLeast(wrong.seen.scrypts.length, 1, 'POST /login with a wrong password ran scrypt', 'times');
+    expectThat(wrong.seen.scrypts.length > 0, 'POST /login with a wrong password did not run scrypt');
     expectThat(!wrong.isLate, 'POST /login with a wrong password was answered before scrypt was done');
     const others = [
       ['an unknown name', words.unknown, words.wrong],
@@ -151,9 +150,8 @@ describe('robust', () => {
     for (const scheme of ['Bearer', 'bearer', 'BEARER', 'bEaReR']) {
       const { accessToken } = await api.login();
       const headers = { authorization: `${scheme} ${accessToken}` };
-      expect((await api.ask('/api/profile', { headers })).status, `GET /api/profile with ${scheme}; status`).toBe(200);
-      const { status } = await api.ask('/logout', { method: 'POST', headers });
-      expect(status, `POST /logout with ${scheme}; status`).toBe(204);
+      expectStatus(await api.ask('/api/profile', { headers }), 200, `GET /api/profile with ${scheme}`);
+      expectStatus(await api.ask('/logout', { method: 'POST', headers }), 204, `POST /logout with ${scheme}`);
     }
 
     const { accessToken } = await api.login();
@@ -165,11 +163,11 @@ describe('robust', () => {
       ['Basic x', right],
     ];
     for (const authorization of repeated) {
-      const what = `with two Authorization headers, ${authorization.map((value) => (value === right ? 'a right one' : value)).join(' and ')}; status`;
+      const what = `with two Authorization headers, ${authorization.map((value) => (value === right ? 'a right one' : value)).join(' and ')}`;
       const profile = await api.ask('/api/profile', { headers: { authorization } });
-      expect(profile.status, `GET /api/profile ${what}`).toBe(400);
+      expectStatus(profile, 400, `GET /api/profile ${what}`);
       const logout = await api.ask('/logout', { method: 'POST', headers: { authorization } });
-      expect(logout.status, `POST /logout ${what}`).toBe(400);
+      expectStatus(logout, 400, `POST /logout ${what}`);
     }
   });
 
@@ -236,8 +234,11 @@ describe('robust', () => {
       ...refreshes.map((body) => ['/refresh', JSON.stringify(body)] as const),
     ];
     for (const [path, body] of bodies) {
-      const { status } = await api.ask(path, { method: 'POST', body });
-      expect(status, `POST ${path} with the body ${body || '(none)'}; status`).toBe(400);
+      expectStatus(
+        await api.ask(path, { method: 'POST', body }),
+        400,
+        `POST ${path} with the body ${body || '(none)'}`,
+      );
     }
 
     const headers = { authorization: `Bearer ${accessToken}` };
@@ -258,7 +259,7 @@ describe('robust', () => {
       });
     }
     for (const path of ['/', '/loginx', '/api', '/__proto__', '/constructor', '/toString'])
-      expect((await api.ask(path, { headers })).status, `GET ${path}; status`).toBe(404);
+      expectStatus(await api.ask(path, { headers }), 404, `GET ${path}`);
     await api.expectAlive({ accessToken, refreshToken }, 'the session after all that');
   });
 
@@ -271,9 +272,9 @@ describe('robust', () => {
       for (let generation = 0; generation < generations; generation++) pairs.push(await api.renew(pairs.at(-1)!));
 
       const what = `${generations} refreshes, and then the first refresh token again`;
-      expect((await api.refresh(pairs[0]!.refreshToken)).status, `${what}; status`).toBe(401);
+      expectStatus(await api.refresh(pairs[0]!.refreshToken), 401, `${what}`);
       for (const { accessToken } of pairs)
-        expect((await api.profile(accessToken)).status, `${what}; an access token of that session`).toBe(401);
+        expectStatus(await api.profile(accessToken), 401, `${what}; an access token of that session`);
       await api.expectDead(pairs.at(-1)!, `${what}; the newest tokens`);
       await api.expectAlive(same, `${what}; another session of the same user`);
       await api.expectAlive(other, `${what}; a session of another user`);
@@ -282,12 +283,12 @@ describe('robust', () => {
 
   test('An access token must not refresh, and a refresh token must not open the profile.', async ({ api }) => {
     const first = await api.login();
-    expect((await api.profile(first.accessToken)).status, 'GET /api/profile with the access token; status').toBe(200);
+    expectStatus(await api.profile(first.accessToken), 200, 'GET /api/profile with the access token');
     const opened = await api.profile(first.refreshToken);
-    expect(opened.status, 'GET /api/profile with the refresh token; status').toBe(401);
+    expectStatus(opened, 401, 'GET /api/profile with the refresh token');
     const renewed = await api.renew(await api.login());
     const refreshed = await api.refresh(renewed.accessToken);
-    expect(refreshed.status, 'POST /refresh with the access token; status').toBe(401);
+    expectStatus(refreshed, 401, 'POST /refresh with the access token');
   });
 });
 
@@ -303,10 +304,10 @@ describe('stretch', () => {
 
       const { accessToken } = which === 'oldest' ? first : next;
       const what = `a login, a refresh, and POST /logout with the ${which} access token`;
-      expect((await api.logout(accessToken)).status, `${what}; status`).toBe(204);
+      expectStatus(await api.logout(accessToken), 204, `${what}`);
       await api.expectDead(next, `${what}; the newest tokens`);
-      expect((await api.profile(first.accessToken)).status, `${what}; the first access token`).toBe(401);
-      expect((await api.logout(accessToken)).status, `${what} twice; status`).toBe(401);
+      expectStatus(await api.profile(first.accessToken), 401, `${what}; the first access token`);
+      expectStatus(await api.logout(accessToken), 401, `${what} twice`);
       await api.expectAlive(same, `${what}; another session of the same user`);
       await api.expectAlive(other, `${what}; a session of another user`);
     }
@@ -322,12 +323,12 @@ describe('stretch', () => {
     const [refreshed, loggedOut] = await Promise.all([refreshing, loggingOut]);
 
     const what = 'POST /logout while a refresh waited for findById';
-    expect(loggedOut.status, `${what}; status`).toBe(204);
+    expectStatus(loggedOut, 204, `${what}`);
     if (refreshed.status === 200) await api.expectDead(pairOf(refreshed, what), `${what}; the tokens of the refresh`);
     await api.expectDead(pair, `${what}; the tokens before the refresh`);
   });
 
-  test('Of twenty concurrent refreshes with one token, exactly one must get a new pair, and the others 401.', async ({
+  test('Of twenty concurrent refreshes with one token, at most one may succeed, and the others must end the session.', async ({
     api,
     subject,
   }) => {
@@ -341,13 +342,12 @@ describe('stretch', () => {
       const answers = await Promise.all(asked);
 
       const what = `${count} concurrent refreshes with one token`;
-      const statuses = answers.map(({ status }) => status).toSorted((left, right) => left - right);
-      expect(statuses, `${what}; statuses`).toEqual([200, ...Array.from({ length: count - 1 }, () => 401)]);
-      const { refreshToken } = pairOf(
-        answers.find(({ status }) => status === 200)!,
-        what,
-      );
-      expect(refreshToken !== pair.refreshToken, `${what}; whether the new refresh token is another one`).toBe(true);
+      const succeeded = answers.filter(({ status }) => status === 200);
+      const refused = answers.filter(({ status }) => status === 401);
+      expectThat(succeeded.length <= 1, `${what}; ${succeeded.length} of them got a new pair`);
+      expect(refused.length, `${what}; those with status 401`).toBe(count - succeeded.length);
+      for (const answer of succeeded) await api.expectDead(pairOf(answer, what), `${what}; the new pair`);
+      await api.expectDead(pair, `${what}; the pair before`);
     }
   });
 
@@ -376,7 +376,7 @@ describe('stretch', () => {
     const failing = await api.tryLogin(words.unknown, words.wrong);
     await api.logout(pairs[2]!.accessToken);
 
-    expect(failing.status, 'POST /login when users.findByName rejects; status').toBe(500);
+    expectStatus(failing, 500, 'POST /login when users.findByName rejects');
     const log = await api.run(readLog);
     for (const [method, path, status] of [
       ['POST', '/login', 200],
@@ -420,7 +420,7 @@ describe('stretch', () => {
 
   test('After the next login, expired sessions must cost no memory.', async ({ open, subject }) => {
     const api = await open({ isQuiet: true });
-    const perCycle = 24;
+    const perCycle = 16;
     const connections = Array.from({ length: 8 }, () => connect(api));
     await using stack = new AsyncDisposableStack();
     for (const connection of connections) stack.defer(() => connection.destroy());
@@ -430,7 +430,7 @@ describe('stretch', () => {
           for (let session = 0; session < perCycle / connections.length; session++) {
             const first = await api.login(ann, connection);
             const next = await api.renew(first, connection);
-            if (session % 2 === 0) expect((await api.logout(next.accessToken, connection)).status).toBe(204);
+            if (session % 2 === 0) expectStatus(await api.logout(next.accessToken, connection), 204, 'POST /logout');
           }
         }),
       );
@@ -439,7 +439,7 @@ describe('stretch', () => {
       await api.login(ann, connections[0]);
     };
     expectAtMost(
-      await growthPerVisit({ subject, cycle: comeAndGo, perCycle, warmUp: 4, cycles: 6 }),
+      await growthPerVisit({ subject, cycle: comeAndGo, perCycle, warmUp: 3, cycles: 6 }),
       sessionLimit,
       `sessions were opened, refreshed and partly logged out, and 8 days passed; in memory each of them left`,
     );
@@ -459,7 +459,7 @@ async function expectLifetimes(api: Api): Promise<void> {
   await api.renew(first);
   await api.pass(15 * minute - second);
   const inTime = await api.profile(first.accessToken);
-  expect(inTime.status, 'GET /api/profile 1 s before the access token expires, after a refresh; status').toBe(200);
+  expectStatus(inTime, 200, 'GET /api/profile 1 s before the access token expires, after a refresh');
   await api.pass(second);
   expectChallenge(await api.profile(first.accessToken), 'GET /api/profile 15 minutes after the login');
   expectChallenge(await api.logout(first.accessToken), 'POST /logout 15 minutes after the login');
@@ -467,17 +467,17 @@ async function expectLifetimes(api: Api): Promise<void> {
   const renewed = await api.renew(early);
   await api.pass(second);
   expectChallenge(await api.refresh(late.refreshToken), 'POST /refresh 7 days after the login');
-  expect((await api.profile(renewed.accessToken)).status, 'GET /api/profile 1 s after a refresh; status').toBe(200);
+  expectStatus(await api.profile(renewed.accessToken), 200, 'GET /api/profile 1 s after a refresh');
   await api.pass(7 * day - 2 * second);
   expect((await api.renew(renewed)).accessToken, 'POST /refresh 1 s before the new refresh token expires').toBeTruthy();
 }
 
 /** Fails unless tokens of a user who is gone are refused. */
 async function expectNobody(api: Api): Promise<void> {
-  const [first, second, others] = [await api.login(), await api.login(), await api.login(bob)];
+  const [first, next, others] = [await api.login(), await api.login(), await api.login(bob)];
   await api.removeUser(ann.id);
   expectChallenge(await api.profile(first.accessToken), 'GET /api/profile of a user who is gone');
-  expectChallenge(await api.refresh(second.refreshToken), 'POST /refresh of a user who is gone');
+  expectChallenge(await api.refresh(next.refreshToken), 'POST /refresh of a user who is gone');
   await api.expectAlive(others, 'a user who is still there');
 }
 
