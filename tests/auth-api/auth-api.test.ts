@@ -27,7 +27,7 @@ const bodyLimit = 16 * kilobyte;
 /** What the server may read of a body that is too large. */
 const uploadLimit = 512 * kilobyte;
 /** What an expired session may leave in memory. */
-const sessionLimit = 200;
+const sessionLimit = 32;
 
 const test = judge<typeof Kata>('auth-api')
   .extend('open', async ({ subject }, { onCleanup }) => {
@@ -420,7 +420,7 @@ describe('stretch', () => {
 
   test('After the next login, expired sessions must cost no memory.', async ({ open, subject }) => {
     const api = await open({ isQuiet: true });
-    const perCycle = 16;
+    const perCycle = 32;
     const connections = Array.from({ length: 8 }, () => connect(api));
     await using stack = new AsyncDisposableStack();
     for (const connection of connections) stack.defer(() => connection.destroy());
@@ -439,7 +439,7 @@ describe('stretch', () => {
       await api.login(ann, connections[0]);
     };
     expectAtMost(
-      await growthPerVisit({ subject, cycle: comeAndGo, perCycle, warmUp: 3, cycles: 6 }),
+      await growthPerVisit({ subject, cycle: comeAndGo, perCycle, warmUp: 4, cycles: 5 }),
       sessionLimit,
       `sessions were opened, refreshed and partly logged out, and 8 days passed; in memory each of them left`,
     );

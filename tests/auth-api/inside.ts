@@ -59,7 +59,7 @@ const settleTurns = 50;
 const { setImmediate } = globalThis;
 const { randomBytes } = crypto;
 /** Of the latest runs of scrypt so many are kept. */
-const scryptsKept = 100;
+const scryptsKept = 8;
 let scrypts: ScryptRun[] = [];
 const apps = new Set<App>();
 const derivedKeys = new Map<string, Buffer>();

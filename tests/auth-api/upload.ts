@@ -1,8 +1,10 @@
-import { type ClientRequest, type IncomingMessage, request } from 'node:http';
+import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { settles } from '../../helpers/foundations/waiting/until.ts';
 
 /** A client that sends the head of a POST, and then as much of a body as it is told to. */
 export class Upload implements Disposable {
+  /** It keeps connections, so that the client never closes one because of an answer. */
+  readonly #agent = new Agent({ keepAlive: true });
   readonly #request: ClientRequest;
   #response: IncomingMessage | undefined;
   readonly #answered = Promise.withResolvers<void>();
@@ -11,7 +13,7 @@ export class Upload implements Disposable {
   /** Without a length, the body goes in chunks. */
   constructor(port: number, path: string, lengthBytes?: number) {
     const headers = { 'content-type': 'application/json', ...(lengthBytes && { 'content-length': lengthBytes }) };
-    this.#request = request({ host: '127.0.0.1', port, path, method: 'POST', agent: false, headers });
+    this.#request = request({ host: '127.0.0.1', port, path, method: 'POST', agent: this.#agent, headers });
     this.#request.on('response', (response) => {
       response.on('error', () => undefined).resume();
       this.#response = response;
@@ -55,5 +57,6 @@ export class Upload implements Disposable {
 
   [Symbol.dispose](): void {
     this.#request.destroy();
+    this.#agent.destroy();
   }
 }
