@@ -1,7 +1,32 @@
 import { createHmac, randomUUID, scrypt, timingSafeEqual } from 'node:crypto';
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES, createServer } from 'node:http';
 import { promisify } from 'node:util';
-import type * as Starter from '../../katas/auth-api/auth-api.ts';
+
+export interface User {
+  id: string;
+  name: string;
+  /** `<salt>:<key>` in hexadecimal. The key is `scrypt(password, salt, 32)` with the default cost. */
+  passwordHash: string;
+}
+
+export interface Users {
+  findByName(name: string): Promise<User | undefined>;
+  findById(id: string): Promise<User | undefined>;
+}
+
+export interface AppOptions {
+  users: Users;
+  /** At least 32 characters, for signatures. */
+  secret: string;
+  /** The time in ms, as from `Date.now`. */
+  clock: () => number;
+  log: (line: string) => void;
+}
+
+export interface TokenPair {
+  accessToken: string;
+  refreshToken: string;
+}
 
 type Kind = 'access' | 'refresh';
 type Headers = Readonly<Record<string, string>>;
@@ -46,7 +71,7 @@ class HttpError extends Error {
 }
 
 /** An API with login, rotating refresh tokens and logout. Sessions live in this process. */
-export function createApp({ users, secret, clock, log }: Starter.AppOptions): Server {
+export function createApp({ users, secret, clock, log }: AppOptions): Server {
   // In the order of their expiry, as all live equally long and each refresh moves its session to the end.
   const sessions = new Map<string, Session>();
 
@@ -95,7 +120,7 @@ export function createApp({ users, secret, clock, log }: Starter.AppOptions): Se
     },
   };
 
-  function renew(id: string, session: Session): Starter.TokenPair {
+  function renew(id: string, session: Session): TokenPair {
     session.generation++;
     session.expiresMs = clock() + lifetimeMs.refresh;
     sessions.delete(id);
@@ -200,13 +225,10 @@ async function readBody(request: IncomingMessage): Promise<string> {
   if (Number(request.headers['content-length'] ?? 0) > bodyLimitBytes) throw tooLarge;
   const chunks: Buffer[] = [];
   let bytes = 0;
-  // By default an iteration that is left early destroys the request, and with it the socket of the answer.
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+  for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.length;
     if (bytes > bodyLimitBytes) throw tooLarge;
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString();
 }
-
-({ createApp }) satisfies typeof Starter;

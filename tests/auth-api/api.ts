@@ -7,7 +7,16 @@ import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
 import { chosenSeed } from '../../helpers/judging/drawn/seed.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import type * as Kata from '../../katas/auth-api/auth-api.ts';
-import { type AppSettings, removeUser, setClock, startApp } from './inside.ts';
+import {
+  type AppSettings,
+  isUnanswered,
+  removeUser,
+  requestsArrived,
+  setClock,
+  startApp,
+  untilArrived,
+} from './inside.ts';
+import { Upload } from './upload.ts';
 
 export const second = 1000;
 export const minute = 60 * second;
@@ -86,6 +95,15 @@ export class Api {
 
   async removeUser(id: string): Promise<void> {
     await this.#subject.run(removeUser, { port: this.#portInside, id });
+  }
+
+  /** Sends the head of an upload, and comes back when the app has had its turns for it. */
+  async upload(path: string, lengthBytes: number | undefined): Promise<Upload> {
+    const arrived = await this.run(requestsArrived);
+    const upload = new Upload(this.port, path, lengthBytes);
+    await this.#subject.run(untilArrived, { port: this.#portInside, count: arrived + 1 });
+    upload.isWaiting = await this.run(isUnanswered);
+    return upload;
   }
 
   /** Sends a request and reads the answer to its end. Never throws. */

@@ -2,6 +2,7 @@ import crypto, { type ScryptOptions } from 'node:crypto';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { syncBuiltinESMExports } from 'node:module';
 import type { AddressInfo, Socket } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import type * as Kata from '../../katas/auth-api/auth-api.ts';
 
@@ -56,6 +57,8 @@ type Tools = In<undefined>['tools'];
 
 /** So many turns of the event loop are enough for a module that waits for nothing but its lookups. */
 const settleTurns = 50;
+/** So many turns late scrypt calls back. An answer that does not wait for it is written by then. */
+const scryptTurns = 10;
 const { setImmediate } = globalThis;
 const { randomBytes } = crypto;
 /** Of the latest runs of scrypt so many are kept. */
@@ -66,6 +69,8 @@ const derivedKeys = new Map<string, Buffer>();
 
 // The judge imports this file as well, for the names of its functions.
 if (process.env.VITEST === undefined) {
+  // V8 allocates what it learns about a function at its first call, not at its hundredth: the heap is steady soon.
+  setFlagsFromString('--no-lazy-feedback-allocation');
   watchScrypt();
   // The module is not loaded yet: whichever way it imports node:crypto, it gets the watched functions.
   syncBuiltinESMExports();
@@ -181,6 +186,11 @@ export function requestsArrived({ args: port, kept }: In<number>): number {
   return kept.apps![port]!.arrived;
 }
 
+/** Whether a request waits for its answer. */
+export function isUnanswered({ args: port, kept }: In<number>): boolean {
+  return [...kept.apps![port]!.unanswered].some(({ response }) => !response.writableEnded);
+}
+
 /** Lets the lookup go on that was held. */
 export function letGo({ args: port, kept }: In<number>): void {
   releaseLookups(kept.apps![port]!);
@@ -258,7 +268,7 @@ function watchScrypt(): void {
     const name = keyOf(...given);
     const finish = (error: Error | null, key?: Buffer) => {
       if (key) derivedKeys.set(name, key);
-      afterTurns(settleTurns, () => {
+      afterTurns(scryptTurns, () => {
         record(options);
         done(error, key && Buffer.from(key));
       });

@@ -5,6 +5,8 @@ import { settles } from '../../helpers/foundations/waiting/until.ts';
 export class Upload implements Disposable {
   /** It keeps connections, so that the client never closes one because of an answer. */
   readonly #agent = new Agent({ keepAlive: true });
+  /** Whether the app has not answered after the head alone. */
+  isWaiting = true;
   readonly #request: ClientRequest;
   #response: IncomingMessage | undefined;
   readonly #answered = Promise.withResolvers<void>();
@@ -27,11 +29,6 @@ export class Upload implements Disposable {
     this.#request.flushHeaders();
   }
 
-  /** The status of the answer if it is there, before the body has come to its end. */
-  get status(): number | undefined {
-    return this.#response?.statusCode;
-  }
-
   /** Sends a part of the body. Resolves when the system has it, or when the connection is closed. */
   async send(part: string | Buffer): Promise<void> {
     if (this.#request.destroyed) return;
@@ -52,7 +49,7 @@ export class Upload implements Disposable {
   /** The status of the answer; 0 when the connection broke or nothing came for `limitMs` (default 5,000). */
   async answer(limitMs?: number): Promise<number> {
     await settles(this.#answered.promise, limitMs);
-    return this.status ?? 0;
+    return this.#response?.statusCode ?? 0;
   }
 
   [Symbol.dispose](): void {
