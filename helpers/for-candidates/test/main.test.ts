@@ -1,8 +1,11 @@
 import { createServer } from 'node:net';
 import { once } from 'node:events';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { readKata } from '../../foundations/catalogue/catalogue.ts';
 import { runHouseCommand } from '../../foundations/command-line/run-house-command.ts';
+import { until } from '../../foundations/waiting/until.ts';
+import { MysqlProxy } from '../../instruments/mysql/proxy.ts';
+import '../../instruments/mysql/use-test-database.ts';
 
 // `npm test` as a user runs it: its exit code, its board, and what it says of bad input.
 
@@ -117,6 +120,24 @@ describe('bad input is one sentence and exit code 2', () => {
     expect(stderr).toContain('ECONNREFUSED');
     expect(stdout + stderr).not.toContain('sesame');
     expect(stderr.trim().split('\n')).toHaveLength(1);
+  });
+
+  test('a MySQL that goes away in mid-run', async () => {
+    const server = inject('mysqlServers')[0]!;
+    await using proxy = await MysqlProxy.start(server, 'server');
+    const { port } = proxy;
+    const run = runHouseCommand('for-candidates/test', ['race-condition', '--solution'], {
+      MYSQL_URL: `mysql://${server.user}:${server.password}@127.0.0.1:${port}/`,
+      KATA_MYSQL: '',
+    });
+    const isAtWork = await until(() => proxy.statements > 100, 60_000);
+    await proxy[Symbol.asyncDispose]();
+    const { code, stdout } = await run;
+
+    expect(isAtWork).toBe(true);
+    expect(stdout).toContain('The judge could not run:');
+    expect(stdout.replaceAll(/\s+/g, ' ')).toContain(`The MySQL on 127.0.0.1:${port} went away while it was in use`);
+    expect(code).toBe(2);
   });
 
   test('a source that there is not', async () => {

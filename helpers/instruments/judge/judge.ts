@@ -33,7 +33,7 @@ export function judge<Kata>(slug: string, { furnish, spares = 0 }: JudgeOptions 
   const insideFile = join(repositoryRoot, 'tests', slug, 'inside.ts');
   return base
     .extend('workspace', { scope: 'file' }, async ({}, { onCleanup }) => await testFolder(onCleanup))
-    .extend('database', { scope: 'file' }, async () => await useTestDatabase(slug))
+    .extend('database', { scope: 'file' }, async ({}, { onCleanup }) => await useTestDatabase(slug, onCleanup))
     .extend('subjects', { scope: 'file' }, ({ workspace }, { onCleanup }) => {
       const subjects = new SubjectsOfFile<Kata>(slug, {
         workspace,

@@ -161,7 +161,14 @@ export class MysqlProxy implements AsyncDisposable {
    * connection. What is underway then gets no answer.
    */
   stallAfter(bytes: number): Stall {
-    return this.#stalls.startAt(this.#bytesSent + bytes);
+    const at = this.#bytesSent + bytes;
+    return this.#stalls.startWhen(() => this.#bytesSent >= at);
+  }
+
+  /** Stands still in the same way once `count` more has passed, as `activity` counts it. */
+  stallAfterActivity(count: number): Stall {
+    const at = this.#activity + count;
+    return this.#stalls.startWhen(() => this.#activity >= at);
   }
 
   /** Ends all connections at once, on both sides; new ones may come. An answer that is withheld is lost. */
@@ -219,12 +226,12 @@ export class MysqlProxy implements AsyncDisposable {
       }
       this.#bytesSent += chunk.length;
       if (!server.write(chunk)) client.pause();
-      if (this.#stalls.isOn(this.#bytesSent)) this.#stalls.standStill();
+      if (this.#stalls.isOn) this.#stalls.standStill();
     });
     server.on('drain', () => {
-      if (!this.#stalls.isOn(this.#bytesSent)) client.resume();
+      if (!this.#stalls.isOn) client.resume();
     });
-    if (this.#stalls.isOn(this.#bytesSent)) client.pause();
+    if (this.#stalls.isOn) client.pause();
     server.on('data', (chunk: Buffer) => {
       this.#activity += 1;
       this.#fromServer(link, chunk);

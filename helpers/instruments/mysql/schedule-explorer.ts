@@ -137,7 +137,7 @@ export async function heldCommand(
 /**
  * Packets that the others may exchange with the server before they are taken for somebody who tries again and again: a
  * module that asks with NOWAIT and backs off never stands still, and gives up at last when nobody lets the first call go on.
- * A hundred statements or so.
+ * A hundred statements or so; the next one is not taken before the first call may go on.
  */
 const patiencePackets = 400;
 
@@ -152,18 +152,24 @@ export async function standstillOf(
 ): Promise<Standstill> {
   let done = false;
   void call.finally(() => (done = true)).catch(() => undefined);
-  const atFirst = proxy.activity;
-  // Seen twice in a row, with nothing passing between, so that the moment before an answer is not taken for a wait.
-  for (let seen = 0; seen < 2;) {
-    const { activity } = proxy;
-    const quiet = () => proxy.activity === activity && !proxy.pending.connecting;
-    await subject.turns(2);
-    await turn();
-    if (done) return 'done';
-    if (proxy.activity - atFirst > patiencePackets) return 'trying again';
-    // While anything passes, the answer can only be: not yet.
-    const standing = quiet() && (await standsStill(proxy, subject, admin)) && quiet();
-    seen = standing ? seen + 1 : 0;
+  let isStalled = false;
+  const patience = proxy.stallAfterActivity(patiencePackets);
+  void patience.reached.then(() => (isStalled = true));
+  try {
+    // Seen twice in a row, with nothing passing between, so that the moment before an answer is not taken for a wait.
+    for (let seen = 0; seen < 2;) {
+      const { activity } = proxy;
+      const quiet = () => proxy.activity === activity && !proxy.pending.connecting;
+      await subject.turns(2);
+      await turn();
+      if (done) return 'done';
+      if (isStalled) return 'trying again';
+      // While anything passes, the answer can only be: not yet.
+      const standing = quiet() && (await standsStill(proxy, subject, admin)) && quiet();
+      seen = standing ? seen + 1 : 0;
+    }
+  } finally {
+    patience.release();
   }
   if (done) return 'done';
   return proxy.pending.commands.length === 0 ? 'idle' : 'waiting for a lock';

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 
-/** A stall: after some byte the server accepts nothing more from this process. */
+/** A stall: from some moment on the server accepts nothing more from this process. */
 export interface Stall {
-  /** Resolves when that many bytes have passed. */
+  /** Resolves when that moment has come. */
   readonly reached: Promise<void>;
   /** Lets the server accept what has arrived since, and everything after it. Does nothing when nothing is stalled. */
   release(): void;
@@ -11,16 +11,16 @@ export interface Stall {
 /** The stalls of one proxy, over all its connections; the last one counts. */
 export class Stalls {
   readonly #clients: () => readonly Socket[];
-  #stall: { readonly atBytes: number; reach(): void } | undefined;
+  #stall: { isDue(): boolean; reach(): void } | undefined;
 
   constructor(clients: () => readonly Socket[]) {
     this.#clients = clients;
   }
 
-  /** Stalls when so many bytes have gone on to the server. */
-  startAt(atBytes: number): Stall {
+  /** Stalls as soon as `isDue` says so; it is asked after whatever a client sends. */
+  startWhen(isDue: () => boolean): Stall {
     const { promise: reached, resolve: reach } = Promise.withResolvers<void>();
-    const stall = { atBytes, reach };
+    const stall = { isDue, reach };
     this.#stall = stall;
     return {
       reached,
@@ -32,9 +32,9 @@ export class Stalls {
     };
   }
 
-  /** Whether nothing more is taken, with so many bytes gone on. */
-  isOn(bytesSent: number): boolean {
-    return this.#stall !== undefined && bytesSent >= this.#stall.atBytes;
+  /** Whether nothing more is taken. */
+  get isOn(): boolean {
+    return this.#stall?.isDue() ?? false;
   }
 
   /** Accepts nothing more from any client. */

@@ -1,24 +1,32 @@
-import { afterAll, inject } from 'vitest';
+import { inject } from 'vitest';
 import '../../mysql-server/global-setup.ts';
-import { holdServer } from '../../mysql-server/hold-server.ts';
+import { type HeldServer, holdServer } from '../../mysql-server/hold-server.ts';
 import { TestDatabase } from './test-database.ts';
 
-let hold: Promise<AsyncDisposable> | undefined;
+let hold: Promise<HeldServer> | undefined;
 
 /**
- * Gives the test file a database of its own, with the kata's tables, on this run's server; dropped after the file. From
- * the first one to the end of the file no other judge uses that server.
+ * Gives the test file a database of its own, with the kata's tables, on this run's server. From the first one to the end of
+ * the file no other judge uses that server. `onCleanup` takes what is to happen at the end of the file: the database is
+ * dropped, and the file as a whole fails when the server has gone away by then.
  */
-export async function useTestDatabase(slug: string): Promise<TestDatabase> {
+export async function useTestDatabase(
+  slug: string,
+  onCleanup: (clean: () => Promise<void>) => void,
+): Promise<TestDatabase> {
   const servers = inject('mysqlServers');
   const worker = Number(process.env.VITEST_POOL_ID ?? 1);
   const server = servers[(worker - 1) % servers.length]!;
-  if (!hold) {
-    hold = holdServer(server);
-    afterAll(async () => (await hold)?.[Symbol.asyncDispose]());
-  }
-  await hold;
+  const held = await (hold ??= holdServer(server));
   const database = await TestDatabase.create(server, slug);
-  afterAll(() => database[Symbol.asyncDispose]());
+  onCleanup(async () => {
+    const { isLost } = held;
+    await database[Symbol.asyncDispose]();
+    await held[Symbol.asyncDispose]();
+    if (isLost)
+      throw new Error(
+        `The MySQL on ${server.host}:${server.port} went away while it was in use, so nothing was judged. See why it ended, and run this again.`,
+      );
+  });
   return database;
 }

@@ -278,6 +278,10 @@ describe('answering in the judge’s place', () => {
       const error = new Error('x');
       error.name = 'Renamed';
       error.message = 'changed';
+      function Stack() {}
+      Stack.prototype = Object.create(Array.prototype);
+      Stack.prototype.constructor = Stack;
+      for (const wrong of [new TypeError('x'), new RangeError('x'), new AggregateError([], 'x'), new SyntaxError('x')]) Object.assign(wrong, { name: 'Renamed', message: 'changed' });
       Error.stackTraceLimit = 50;
       export const go = () => [new Numbers(1, 2).map(String), new Failure('x').toString(), String(bare), error.name, error.message, typeof Old.prototype._transform];`;
 

@@ -41,6 +41,18 @@ test('After a call has hung, later processes get a quarter of their limit.', asy
   await expect(second.evaluate(({ sleep }) => sleep())).rejects.toThrow('stopped after 2 s');
 });
 
+test('After the third call that has hung, later processes get less than a quarter.', async () => {
+  const subjects = await subjectsOf(sleeps);
+  for (const limitMs of [1000, 4000, 4000]) {
+    const subject = await subjects.fresh({ limitMs });
+    await expect(subject.evaluate(({ sleep }) => sleep())).rejects.toThrow('stopped after 1 s');
+  }
+
+  const fourth = await subjects.fresh({ limitMs: 10_000 });
+
+  await expect(fourth.evaluate(({ sleep }) => sleep())).rejects.toThrow('stopped after 1.5 s');
+});
+
 test('A call that throws does not shorten the limit of later processes.', async () => {
   const subjects = await subjectsOf(`${sleeps} export const fail = () => { throw new Error('no'); };`);
   const first = await subjects.fresh({ limitMs: 2000 });

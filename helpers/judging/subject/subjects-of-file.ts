@@ -17,8 +17,8 @@ export interface SubjectsOptions {
 }
 
 const usualLimitMs = 10_000;
-/** What is left of a process's limit once a process of the same file has hung. */
-const shareAfterHang = 0.25;
+/** What a process gets of its limit after so many processes of the same file have hung; the last one counts for all that follow. */
+const shareAfterHangs = [1, 0.25, 0.25, 0.15];
 
 /** The processes of one test file, all of them with the module that this run judges. */
 export class SubjectsOfFile<Kata> implements AsyncDisposable {
@@ -27,7 +27,7 @@ export class SubjectsOfFile<Kata> implements AsyncDisposable {
   readonly #file: string;
   readonly #needs: ReturnType<typeof readNeeds>;
   readonly #spares: Subject<Kata>[] = [];
-  /** All that were handed out; one that has hung shortens the limit of those that follow. */
+  /** All that were handed out; each one that has hung shortens the limit of those that follow. */
   readonly #handedOut: Subject<Kata>[] = [];
   #hungLoad: unknown;
   #running: Subject<Kata> | undefined;
@@ -56,7 +56,7 @@ export class SubjectsOfFile<Kata> implements AsyncDisposable {
 
   /**
    * A process of its own, which the caller disposes. A module that hangs costs one full limit: after that, later processes get a
-   * quarter of theirs, and a module that hung while it loaded is not loaded again.
+   * quarter of theirs, and less after the third time, and a module that hung while it loaded is not loaded again.
    * @throws SubjectError when the module does not compile, does not load, or does not do so within its limit
    */
   async fresh(options: Pick<SubjectOptions, 'limitMs'> = {}): Promise<Subject<Kata>> {
@@ -82,8 +82,11 @@ export class SubjectsOfFile<Kata> implements AsyncDisposable {
   }
 
   #take({ limitMs }: Pick<SubjectOptions, 'limitMs'>): Subject<Kata> {
-    if (this.#handedOut.some(({ hasHung }) => hasHung))
-      return this.#create({ limitMs: (limitMs ?? usualLimitMs) * shareAfterHang });
+    const hangs = this.#handedOut.filter(({ hasHung }) => hasHung).length;
+    if (hangs > 0)
+      return this.#create({
+        limitMs: (limitMs ?? usualLimitMs) * shareAfterHangs[Math.min(hangs, shareAfterHangs.length - 1)]!,
+      });
     const spare = limitMs === undefined ? this.#spares.shift() : undefined;
     return spare?.alive ? spare : this.#create(limitMs === undefined ? {} : { limitMs });
   }

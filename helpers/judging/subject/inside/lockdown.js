@@ -109,12 +109,19 @@ export function lockLanguage() {
   const seen = new Set();
   // What libraries set by assignment on objects that inherit from these; they are watched instead.
   const open = new Set([Object.prototype, Function.prototype, Error.prototype]);
-  /** @param {any} value */
-  const lockAll = (value) => {
+  /**
+   * @param {any} value
+   * @param {boolean} [isExtended] a class of the old kind inherits from it, and sets a constructor, a name or a message of its own
+   */
+  const lockAll = (value, isExtended = false) => {
     if ((typeof value !== 'object' && typeof value !== 'function') || value === null || seen.has(value)) return;
     seen.add(value);
     if (open.has(value)) {
       watch(value, 'prototype of ' + value.constructor.name);
+      return;
+    }
+    if (!isExtended) {
+      freeze(value);
       return;
     }
     lock(value, ownKeys(value));
@@ -131,7 +138,7 @@ export function lockLanguage() {
       const value = descriptor.value;
       if (typeof value === 'function' || typeof value === 'object') {
         lockAll(name === 'Error' ? undefined : value);
-        if (typeof value === 'function') lockAll(value.prototype);
+        if (typeof value === 'function') lockAll(value.prototype, name === 'Array' || name.endsWith('Error'));
       }
     } else if (typeof descriptor.value === 'function' && descriptor.value.prototype) {
       watch(descriptor.value.prototype, `${name}.prototype`);
@@ -171,17 +178,14 @@ function isLanguage(name) {
 }
 
 /**
- * The functions that a module of Node's exports stay as they are; the methods of its classes are watched.
+ * What a module of Node's exports stays as it is; the methods of its classes are watched.
  * @param {string} name
  * @param {any} exported
  */
 export function lockModule(name, exported) {
-  if (typeof exported !== 'object' && typeof exported !== 'function') return;
-  lock(
-    exported,
-    ownKeys(exported).filter((key) => typeof getOwnPropertyDescriptor(exported, key)?.value === 'function'),
-  );
-  preventExtensions(exported);
+  // Node itself sets properties of the process when it ends; lockLanguage has what matters of it.
+  if ((typeof exported !== 'object' && typeof exported !== 'function') || exported === process) return;
+  freeze(exported);
   for (const key of ownKeys(exported)) {
     const made = getOwnPropertyDescriptor(exported, key)?.value;
     if (!made?.prototype || typeof made.prototype !== 'object') continue;
