@@ -302,7 +302,7 @@ describe('stretch', () => {
 
       const { accessToken } = which === 'oldest' ? first : next;
       const what = `a login, a refresh, and POST /logout with the ${which} access token`;
-      expectStatus(await api.logout(accessToken), 204, `${what}`);
+      expectStatus(await api.logout(accessToken), 204, what);
       await api.expectDead(next, `${what}; the newest tokens`);
       expectStatus(await api.profile(first.accessToken), 401, `${what}; the first access token`);
       expectStatus(await api.logout(accessToken), 401, `${what} twice`);
@@ -321,7 +321,7 @@ describe('stretch', () => {
     const [refreshed, loggedOut] = await Promise.all([refreshing, loggingOut]);
 
     const what = 'POST /logout while a refresh waited for findById';
-    expectStatus(loggedOut, 204, `${what}`);
+    expectStatus(loggedOut, 204, what);
     if (refreshed.status === 200) await api.expectDead(pairOf(refreshed, what), `${what}; the tokens of the refresh`);
     await api.expectDead(pair, `${what}; the tokens before the refresh`);
   });
@@ -359,7 +359,6 @@ describe('stretch', () => {
     const pairs = [pair, await api.renew(pair), await api.login(bob)];
     await api.profile(pair.accessToken);
     await api.tryLogin(ann.name, words.wrong);
-    await api.tryLogin(words.wrong, words.wrong);
     await api.ask('/login', { method: 'POST', body: `{"name":"${ann.name}","password":#${words.wrong}}` });
     await api.ask('/login', { method: 'POST', body: `{"password":"${words.wrong}"]` });
     await api.post('/login', { name: [ann.name], password: ann.password });
@@ -367,7 +366,7 @@ describe('stretch', () => {
     await api.post('/refresh', { token: pair.refreshToken });
     await api.ask(`/login?name=${ann.name}&password=${ann.password}`);
     await api.ask(`/api/profile?access_token=${pair.accessToken}`);
-    await api.ask(`/${'nothing'}?refreshToken=${pair.refreshToken}`);
+    await api.ask(`/nothing?refreshToken=${pair.refreshToken}`);
     await api.ask('/api/profile', { headers: { authorization: `Basic ${pair.accessToken}` } });
     await api.refresh(pair.refreshToken);
     await api.profile(pairs[1]!.accessToken);
