@@ -26,7 +26,7 @@ const bodyLimit = 16 * kilobyte;
 /** What the server may read of a body that is too large. */
 const uploadLimit = 512 * kilobyte;
 /** What an expired session may leave in memory. */
-const sessionLimit = 36;
+const sessionLimit = 20;
 
 const test = judge<typeof Kata>('auth-api')
   .extend('open', async ({ subject }, { onCleanup }) => {
@@ -425,7 +425,7 @@ describe('stretch', () => {
     const comeAndGo = async () => {
       for (let session = 0; session < perCycle; session++) {
         const next = await api.renew(await api.login(ann, connection), connection);
-        if (session % 3 > 0) expectStatus(await api.logout(next.accessToken, connection), 204, 'POST /logout');
+        if (session % 5 > 0) expectStatus(await api.logout(next.accessToken, connection), 204, 'POST /logout');
       }
       api.answers.length = 0;
       await api.pass(8 * day);
