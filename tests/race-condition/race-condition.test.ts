@@ -205,14 +205,16 @@ describe('stretch', () => {
   });
 
   test('A deadlock or a lock wait timeout must be retried and must not reach the caller.', async ({ services }) => {
-    const counted = { outcome: { value: start + 1 }, inTable: start + 1 };
+    // The other session's increment comes first, so a value that was read before the refusal is out of date.
+    const counted = { outcome: { value: start + 2 }, inTable: start + 2 };
     expect(
       await callThatTimesOut(services),
-      `another session held the row until the server ended this call's wait; the call, from ${start}`,
+      `another session held the row until the server ended this call's wait, and then incremented it; the call, from ${start}`,
     ).toEqual(counted);
-    expect(await callInDeadlock(services), `the server ended this call's deadlock; the call, from ${start}`).toEqual(
-      counted,
-    );
+    expect(
+      await callInDeadlock(services),
+      `the server ended this call's deadlock with another session, which then incremented the row; the call, from ${start}`,
+    ).toEqual(counted);
   });
 });
 
@@ -267,14 +269,16 @@ function expectNothingLost(outcomes: readonly Outcome[], value: number | undefin
   );
 }
 
-/** A rival holds the row until the server ends the call's wait, and lets go before the module hears of it. */
+const incrementAndCommit = 'UPDATE counters SET value = value + 1 WHERE id = ?; COMMIT';
+
+/** A rival holds the row until the server ends the call's wait, and increments it before the module hears of it. */
 async function callThatTimesOut(services: Services) {
   await using a = await services.open('A', 3, 'SET SESSION innodb_lock_wait_timeout = 1');
   await services.reset();
   await using rival = await services.database.connect();
   await rival.query('START TRANSACTION');
   await rival.query('SELECT value FROM counters WHERE id = ? FOR UPDATE', [id]);
-  const outcome = await incrementUntilRefused(a, () => rival.query('ROLLBACK'));
+  const outcome = await incrementUntilRefused(a, () => rival.query(incrementAndCommit, [id]));
   return { outcome, inTable: await services.settledValue() };
 }
 
@@ -294,7 +298,7 @@ async function callInDeadlock(services: Services) {
   await using rival = await services.database.connect();
   await rival.query('START TRANSACTION; INSERT INTO ballast SELECT n FROM gravel');
   await rival.query('SELECT value FROM counters FORCE INDEX (by_value) WHERE value > ? FOR UPDATE', [start]);
-  const call = incrementUntilRefused(a, () => rival.query('ROLLBACK'));
+  const call = incrementUntilRefused(a, () => rival.query(incrementAndCommit, [id]));
   const isWaiting = await until(async () => (await waitingThreads(admin, a.proxy.threadIds)).size > 0);
   expectThat(isWaiting, 'the call never waited for the row that another session held');
   await rival.query('SELECT value FROM counters WHERE id = ? FOR UPDATE', [id]);
