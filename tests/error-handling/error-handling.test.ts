@@ -9,7 +9,8 @@ import type * as Kata from '../../katas/error-handling/error-handling.ts';
 import { Api, type AskOptions, type Seen, newPatience } from './api.ts';
 import { type Step, type Thrown, changesOfObjects, faultsOfBind } from './inside.ts';
 
-const largeAnswerBytes = 4 * 1024 * 1024;
+/** More than the system takes off a process before anybody has read it. */
+const largeAnswerBytes = 32 * 1024 * 1024;
 const rounds = 10;
 const requestsAtWork = 100;
 
