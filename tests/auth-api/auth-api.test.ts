@@ -141,6 +141,12 @@ describe('robust', () => {
       expect(seen, `POST /login with ${what}, compared with a wrong password`).toEqual(wrong.seen);
       expectThat(!isLate, `POST /login with ${what} was answered before scrypt was done`);
     }
+    // Some answers refuse it as a broken field, and some compare it.
+    const empty = await attempt(ann.name, '');
+    expect(
+      (await attempt(words.unknown, '')).seen,
+      'POST /login with an unknown name and an empty password, compared with a known name',
+    ).toEqual(empty.seen);
   });
 
   test('`Bearer` must count in any case; a repeated Authorization header must be answered with 400.', async ({

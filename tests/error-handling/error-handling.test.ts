@@ -398,9 +398,12 @@ describe('stretch', () => {
     const reset: Thrown = { message: one, own: { code: 'ECONNRESET' } };
     const upstream = await api.ask([{ throw: reset }]);
     expectOneLine(upstream, one, `${inWords(reset)} was thrown while its client waited`);
-    const broken = await api.ask([{ pipe: 'fails', message: two }]);
-    expect(broken.answer.isComplete, 'the source of an answer broke; whether the answer was complete').toBe(false);
-    expectOneLine(broken, two, 'the source of an answer broke', { hasAnswer: false });
+    for (const code of [undefined, 'ECONNRESET']) {
+      const broken = await api.ask([{ pipe: 'fails', message: two, ...(code !== undefined && { code }) }]);
+      const what = `the source of an answer broke${code === undefined ? '' : ` with ${code}`}`;
+      expect(broken.answer.isComplete, `${what}; whether the answer was complete`).toBe(false);
+      expectOneLine(broken, two, what, { hasAnswer: false });
+    }
 
     for (const [during, steps] of [
       ['upload', [{ log: one }, { read: true }]],

@@ -40,7 +40,7 @@ export type Step =
   | { readonly write: string }
   | { readonly end: string | number }
   | { readonly read: true }
-  | { readonly pipe: 'endless' | 'fails'; readonly message?: string }
+  | { readonly pipe: 'endless' | 'fails'; readonly message?: string; readonly code?: string }
   | { readonly throw: Thrown };
 
 /** One request: what its route does, and how far it is. */
@@ -229,15 +229,15 @@ function act(step: Step, { kata, kept, request, response }: Stage, play: Play): 
   } else if ('write' in step) response.write(step.write);
   else if ('end' in step) response.end(typeof step.end === 'number' ? Buffer.alloc(step.end, 'x') : step.end);
   else if ('read' in step) return request.toArray();
-  else if ('pipe' in step) return pipeline(Readable.from(pieces(step.message)), response);
+  else if ('pipe' in step) return pipeline(Readable.from(pieces(step.message, step.code)), response);
   else throw watched(make(step.throw, kata), kept);
 }
 
 /** Endless, or with one piece and then an error. */
-async function* pieces(message?: string): AsyncGenerator<Buffer> {
+async function* pieces(message?: string, code?: string): AsyncGenerator<Buffer> {
   for (;;) {
     yield Buffer.alloc(pieceBytes, 'x');
-    if (message !== undefined) throw new Error(message);
+    if (message !== undefined) throw Object.assign(new Error(message), code !== undefined && { code });
   }
 }
 
