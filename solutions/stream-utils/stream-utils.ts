@@ -54,9 +54,9 @@ export function batch(size: number, { maxWaitMs }: Starter.BatchOptions = {}): D
   };
   return new Transform({
     objectMode: true,
-    read(size) {
+    read(count) {
       if (isDue) give(this);
-      Transform.prototype._read.call(this, size);
+      Transform.prototype._read.call(this, count);
     },
     transform(item: unknown, _encoding, callback) {
       items.push(item);
