@@ -103,7 +103,7 @@ export class EventEmitter implements Starter.Emitter {
 
 export const on = ((emitter, event, options) => {
   const signal = options?.signal;
-  signal?.throwIfAborted();
+  if (signal?.aborted) throw aborted();
   const arrived: unknown[][] = [];
   const waiting: PromiseWithResolvers<IteratorResult<unknown[]>>[] = [];
   let failure: { readonly error: unknown } | undefined;
@@ -120,7 +120,7 @@ export const on = ((emitter, event, options) => {
     else failure = { error };
     end();
   };
-  const abort = () => fail(signal?.reason);
+  const abort = () => fail(aborted());
   // The only way out, however the iteration ends.
   const end = () => {
     isOver = true;
@@ -168,4 +168,8 @@ function unheard(error: unknown): unknown {
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | undefined | null)?.then === 'function';
+}
+
+function aborted(): Error {
+  return new DOMException('The loop was aborted.', 'AbortError');
 }

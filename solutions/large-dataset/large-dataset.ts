@@ -16,7 +16,7 @@ export const digestLog = (async (path, options) => {
   const { onProgress, signal } = options ?? {};
   const tally = new Tally();
   try {
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw abortError();
     await using file = await open(path);
     const { size } = await file.stat();
     const source = file.createReadStream({ start: 0, autoClose: false });
@@ -44,7 +44,7 @@ export const digestLog = (async (path, options) => {
       { ...(signal && { signal }) },
     );
   } catch (cause) {
-    if (signal?.aborted) throw signal.reason;
+    if (signal?.aborted) throw abortError();
     throw new Error(`${path} cannot be digested: ${(cause as Error).message}`, { cause });
   }
   onProgress?.(1);
@@ -114,4 +114,8 @@ function readEntry(line: string): Entry | undefined {
 async function isGzip(file: FileHandle): Promise<boolean> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(2), 0, 2, 0);
   return bytesRead === 2 && buffer.readUInt16BE() === 0x1f8b;
+}
+
+function abortError(): Error {
+  return new DOMException('The digest was aborted.', 'AbortError');
 }

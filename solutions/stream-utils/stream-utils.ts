@@ -38,19 +38,31 @@ export function split(delimiter = '\n', { maxLineBytes = Infinity }: Starter.Spl
 export function batch(size: number, { maxWaitMs }: Starter.BatchOptions = {}): Duplex {
   let items: unknown[] = [];
   let timer: NodeJS.Timeout | undefined;
+  let isDue = false;
   const give = (stream: Transform) => {
     clearTimeout(timer);
     timer = undefined;
-    if (items.length > 0) stream.push(items);
+    isDue = false;
+    const given = items;
     items = [];
+    if (given.length > 0) stream.push(given);
+  };
+  const beDue = (stream: Transform) => {
+    isDue = true;
+    // A full buffer means that the reader pauses. Then the batch may grow up to its size until the reader goes on.
+    if (stream.readableLength < stream.readableHighWaterMark) give(stream);
   };
   return new Transform({
     objectMode: true,
+    read(count) {
+      if (isDue) give(this);
+      Transform.prototype._read.call(this, count);
+    },
     transform(item: unknown, _encoding, callback) {
       items.push(item);
       if (items.length === size) give(this);
       // Only the first item of a batch starts the clock.
-      else if (items.length === 1 && maxWaitMs !== undefined) timer = setTimeout(give, maxWaitMs, this);
+      else if (items.length === 1 && maxWaitMs !== undefined) timer = setTimeout(beDue, maxWaitMs, this);
       callback();
     },
     flush(callback) {

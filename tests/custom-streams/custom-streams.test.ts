@@ -7,6 +7,7 @@ import { expectAtMost } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/custom-streams/custom-streams.ts';
 import {
   collectAll,
+  destroyBusyCollector,
   destroyCollector,
   destroyDoubler,
   destroyFilledCollector,
@@ -27,7 +28,9 @@ import {
 const aheadLimit = 2.5;
 /** How many numbers may be on their way through a pipeline whose streams hold 64 bytes each. */
 const onTheWayLimit = 1000;
-const badLines = ['', '12x', '1.5', '-', '1 2', 'two', '0x10'];
+const badLines = ['', '12x', '1.5', '1.0', '5.', '-', '1 2', 'two', '0x10'];
+/** Numbers that fill one or two saves, and one more. Their last line has no newline. */
+const fullSaves = [100, 101, 200, 201].map((length) => Array.from({ length }, (_, index) => index + 1));
 
 /** Whole numbers with few digits and with many, zero and negative ones among them. */
 const numbers = fc.array(fc.oneof(fc.integer({ min: -20, max: 20 }), fc.integer()), { maxLength: 40 });
@@ -134,6 +137,15 @@ describe('robust', () => {
       expected: ({ list }) => saved(list),
       inWords: ({ chunks }) => `a collector of the chunks ${JSON.stringify(chunks)}`,
     });
+    const answers = await subject.run(
+      collectAll,
+      fullSaves.flatMap((list) => [oneLinePerChunk(list), [textOf(list)]].map(withoutLastNewline)),
+    );
+    for (const [index, list] of fullSaves.entries()) {
+      const what = `a collector of ${inShort(list)}, without the last newline`;
+      expect(answers[2 * index], `${what}, one line a chunk`).toEqual(saved(list));
+      expect(answers[2 * index + 1], `${what}, all in one chunk`).toEqual(saved(list));
+    }
   });
 
   test('A line that is not a whole number must cause a TypeError that contains the line.', async ({ subject }) => {
@@ -194,6 +206,11 @@ describe('robust', () => {
     }
     const late = await subject.run(destroyFilledCollector);
     expect(late, 'a collector, destroyed after "1\\n2"; saves after destroy()').toBe(0);
+    for (const isEnded of [false, true]) {
+      const saves = await subject.run(destroyBusyCollector, { isEnded });
+      const what = `a collector, destroyed at once after ${isEnded ? '50 numbers and end()' : 'a chunk of 100 numbers'}`;
+      expect(saves, `${what}; saves after destroy()`).toBe(0);
+    }
   });
 });
 
@@ -248,6 +265,10 @@ function textOf(list: readonly number[]): string {
 
 function oneLinePerChunk(list: readonly number[]): string[] {
   return list.map((number) => `${number}\n`);
+}
+
+function withoutLastNewline(chunks: readonly string[]): string[] {
+  return chunks.with(-1, chunks.at(-1)!.trimEnd());
 }
 
 function typed(list: readonly number[]): string[] {

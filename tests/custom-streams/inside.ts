@@ -255,6 +255,18 @@ export async function destroyFilledCollector({ kata }: In) {
   return noted.calls - before;
 }
 
+/** Destroys a collector in the turn in which it got a hundred numbers, and maybe was ended. How many saves begin after that. */
+export async function destroyBusyCollector({ kata, args: { isEnded } }: In<{ isEnded: boolean }>) {
+  const noted = new NotedSave();
+  const stream = new kata.Collector(noted.save);
+  stream.write(Buffer.from('7\n'.repeat(isEnded ? 50 : 100)));
+  if (isEnded) stream.end();
+  stream.destroy();
+  const before = noted.calls;
+  await standstill(() => noted.calls);
+  return noted.calls - before;
+}
+
 /**
  * Writes 350 numbers to a collector, 250 of them in one chunk, and ends it. Each save is held up. The events, among them the end
  * of the last save; `close` is left out, as a stream need not close itself.

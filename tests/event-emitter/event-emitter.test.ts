@@ -287,6 +287,11 @@ describe('stretch', () => {
         { capture: true, heard: 'always', thenable: 'at once' },
       ],
       [
+        'captureRejections, a listener returns a function with then that rejects',
+        { capture: true, heard: 'always', thenable: 'a function' },
+      ],
+      ['captureRejections, two listeners reject, twice', { capture: true, heard: 'always', twoReject: true }],
+      [
         'captureRejections, a listener rejects, and so does the error listener',
         { capture: true, heard: 'always', errorListenerRejects: true },
       ],

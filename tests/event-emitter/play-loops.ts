@@ -63,7 +63,7 @@ export async function playLoops(module: LoopModule, histories: readonly LoopHist
       lines.push(kind === 'emit' ? `emit('tick', ${args.join(', ')})` : inWords(kind, number));
       if (kind === 'emit') emitter.emit('tick', ...args);
       else if (kind === 'error') emitter.emit('error', failure);
-      else if (kind === 'abort') controller.abort();
+      else if (kind === 'abort') controller.abort('a reason');
       else if (kind === 'return') iterator.return?.()?.then(undefined, () => undefined);
       else {
         asked = number;
@@ -76,6 +76,7 @@ export async function playLoops(module: LoopModule, histories: readonly LoopHist
 
     function inWords(kind: string, number: number): string {
       if (kind === 'next') return `next ${number}`;
+      if (kind === 'abort') return `abort('a reason')`;
       return kind === 'error' ? `emit('error', E1)` : `${kind}()`;
     }
   }

@@ -6,8 +6,10 @@ export interface Rejection {
   /** Whether the error listener rejects as well, with E2. */
   readonly errorListenerRejects?: boolean;
   readonly once?: boolean;
-  /** The listener returns an object with `then` instead of a promise; it rejects at once or in a later turn. */
-  readonly thenable?: 'at once' | 'later';
+  /** A second listener rejects as well, also with E1, and the event is emitted twice. */
+  readonly twoReject?: boolean;
+  /** The listener returns something else with `then` than a promise: an object that rejects at once or in a later turn, or a function. */
+  readonly thenable?: 'at once' | 'later' | 'a function';
 }
 
 type Listener = (error?: unknown) => unknown;
@@ -49,7 +51,8 @@ export async function playRejections(
     }
   }
 
-  async function play({ capture, heard, errorListenerRejects = false, once = false, thenable }: Rejection) {
+  async function play(rejection: Rejection) {
+    const { capture, heard, errorListenerRejects = false, once = false, twoReject = false, thenable } = rejection;
     const emitter = new EventEmitter({ captureRejections: capture });
     let errors = 0;
     const listenForErrors = () => {
@@ -68,11 +71,11 @@ export async function playRejections(
     };
 
     emitter[once ? 'once' : 'on']('a', () => rejecting(thenable));
+    if (twoReject) emitter.on('a', () => rejecting(thenable));
     if (heard === 'always') listenForErrors();
     await emit();
-    if (heard !== 'later') return;
-    listenForErrors();
-    await emit();
+    if (heard === 'later') listenForErrors();
+    if (heard === 'later' || twoReject) await emit();
   }
 }
 
@@ -80,8 +83,9 @@ function rejecting(thenable: Rejection['thenable']): PromiseLike<never> | object
   const error = new Error('E1');
   if (thenable === undefined) return Promise.reject(error);
   const reject = (fail: (error: Error) => void) => (thenable === 'later' ? setImmediate(fail, error) : fail(error));
+  const then = (_: unknown, fail: (error: Error) => void) => void reject(fail);
   // oxlint-disable-next-line unicorn/no-thenable -- the promise is about objects like this one
-  return { then: (_: unknown, fail: (error: Error) => void) => void reject(fail) };
+  return thenable === 'a function' ? Object.assign(() => undefined, { then }) : { then };
 }
 
 /** Long enough for a module that emits the error a turn later, or after a short timer. */

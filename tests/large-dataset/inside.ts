@@ -11,8 +11,11 @@ export interface Outcome {
   readonly shares: readonly number[];
 }
 
-/** When the signal is aborted: never, after so many turns of the event loop, or in the turn after a progress of at least this share. */
-export type AbortAt = { readonly turns: number } | { readonly share: number } | 'never';
+/**
+ * When the signal is aborted: never, after so many turns of the event loop, or in the turn after a progress of at least this share. A
+ * `reason` is the message of an Error with which it is aborted.
+ */
+export type AbortAt = { readonly turns: number; readonly reason?: string } | { readonly share: number } | 'never';
 
 export interface Call {
   readonly path: string;
@@ -32,7 +35,9 @@ export function begin({ kata, args, kept }: Inside<typeof Kata, Call, Kept>): Pr
   const { path, abortAt } = args;
   const shares: number[] = [];
   const controller = new AbortController();
-  const abortIn = (turns: number) => (turns === 0 ? controller.abort() : void setImmediate(() => abortIn(turns - 1)));
+  const reason = typeof abortAt === 'object' && 'reason' in abortAt ? new Error(abortAt.reason) : undefined;
+  const abortIn = (turns: number) =>
+    turns === 0 ? controller.abort(reason) : void setImmediate(() => abortIn(turns - 1));
   if (typeof abortAt === 'object' && 'turns' in abortAt) abortIn(abortAt.turns);
   const onProgress = (share: number) => {
     if (shares.length < mostShares) shares.push(share);

@@ -62,6 +62,7 @@ describe('core', () => {
       ['no entry', []],
       ['three paths', ['/c', seeded.path, '/b', seeded.path, '/c', seeded.path]],
       ['twelve paths, each once', names],
+      ['paths within and beyond U+FFFF, each once', ['/\uff5e', '/🦊', '/\ue000']],
       ['twelve paths, some more often', [...names, ...names.slice(5), '/c', '/c', '/z']],
       ['paths that differ by next to nothing', [...likeNames, ...likeNames.slice(0, 4)]],
       ['paths that are called like parts of an object', [...oddNames, ...oddNames.slice(0, 3), '__proto__']],
@@ -203,9 +204,10 @@ describe('stretch', () => {
     expectReport(small, reportOf([lineOf(seeded)]), 'a log of one line, without a signal');
     const calm = await digester.digestFile(join(dirname(path), 'access.log'), 'never');
     expectReport(calm, reportOf([lineOf(seeded)]), 'a log of one line, with a signal that is never aborted');
-    await expectAborted({ turns: 20 }, () => readLimit, 'soon after its begin');
+    const reason = 'shutting down';
+    await expectAborted({ turns: 20, reason }, () => readLimit, 'soon after its begin, with an error as reason');
     await expectAborted({ turns: 1 }, () => readLimit, 'while the file was being opened');
-    await expectAborted({ turns: 0 }, () => nothingLimit, 'before it began');
+    await expectAborted({ turns: 0, reason }, () => nothingLimit, 'before it began, with an error as reason');
     // By the first progress the log is being read for certain. A module without progress breaks promise 9 and is not judged here.
     if (!largeLog.outcome.shares.some((share) => share > 0 && share < 1)) return;
     await expectAborted(

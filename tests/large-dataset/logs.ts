@@ -113,6 +113,8 @@ const malformedTexts = [
     { time: '2026-11-22T03:14:15.926+00:00' },
     { time: 'at 2026-11-22T03:14:15.926Z' },
     { time: '2026-11-22T03:14:15.926Z or so' },
+    { time: '+012026-11-22T03:14:15.926Z' },
+    { time: '-000001-11-22T03:14:15.926Z' },
     { time: '' },
   ].map((wrong) => JSON.stringify({ ...seeded, ...wrong })),
 ];

@@ -170,13 +170,13 @@ interface LimitedRead extends SourceOptions {
 
 /** Ten items to a batch of 10 that may wait for an hour, with a break after the third. */
 export async function waitForFullBatch({ kata }: In) {
-  const { events, note, write, stream } = followed(kata.batch(10, { maxWaitMs: anHourMs }));
+  const { events, note, write, destroy } = followed(kata.batch(10, { maxWaitMs: anHourMs }));
   await write([0, 1, 2]);
   await standstill(() => events.length);
   note('break');
   await write([3, 4, 5, 6, 7, 8, 9]);
   await comes(() => events.length >= 2);
-  stream.destroy();
+  destroy();
   return events;
 }
 
@@ -186,7 +186,7 @@ export async function waitForFullBatch({ kata }: In) {
  */
 export async function waitForTime({ kata, args: { size, items, maxWaitMs } }: In<TimedBatch>) {
   clock.hold();
-  const { stream, events, given, note } = followed(kata.batch(size, { maxWaitMs }));
+  const { stream, events, given, note, destroy } = followed(kata.batch(size, { maxWaitMs }));
   const write = async (written: readonly unknown[]) => {
     for (const item of written) stream.write(item);
     await standstill(() => events.length);
@@ -210,9 +210,57 @@ export async function waitForTime({ kata, args: { size, items, maxWaitMs } }: In
     await moveBy(1.4);
     return { events, given };
   } finally {
-    stream.destroy();
+    destroy();
     clock.release();
   }
+}
+
+/**
+ * Writes one item per `maxWaitMs` to a batch whose reader pauses at its first batch, as long as the batch lets its source go on, and
+ * `most` items at most. Then the reader goes on, and the clock moves once more. How many items were written, and what the reader got.
+ */
+export async function writeWhileReaderPauses({ kata, args: { size, most, maxWaitMs } }: In<SlowItems>) {
+  clock.hold();
+  const stream = kata.batch(size, { maxWaitMs });
+  const given: unknown[] = [];
+  let isPausing = true;
+  let goOn = () => {};
+  const reader = new Writable({
+    objectMode: true,
+    highWaterMark: 1,
+    write(batch: unknown[], _encoding, callback) {
+      given.push(...batch);
+      if (isPausing) goOn = callback;
+      else callback();
+    },
+  });
+  const flowing = flow([stream, reader]);
+  const moveOn = () => clock.step(1.01 * maxWaitMs);
+  let written = 0;
+  try {
+    while (written < most) {
+      stream.write(written++);
+      await moveOn();
+      if (stream.writableNeedDrain) await standstill(() => Number(stream.writableNeedDrain));
+      if (stream.writableNeedDrain) break;
+    }
+    isPausing = false;
+    goOn();
+    await standstill(() => given.length);
+    await moveOn();
+    await standstill(() => given.length);
+    return { written, given };
+  } finally {
+    stream.destroy();
+    clock.release();
+    await flowing;
+  }
+}
+
+interface SlowItems {
+  readonly size: number;
+  readonly most: number;
+  readonly maxWaitMs: number;
 }
 
 interface TimedBatch {
@@ -226,6 +274,15 @@ function followed(stream: Duplex) {
   const events: string[] = [];
   const given: unknown[] = [];
   const note = (event: string) => void events.push(event);
+  let isDestroyed = false;
+  const destroy = () => {
+    isDestroyed = true;
+    stream.destroy();
+  };
+  // A stream that Duplex.from() composed emits an AbortError when it is destroyed.
+  stream.on('error', (error) => {
+    if (!isDestroyed) throw error;
+  });
   stream.on('data', (batch: unknown[]) => {
     note('batch');
     given.push(...batch);
@@ -236,7 +293,7 @@ function followed(stream: Duplex) {
     for (const item of items) stream.write(item, () => taken++);
     await comes(() => taken === items.length);
   };
-  return { stream, events, given, note, write };
+  return { stream, events, given, note, write, destroy };
 }
 
 /** How many timers hold the process, beside those before, in each state of a batch that holds no items; and what it gave. */
@@ -252,12 +309,12 @@ export async function countTimers({ kata, tools: { timers } }: In) {
 
   const unused = open();
   await look('before its first item', unused, 0);
-  unused.stream.destroy();
+  unused.destroy();
 
   const full = open();
   await full.write([1, 2, 3]);
   await look('after a full batch', full, 3);
-  full.stream.destroy();
+  full.destroy();
 
   const ended = open();
   await ended.write([1]);
@@ -266,7 +323,7 @@ export async function countTimers({ kata, tools: { timers } }: In) {
 
   const destroyed = open();
   await destroyed.write([1]);
-  destroyed.stream.destroy();
+  destroyed.destroy();
   await look('after destroy() with one item', destroyed, 0);
   return states;
 }

@@ -28,6 +28,7 @@ import {
   splitEndlessLine,
   waitForFullBatch,
   waitForTime,
+  writeWhileReaderPauses,
 } from './inside.ts';
 
 /** How much may be pulled from a source ahead of its reader, or beyond a limit: chunks of 1 KB, or items. */
@@ -130,6 +131,9 @@ describe('robust', () => {
       const reads = pauses.map(({ read }) => read);
       expect(reads, `${tool}: reads before each pause`).toEqual([20, 40, 60, 80, 100]);
     }
+    // Items that come so slowly that the clock gives each of them.
+    const { written } = await subject.run(writeWhileReaderPauses, { size: 10, most: 2 * pullLimit, maxWaitMs: 300 });
+    expectAtMost(written, pullLimit, 'batch(10), maxWaitMs 300: its reader paused; an item per 303 ms:', 'items');
   });
 
   test('split must reject a line of more than maxLineBytes with a RangeError before the whole line has arrived.', async ({
@@ -242,6 +246,12 @@ describe('stretch', () => {
       'batch',
     ]);
     expect(full.given, 'batch(3), maxWaitMs 300: items in all batches').toEqual(['a', 'b', 'c', 'later', 'last']);
+
+    const { written, given } = await subject.run(writeWhileReaderPauses, { size: 1000, most: 40, maxWaitMs: 300 });
+    const all = Array.from({ length: written }, (_, index) => index);
+    expect(given, 'batch(1000), maxWaitMs 300: an item per 303 ms while its reader paused; given after that').toEqual(
+      all,
+    );
   });
 
   test('batch must keep no timer while it holds no items, after its end, or after destroy().', async ({ subject }) => {

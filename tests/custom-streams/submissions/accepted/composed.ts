@@ -52,10 +52,10 @@ export class Collector extends Writable {
     let batch: number[] = [];
     for await (const number of numbersOf(this.#chunks(), objectMode)) {
       batch.push(number);
+      if (this.destroyed) return;
       if (batch.length < 50) continue;
       await save(batch);
       batch = [];
-      if (this.destroyed) return;
     }
     if (batch.length > 0 && !this.destroyed) await save(batch);
   }

@@ -163,7 +163,7 @@ export function on(
     reject(error);
     stop();
   };
-  const abort = () => fail(signal!.reason);
+  const abort = () => fail(aborted());
   const stop = () => {
     isOver = true;
     emitter.off(event, push);
@@ -172,7 +172,7 @@ export function on(
     while (filled < taken) slot(filled++).resolve(end);
   };
 
-  signal?.throwIfAborted();
+  if (signal?.aborted) throw aborted();
   emitter.on(event, push);
   emitter.on('error', fail);
   signal?.addEventListener('abort', abort);
@@ -194,4 +194,8 @@ export function on(
       return this;
     },
   };
+}
+
+function aborted(): Error {
+  return new DOMException('The loop was aborted.', 'AbortError');
 }

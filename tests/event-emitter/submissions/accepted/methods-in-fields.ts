@@ -92,7 +92,7 @@ export class EventEmitter {
 
 /** A generator does the work. It is started before the first next(), so that its `finally` always runs. */
 export function on(emitter: Emitter, event: EventName, { signal }: { signal?: AbortSignal } = {}) {
-  signal?.throwIfAborted();
+  if (signal?.aborted) throw aborted();
   const queue: unknown[][] = [];
   let failure: { error: unknown } | undefined;
   let isClosed = false;
@@ -117,7 +117,7 @@ export function on(emitter: Emitter, event: EventName, { signal }: { signal?: Ab
   });
   listen('error', fail);
   if (signal) {
-    const abort = () => fail(signal.reason);
+    const abort = () => fail(aborted());
     signal.addEventListener('abort', abort);
     stack.defer(() => signal.removeEventListener('abort', abort));
   }
@@ -143,4 +143,8 @@ export function on(emitter: Emitter, event: EventName, { signal }: { signal?: Ab
       return this;
     },
   } as AsyncIterableIterator<unknown[]>;
+}
+
+function aborted(): Error {
+  return new DOMException('The loop was aborted.', 'AbortError');
 }

@@ -117,7 +117,7 @@ export function on(
   event: EventName,
   { signal }: IteratorOptions = {},
 ): AsyncIterableIterator<unknown[]> {
-  signal?.throwIfAborted();
+  if (signal?.aborted) throw aborted();
   const events: unknown[][] = [];
   const askers: PromiseWithResolvers<IteratorResult<unknown[]>>[] = [];
   let failure: { error: unknown } | undefined;
@@ -134,7 +134,7 @@ export function on(
     else failure = { error };
     close();
   };
-  const onAbort = () => onError(signal?.reason);
+  const onAbort = () => onError(aborted());
   const close = () => {
     isOver = true;
     emitter.off(event, onEvent);
@@ -168,4 +168,8 @@ export function on(
       return this;
     },
   };
+}
+
+function aborted(): Error {
+  return new DOMException('The loop was aborted.', 'AbortError');
 }

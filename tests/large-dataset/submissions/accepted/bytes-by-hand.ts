@@ -39,7 +39,7 @@ export async function digestLog(path: string, { onProgress = () => undefined, si
     rest = Buffer.concat([rest, chunk.subarray(from)]);
   };
 
-  signal?.throwIfAborted();
+  if (signal?.aborted) throw abortError();
   let file: fs.promises.FileHandle | undefined;
   try {
     file = await fs.promises.open(path, 'r');
@@ -47,7 +47,7 @@ export async function digestLog(path: string, { onProgress = () => undefined, si
     let gunzip: Gunzip | undefined;
     for (let done = 0; ;) {
       const { bytesRead, buffer } = await file.read(Buffer.alloc(128 * 1024), 0, 128 * 1024, done);
-      signal?.throwIfAborted();
+      if (signal?.aborted) throw abortError();
       if (bytesRead === 0) break;
       const chunk = buffer.subarray(0, bytesRead);
       if (done === 0 && chunk[0] === 0x1f && chunk[1] === 0x8b) gunzip = new Gunzip(takeBytes);
@@ -59,7 +59,7 @@ export async function digestLog(path: string, { onProgress = () => undefined, si
     await gunzip?.end();
     if (rest.length > 0) takeLine(rest);
   } catch (error) {
-    if (signal?.aborted) throw signal.reason;
+    if (signal?.aborted) throw abortError();
     throw new Error(`${path}: ${(error as Error).message}`);
   } finally {
     await file?.close();
@@ -111,4 +111,8 @@ function entryOf(text: string): Entry | undefined {
   } catch {
     return undefined;
   }
+}
+
+function abortError(): Error {
+  return new DOMException('The digest was aborted.', 'AbortError');
 }

@@ -100,7 +100,7 @@ class Tally extends Writable {
 }
 
 export async function digestLog(path: string, { onProgress, signal }: DigestOptions = {}) {
-  signal?.throwIfAborted();
+  if (signal?.aborted) throw abortError();
   const { size } = await stat(path);
   const tally = new Tally();
   const source = createReadStream(path);
@@ -110,9 +110,9 @@ export async function digestLog(path: string, { onProgress, signal }: DigestOpti
     const streams = pipeline(source, new MaybeGunzip(), tally, (error) => {
       signal?.removeEventListener('abort', abort);
       if (!error) resolve();
-      else reject(signal?.aborted ? signal.reason : new Error(`${path}: ${error.message}`, { cause: error }));
+      else reject(signal?.aborted ? abortError() : new Error(`${path}: ${error.message}`, { cause: error }));
     });
-    const abort = () => void streams.destroy(signal!.reason as Error);
+    const abort = () => void streams.destroy(abortError());
     signal?.addEventListener('abort', abort);
     // Nobody was listening during the await above.
     if (signal?.aborted) abort();
@@ -124,4 +124,8 @@ export async function digestLog(path: string, { onProgress, signal }: DigestOpti
     .map(([name, count]) => ({ path: name, count }));
   const { entries, bytes, perHour, malformed } = tally;
   return { entries, bytes, perHour, topPaths, malformed };
+}
+
+function abortError(): Error {
+  return new DOMException('The digest was aborted.', 'AbortError');
 }

@@ -16,7 +16,7 @@ export async function digestLog(path: string, options: Options = {}) {
   const firstLines: number[] = [];
   let [number, entries, bytes, malformed, told] = [0, 0, 0, 0, 0];
   try {
-    options.signal?.throwIfAborted();
+    if (options.signal?.aborted) throw abortError();
     const { size } = await stat(path);
     const isGzip = await startsLikeGzip(path);
     const file = createReadStream(path);
@@ -27,7 +27,7 @@ export async function digestLog(path: string, options: Options = {}) {
       failure ??= error;
       lines.close();
     });
-    const abort = () => input.destroy(options.signal!.reason as Error);
+    const abort = () => input.destroy(abortError());
     options.signal?.addEventListener('abort', abort, { once: true });
     // The signal may have been aborted while the file was being checked. Its event does not come again.
     if (options.signal?.aborted) abort();
@@ -52,9 +52,9 @@ export async function digestLog(path: string, options: Options = {}) {
       file.destroy();
     }
     if (failure) throw failure;
-    options.signal?.throwIfAborted();
+    if (options.signal?.aborted) throw abortError();
   } catch (error) {
-    if (options.signal?.aborted) throw options.signal.reason;
+    if (options.signal?.aborted) throw abortError();
     throw new Error(`Cannot digest ${path}`, { cause: error });
   }
   options.onProgress?.(1);
@@ -96,4 +96,8 @@ function parse(line: string): { time: string; path: string; bytes: number } | nu
 
 function add(counts: Map<string, number>, key: string) {
   counts.set(key, 1 + (counts.get(key) ?? 0));
+}
+
+function abortError(): Error {
+  return new DOMException('The digest was aborted.', 'AbortError');
 }

@@ -20,7 +20,7 @@ export async function digestLog(path: string, { onProgress, signal }: Options = 
   let malformed = 0;
   let file: FileHandle | undefined;
   try {
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw abortError();
     file = await open(path);
     const { size } = await file.stat();
     let text: ReadableStream<string | Uint8Array<ArrayBuffer>> = chunksOf(file, size, onProgress);
@@ -39,7 +39,7 @@ export async function digestLog(path: string, { onProgress, signal }: Options = 
         { signal: signal as AbortSignal },
       );
   } catch (cause) {
-    throw signal?.aborted ? signal.reason : new Error(`could not read ${path} to its end`, { cause });
+    throw signal?.aborted ? abortError() : new Error(`could not read ${path} to its end`, { cause });
   } finally {
     await file?.close();
   }
@@ -110,4 +110,8 @@ function take(state: State, line: string): number {
   state.hours.set(time.slice(0, 13), (state.hours.get(time.slice(0, 13)) ?? 0) + 1);
   state.paths.set(path, (state.paths.get(path) ?? 0) + 1);
   return 0;
+}
+
+function abortError(): Error {
+  return new DOMException('The digest was aborted.', 'AbortError');
 }

@@ -51,7 +51,8 @@ class Digest {
     try {
       const { time, path, bytes } = JSON.parse(line.toString('utf8'));
       // toISOString throws for an invalid time.
-      if (typeof time !== 'string' || new Date(time).toISOString() !== time) throw new TypeError('time');
+      if (typeof time !== 'string' || time.length !== 24 || new Date(time).toISOString() !== time)
+        throw new TypeError('time');
       if (typeof path !== 'string') throw new TypeError('path');
       if (!Number.isSafeInteger(bytes) || bytes < 0) throw new TypeError('bytes');
       const hour = time.slice(0, time.indexOf(':'));
@@ -97,7 +98,7 @@ function run(path: string, size: number, gzip: boolean, { onProgress, signal }: 
       gunzip?.destroy();
       reject(error);
     };
-    const onAbort = () => stop(signal!.reason);
+    const onAbort = () => stop(abortError());
     signal?.addEventListener('abort', onAbort, { once: true });
 
     let read = 0;
@@ -126,12 +127,16 @@ function run(path: string, size: number, gzip: boolean, { onProgress, signal }: 
 export async function digestLog(path: string, options: DigestOptions = {}): Promise<Report> {
   const { signal } = options;
   try {
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw abortError();
     const { size, gzip } = await sniff(path);
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw abortError();
     return await run(path, size, gzip, options);
   } catch (error) {
-    if (signal?.aborted) throw signal.reason;
+    if (signal?.aborted) throw abortError();
     throw new Error(`${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   }
+}
+
+function abortError(): Error {
+  return new DOMException('The digest was aborted.', 'AbortError');
 }

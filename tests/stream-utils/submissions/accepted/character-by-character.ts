@@ -90,17 +90,29 @@ export function split(delimiter = '\n', { maxLineBytes = Infinity }: { maxLineBy
 export function batch(size: number, { maxWaitMs }: { maxWaitMs?: number } = {}): Duplex {
   let items: unknown[] = [];
   let timer: NodeJS.Timeout | undefined;
+  let isDue = false;
 
   function give(stream: Transform) {
     clearTimeout(timer);
+    isDue = false;
     if (items.length > 0) stream.push(items);
     items = [];
   }
 
+  /** Gives the batch, or leaves that to `read` while the buffer is full. */
+  function giveIfRoom(stream: Transform) {
+    isDue = true;
+    if (stream.readableLength < stream.readableHighWaterMark) give(stream);
+  }
+
   return new Transform({
     objectMode: true,
+    read(count) {
+      if (isDue) give(this);
+      Transform.prototype._read.call(this, count);
+    },
     transform(item, _encoding, callback) {
-      if (items.push(item) === 1 && maxWaitMs !== undefined) timer = setTimeout(() => give(this), maxWaitMs);
+      if (items.push(item) === 1 && maxWaitMs !== undefined) timer = setTimeout(() => giveIfRoom(this), maxWaitMs);
       if (items.length === size) give(this);
       callback();
     },
