@@ -2,8 +2,8 @@ import { collectAndFinalize, collectNow, endJob } from '../../helpers/instrument
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import type * as Kata from '../../katas/weak-registry/weak-registry.ts';
 
-/** What an object was asked for, and what came. */
-export type Seen = Record<string, unknown>;
+/** What was seen, by what it was seen of. */
+type Seen<Value = unknown> = Record<string, Value>;
 
 type In<Args = undefined> = Inside<typeof Kata, Args, { desks: Map<string, Desk> }>;
 
@@ -65,7 +65,7 @@ class Desk {
   }
 
   /** Gets what is held again. How many other objects came, and how often `create` was called? */
-  openAgain(): Seen {
+  openAgain(): Seen<number> {
     const before = this.made.length;
     let others = 0;
     for (const [key, doc] of this.held) if (this.get(key) !== doc) others++;
@@ -86,9 +86,9 @@ class Desk {
 }
 
 /** Opens documents, holds every second, and gets them again after each of three collections. */
-export async function holdHalf({ kata, args: keys }: In<readonly string[]>): Promise<Seen[]> {
+export async function holdHalf({ kata, args: keys }: In<readonly string[]>): Promise<Seen<number>[]> {
   const desk = new Desk(kata);
-  const seen: Seen[] = [];
+  const seen: Seen<number>[] = [];
   openHalf(desk, keys);
   seen.push(desk.openAgain());
   for (let round = 0; round < 3; round++) {
@@ -104,7 +104,7 @@ function openHalf(desk: Desk, keys: readonly unknown[]): void {
 }
 
 /** What `get` returns for an object that `create` returns, whoever asks. */
-export function getsWhatIsCreated({ kata, args: keys }: In<readonly string[]>): Seen {
+export function getsWhatIsCreated({ kata, args: keys }: In<readonly string[]>): Seen<number> {
   const registry = kata.createRegistry<string, object>();
   let [others, wrongKeys] = [0, 0];
   for (const key of keys) {
@@ -119,28 +119,30 @@ export function getsWhatIsCreated({ kata, args: keys }: In<readonly string[]>): 
 }
 
 /** Each of many different keys, and what is wrong with the value that it gets. */
-export function tellApart({ kata, args: { word, number } }: In<{ word: string; number: number }>): Seen {
+export function tellApart({ kata, args: { word, number } }: In<{ word: string; number: number }>) {
   const desk = new Desk(kata);
-  const keys: unknown[] = [
-    ...[word, number, String(number), BigInt(number), `${number}n`, -number, number + 0.5],
-    ...[NaN, 'NaN', Infinity, 0, '0', '', null, 'null', undefined, 'undefined', true, 'true', false],
-    ...['__proto__', 'constructor', 'toString', 'hasOwnProperty', word.toUpperCase(), `${word} `],
-    ...[Symbol(word), Symbol(word), Symbol.for(word)],
-    ...[{ word }, { word }, [word], [word], '[object Object]', JSON.stringify({ word })],
-    ...[() => word, () => word, new Date(number), new Date(number)],
+  const groups: unknown[][] = [
+    [word, number, String(number), BigInt(number), `${number}n`, -number, number + 0.5],
+    [Number.NaN, 'NaN', Infinity, 0, '0', '', null, 'null', undefined, 'undefined', true, 'true', false],
+    ['__proto__', 'constructor', 'toString', 'hasOwnProperty', word.toUpperCase(), `${word} `],
+    [Symbol(word), Symbol(word), Symbol.for(word)],
+    [{ word }, { word }, [word], [word], '[object Object]', JSON.stringify({ word })],
+    [() => word, () => word, new Date(number), new Date(number)],
   ];
+  const keys = groups.flat();
   desk.open(keys, true);
   const size = desk.registry.size;
 
-  const names = new Map([...desk.held].map(([key, doc]) => [doc, nameOf(key)]));
+  const owners = new Map([...desk.held].reverse().map(([key, doc]) => [doc, key]));
   const wrong = [...desk.held].flatMap(([key, doc]) => {
-    const got = desk.get(key);
+    const owner = owners.get(doc);
+    if (!Object.is(owner, key)) return [`${nameOf(key)} gets the value of ${nameOf(owner)}`];
+    if (desk.get(key) !== doc) return [`${nameOf(key)} gets another value when it is asked again`];
     const asked = (doc as Doc).key;
-    if (got !== doc) return [`${nameOf(key)} gets the value of ${names.get(got) ?? 'no key'}`];
     return Object.is(asked, key) ? [] : [`create is given ${nameOf(asked)} for ${nameOf(key)}`];
   });
   if (desk.get(-0) !== desk.held.get(0)) wrong.push('-0 does not get the value of 0');
-  return { wrong, size, keys: keys.length };
+  return { wrong, size, keys: desk.held.size };
 }
 
 function nameOf(key: unknown): string {
@@ -149,7 +151,7 @@ function nameOf(key: unknown): string {
 }
 
 /** Opens documents that nobody holds. How many are left? And what comes when they are opened again? */
-export async function dropAll({ kata, args: keys, kept }: In<readonly string[]>): Promise<Seen> {
+export async function dropAll({ kata, args: keys, kept }: In<readonly string[]>) {
   const desk = keep(kept, 'dropped', new Desk(kata));
   desk.open(keys);
   const created = desk.made.length;
@@ -167,7 +169,7 @@ function keep(kept: { desks?: Map<string, Desk> }, name: string, desk: Desk): De
 }
 
 /** Half of the values are held. The others go, and some stand under two keys. What is left of their keys? */
-export async function dropKeys({ kata, args: count, kept }: In<number>): Promise<Seen> {
+export async function dropKeys({ kata, args: count, kept }: In<number>): Promise<Seen<number>> {
   const desk = keep(kept, 'keys', new Desk(kata));
   const paths = openPaths(desk, count);
   const before = desk.registry.size;
@@ -200,7 +202,7 @@ function alive(refs: readonly WeakRef<object>[]): number {
 }
 
 /** Three times, all values are collected and replaced before a finalizer can run. Half of the last ones are held. */
-export async function replaceBeforeFinalizers({ kata, args: keys }: In<readonly string[]>): Promise<Seen> {
+export async function replaceBeforeFinalizers({ kata, args: keys }: In<readonly string[]>) {
   const desk = new Desk(kata);
   desk.open(keys);
   const created = [desk.made.length];
@@ -267,7 +269,8 @@ export async function annotate({
   const desk = new Desk(kata);
   const { registry, held } = desk;
   desk.open([kept, bare], true);
-  const notes = [kept, dropped, replaced].map((key) => addNote(desk, key));
+  const notes = [kept, dropped].map((key) => addNote(desk, key));
+  registry.setMetadata(desk.get(replaced), 'of the old value');
   await endJob();
   collectNow();
   const { made } = desk;
@@ -357,7 +360,7 @@ function share({ registry, held }: Desk, one: string, two: string): void {
 }
 
 /** Values are collected while an iterator waits: first before finalizers run, then after. */
-export async function iterate({ kata, args: keys }: In<readonly string[]>): Promise<Seen> {
+export async function iterate({ kata, args: keys }: In<readonly string[]>) {
   const desk = new Desk(kata);
   desk.open(keys, true);
   const iterator = desk.registry[Symbol.iterator]();
@@ -371,10 +374,10 @@ export async function iterate({ kata, args: keys }: In<readonly string[]>): Prom
     yielded.push(isHeld ? key : `${key} with ${doc === undefined ? 'no value' : 'a value that nobody holds'}`);
     return true;
   };
-  /** Lets go of some that the iterator has not yielded. */
+  /** Lets go of some that the iterator has not yielded. In the order of insertion, the next and the last one are among them. */
   const drop = () => {
     const waiting = keys.filter((key) => desk.held.has(key) && !yielded.includes(key));
-    for (const key of waiting.filter((_, index) => index % 3 === 1)) {
+    for (const key of waiting.filter((_, index) => index % 3 === 0 || index === waiting.length - 1)) {
       desk.held.delete(key);
       dropped.push(key);
     }
@@ -387,6 +390,8 @@ export async function iterate({ kata, args: keys }: In<readonly string[]>): Prom
   const left = [desk.left() - desk.held.size];
   next();
   drop();
+  // One that the iterator has left behind goes, too.
+  desk.held.delete(yielded[0]);
   await collectAndFinalize();
   left.push(desk.left() - desk.held.size);
   for (let steps = 0; steps < 3 * keys.length && next(); steps++);
@@ -421,25 +426,26 @@ function openNext({ registry }: Desk, prefix: string, count: number): number {
   return created;
 }
 
-/** Gets and deletes one held value, over and over. Returns how often it came. */
-export async function getAndDelete({
+/** Gets two held values over and over. One of them is deleted each time. Returns how often all went well. */
+export async function getOverAndOver({
   kata,
-  args: { key, count },
+  args: { keys, count },
   kept,
-}: In<{ key: string; count: number }>): Promise<number> {
+}: In<{ keys: readonly [string, string]; count: number }>): Promise<number> {
   const desk = kept.desks?.get('long-lived') ?? keep(kept, 'long-lived', new Desk(kata));
-  const { registry, held } = desk;
-  if (!held.has(key)) held.set(key, new Doc(key));
-  const doc = held.get(key)!;
-  let came = 0;
+  const [stays, deleted] = keys;
+  for (const key of keys) if (!desk.held.has(key)) desk.held.set(key, new Doc(key));
+  let went = 0;
   for (let time = 0; time < count; time++) {
-    let isCreated = false;
-    const got = registry.get(key, () => {
-      isCreated = true;
-      return doc;
-    });
-    if (isCreated && got === doc && registry.delete(key)) came++;
+    const isRight = getHeld(desk, stays) && getHeld(desk, deleted);
+    if (desk.registry.delete(deleted) && isRight) went++;
   }
   await collectAndFinalize();
-  return came;
+  return went;
+}
+
+/** Returns whether the held value came. */
+function getHeld({ registry, held }: Desk, key: string): boolean {
+  const doc = held.get(key)!;
+  return registry.get(key, () => doc) === doc;
 }
