@@ -152,7 +152,7 @@ function nameOf(key: unknown): string {
 
 /** Opens documents that nobody holds. How many are left? And what comes when they are opened again? */
 export async function dropAll({ kata, args: keys, kept }: In<readonly string[]>) {
-  const desk = keep(kept, 'dropped', new Desk(kata));
+  const desk = deskCalled('dropped', kata, kept);
   desk.open(keys);
   const created = desk.made.length;
   await collectAndFinalize();
@@ -162,15 +162,17 @@ export async function dropAll({ kata, args: keys, kept }: In<readonly string[]>)
   return { created, left, 'created again': desk.made.length - created };
 }
 
-/** The registry stays, so that a snapshot of the heap can tell who holds what. */
-function keep(kept: { desks?: Map<string, Desk> }, name: string, desk: Desk): Desk {
-  (kept.desks ??= new Map()).set(name, desk);
+/** It stays in the process, so that two snapshots of the heap can tell who holds what has come between them. */
+function deskCalled(name: string, kata: typeof Kata, kept: { desks?: Map<string, Desk> }): Desk {
+  kept.desks ??= new Map();
+  const desk = kept.desks.get(name) ?? new Desk(kata);
+  kept.desks.set(name, desk);
   return desk;
 }
 
 /** Half of the values are held. The others go, and some stand under two keys. What is left of their keys? */
 export async function dropKeys({ kata, args: count, kept }: In<number>): Promise<Seen<number>> {
-  const desk = keep(kept, 'keys', new Desk(kata));
+  const desk = deskCalled('keys', kata, kept);
   const paths = openPaths(desk, count);
   const before = desk.registry.size;
   await collectAndFinalize();
@@ -404,7 +406,7 @@ export async function churn({
   args: { prefix, count },
   kept,
 }: In<{ prefix: string; count: number }>): Promise<number> {
-  const desk = kept.desks?.get('churn') ?? keep(kept, 'churn', new Desk(kata));
+  const desk = deskCalled('churn', kata, kept);
   const created = openNext(desk, prefix, count);
   await collectAndFinalize();
   return created;
@@ -432,7 +434,7 @@ export async function getOverAndOver({
   args: { keys, count },
   kept,
 }: In<{ keys: readonly [string, string]; count: number }>): Promise<number> {
-  const desk = kept.desks?.get('long-lived') ?? keep(kept, 'long-lived', new Desk(kata));
+  const desk = deskCalled('long-lived', kata, kept);
   const [stays, deleted] = keys;
   for (const key of keys) if (!desk.held.has(key)) desk.held.set(key, new Doc(key));
   let went = 0;

@@ -71,10 +71,14 @@ describe('core', () => {
     subject,
     holders,
   }) => {
-    const drop = () => subject.run(dropAll, keys);
-    const seen = await drop();
+    const seen = await subject.run(dropAll, keys);
 
-    const held = await holders(seen.left !== 0, drop, { of: ['Doc'] });
+    const dropOthers = () =>
+      subject.run(
+        dropAll,
+        keys.map((key) => `${key} of another`),
+      );
+    const held = await holders(seen.left !== 0, dropOthers, { of: ['Doc'] });
     expect(seen.created, 'new keys; calls of create').toBe(keys.length);
     expectThat(seen.left === 0, `${held}nobody holds ${keys.length} values; ${seen.left} are left after a collection`);
     expect(seen['created again'], `${keys.length} values were collected; get again, calls of create`).toBe(keys.length);
