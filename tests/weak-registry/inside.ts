@@ -272,7 +272,7 @@ export async function annotate({
   const { registry, held } = desk;
   desk.open([kept, bare], true);
   const notes = [kept, dropped].map((key) => addNote(desk, key));
-  registry.setMetadata(desk.get(replaced), 'of the old value');
+  annotateInWords(desk, replaced);
   await endJob();
   collectNow();
   const { made } = desk;
@@ -303,6 +303,10 @@ export async function annotate({
   };
 }
 
+function annotateInWords(desk: Desk, key: string): void {
+  desk.registry.setMetadata(desk.get(key), 'of the old value');
+}
+
 function addNote(desk: Desk, key: string): WeakRef<Note> {
   const doc = desk.get(key);
   const note = new Note(doc);
@@ -321,10 +325,10 @@ export async function deleteHeld({
   desk.open([key], true);
   const answers = [registry.delete(key), registry.delete(key), registry.delete(never)];
   const sizeAfter = registry.size;
-  const entriesAfter = [...registry].length;
+  const entriesAfter = desk.entries().length;
   const isReplaced = replace(desk, key);
   share(desk, one, two);
-  const ofShared = [registry.delete(one), registry.get(two, () => new Doc(two)) === held.get(two), registry.size];
+  const ofShared = deleteOneOf(desk, one, two);
 
   // What was deleted is let go; its finalizer must find nothing to do.
   await collectAndFinalize();
@@ -359,6 +363,11 @@ function share({ registry, held }: Desk, one: string, two: string): void {
       registry.get(key, () => shared),
     );
   held.delete(one);
+}
+
+/** Deletes one key of a value. Is the value still there under the other? */
+function deleteOneOf({ registry, held }: Desk, one: string, two: string): unknown[] {
+  return [registry.delete(one), registry.get(two, () => new Doc(two)) === held.get(two), registry.size];
 }
 
 /** Values are collected while an iterator waits: first before finalizers run, then after. */
