@@ -37,7 +37,8 @@ export function createRegistry<K, V extends object>(): Registry<K, V> {
     setMetadata: (value: V, data: unknown) => void metadata.set(value, data),
     getMetadata: (value: V) => metadata.get(value),
     *[Symbol.iterator](): Generator<[K, V]> {
-      for (const key of [...refs.keys()]) {
+      const keys = [...refs.keys()];
+      for (const key of keys) {
         const value = refs.get(key)?.deref();
         if (value) yield [key, value];
       }
