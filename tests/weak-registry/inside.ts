@@ -266,30 +266,31 @@ function failToCreate({ registry, held }: Desk, key: string): string {
 /** Metadata of values that are held, dropped and replaced. */
 export async function annotate({
   kata,
-  args: [kept, dropped, replaced, bare],
+  args: [stays, dropped, replaced, bare],
+  kept,
 }: In<readonly [string, string, string, string]>): Promise<Seen> {
-  const desk = new Desk(kata);
-  const { registry, held } = desk;
-  desk.open([kept, bare], true);
-  const notes = [kept, dropped].map((key) => addNote(desk, key));
+  const desk = deskCalled('metadata', kata, kept);
+  const { registry, held, made } = desk;
+  const before = made.length;
+  desk.open([stays, bare], true);
+  const notes = [stays, dropped].map((key) => addNote(desk, key));
   annotateInWords(desk, replaced);
   await endJob();
   collectNow();
-  const { made } = desk;
-  const valuesLeft = alive(made.slice(2));
+  const valuesLeft = alive(made.slice(before + 2));
   const notesLeft = alive(notes.slice(1));
 
   // No finalizer has run.
   desk.open([replaced], true);
-  const ofReplacement = registry.getMetadata(held.get(replaced)!);
+  const ofReplacement = metadataOf(desk, replaced);
   registry.setMetadata(held.get(replaced)!, 'of the replacement');
   await collectAndFinalize();
-  const note = registry.getMetadata(held.get(kept)!);
-  const isSame = note instanceof Note && note === notes[0]!.deref() && note.doc === held.get(kept);
+  const note = registry.getMetadata(held.get(stays)!);
+  const isSame = note instanceof Note && note === notes[0]!.deref() && note.doc === held.get(stays);
   const values = [0, '', false, null, Number.NaN, 'text'];
   const simple = values.map((value) => {
     registry.setMetadata(held.get(bare)!, value);
-    return registry.getMetadata(held.get(bare)!);
+    return metadataOf(desk, bare);
   });
   desk.open([dropped], true);
   return {
@@ -297,10 +298,24 @@ export async function annotate({
     'values left': valuesLeft,
     'metadata left': notesLeft,
     'of a replacement, before it is set': ofReplacement,
-    'of a replacement, after finalizers': registry.getMetadata(held.get(replaced)!),
-    'of a new value of the old key': registry.getMetadata(held.get(dropped)!),
+    'of a replacement, after finalizers': metadataOf(desk, replaced),
+    'of a new value of the old key': metadataOf(desk, dropped),
     'simple values': simple,
   };
+}
+
+/** Opens documents with metadata that nobody holds. */
+export async function annotateAndDrop({ kata, args: keys, kept }: In<readonly string[]>): Promise<void> {
+  const desk = deskCalled('metadata', kata, kept);
+  for (const key of keys) addNote(desk, key);
+  await collectAndFinalize();
+}
+
+/** Of a held value; objects in words. */
+function metadataOf({ registry, held }: Desk, key: string): unknown {
+  const data = registry.getMetadata(held.get(key)!);
+  if (data instanceof Note) return 'the metadata of a value that is gone';
+  return Object(data) === data ? 'an object' : data;
 }
 
 function annotateInWords(desk: Desk, key: string): void {

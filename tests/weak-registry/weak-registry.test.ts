@@ -9,6 +9,7 @@ import { expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-t
 import type * as Kata from '../../katas/weak-registry/weak-registry.ts';
 import {
   annotate,
+  annotateAndDrop,
   churn,
   deleteHeld,
   dropAll,
@@ -132,8 +133,15 @@ describe('robust', () => {
     });
   });
 
-  test('A value’s metadata must come back while the value is held, and must not keep it.', async ({ subject }) => {
-    expect(await subject.run(annotate, firstFour), 'metadata').toEqual({
+  test('A value’s metadata must come back while the value is held, and must not keep it.', async ({
+    subject,
+    holders,
+  }) => {
+    const seen = await subject.run(annotate, firstFour);
+
+    const annotateOthers = () => subject.run(annotateAndDrop, ofOthers(keys));
+    const held = await holders(seen['values left'] !== 0, annotateOthers, { of: ['Doc'] });
+    expect(seen, `${held}metadata`).toEqual({
       'of a held value': 'the same object',
       'values left': 0,
       'metadata left': 0,
@@ -205,3 +213,8 @@ describe('stretch', () => {
     );
   });
 });
+
+/** As many other keys. */
+function ofOthers(some: readonly string[]): string[] {
+  return some.map((key) => `${key} of another`);
+}
