@@ -1,7 +1,8 @@
 import { describe, expect } from 'vitest';
 import { growthPerVisit } from '../../helpers/instruments/heap/churn.ts';
 import { type HeapFigures, collect, collectUntil } from '../../helpers/instruments/heap/heap-figures.ts';
-import { type HoldersOptions, holdersAfter, holdersText } from '../../helpers/instruments/heap/holders.ts';
+import { Explained } from '../../helpers/instruments/heap/explained.ts';
+import type { HoldersOptions } from '../../helpers/instruments/heap/holders.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { chart } from '../../helpers/judging/verdict/chart.ts';
 import { expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-that.ts';
@@ -36,7 +37,7 @@ const smallestLeak = 80;
 const largeSize = 208_066;
 
 const test = judge<typeof Kata>('memory-leak', { furnish: holdClock })
-  .extend('explanations', { scope: 'file' }, () => ({ given: 0 }))
+  .extend('explained', { scope: 'file' }, () => new Explained('MemoryLeakGateway'))
   // Each test opens servers of its own; they end with it. After a broken promise their process ends instead.
   .extend('open', async ({ subject, task }, { onCleanup }) => {
     const servers: GatewayServer[] = [];
@@ -52,23 +53,9 @@ const test = judge<typeof Kata>('memory-leak', { furnish: holdClock })
       return server;
     };
   })
-  /**
-   * When something is kept, does once more what left it, and says who holds it, for the message. That takes seconds, so it is done for
-   * the first broken promise only, unless `KATA_EXPLAIN` is `all` or `none`.
-   */
-  .extend('holders', ({ subject, explanations }) => {
-    return async (isKept: boolean, again: () => Promise<unknown>, options?: HoldersOptions): Promise<string> => {
-      const explain = process.env.KATA_EXPLAIN ?? 'first';
-      if (!isKept || explain === 'none' || (explain === 'first' && explanations.given > 0)) return '';
-      explanations.given++;
-      try {
-        const holders = await holdersAfter(subject, 'MemoryLeakGateway', again, options);
-        return holders.length === 0 ? '' : `held, as memlab finds it:\n${holdersText(holders)}\n`;
-      } catch (error) {
-        // An explanation that fails must not take the place of the verdict.
-        return `(who holds it could not be told: ${String(error)})\n`;
-      }
-    };
+  .extend('holders', ({ subject, explained }) => {
+    return (isKept: boolean, again: () => Promise<unknown>, options?: HoldersOptions) =>
+      explained.holders(subject, isKept, again, options);
   });
 
 describe('core', () => {
