@@ -92,8 +92,9 @@ export function walkInWords(walk: Walk): string {
 /** A step in plain words. */
 export function stepInWords([act, key, ...details]: Step): string {
   if (act === 'wait') return `wait ${key} ms`;
-  if (act === 'set' || act === 'fetch') return `${act} ${key} to #${details[0]} (${details[1]} bytes)`;
-  if (act === 'set badly') return `set ${key}, sizeOf ${details[0] === '' ? 'throws' : `returns ${details[0]}`}`;
+  if (act === 'set' || act === 'fetch') return `${act} ${key} to #${String(details[0])} (${details[1]} bytes)`;
+  if (act === 'set badly')
+    return `set ${key}, sizeOf ${details[0] === '' ? 'throws' : `returns ${String(details[0])}`}`;
   return [act, key].filter((word) => word !== undefined).join(' ');
 }
 
@@ -119,7 +120,11 @@ function stepsOf(act: Act, key: string, number: number, id: number, { maxBytes =
     case 'has':
     case 'delete':
       return [[act, key]];
-    default:
+    case 'clear':
+    case 'purge':
+    case 'bytes':
+    case 'size':
+    case 'entries':
       return [[act]];
   }
 }

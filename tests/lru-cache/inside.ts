@@ -1,7 +1,18 @@
 import { runInThisContext } from 'node:vm';
 import { LRUCache } from 'lru-cache';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
+import { installSteppedClock } from '../../helpers/instruments/stepped-clock/stepped-clock.ts';
 import type * as Kata from '../../katas/lru-cache/lru-cache.ts';
+
+/** Taken before the clock is held and before the module comes. */
+const elapsedMs = performance.now.bind(performance);
+const cpuUsage = process.cpuUsage.bind(process);
+const clock = installSteppedClock();
+
+/** No timer fires, and all clocks but the injected one stand still. */
+export function holdClock(): void {
+  clock.hold();
+}
 
 /** What happens to one cache, step by step. */
 export type Step =
@@ -241,9 +252,9 @@ export async function playFetches({
     else if (step[0] === 'wait') nowMs += step[1];
     else if (step[0] === 'loads') how = step[1];
     else {
-      const end = performance.now() + 250;
+      const end = elapsedMs() + 250;
       await tools.turns(5);
-      for (let turn = 0; seenNow() !== step[1] && (turn < 50 || performance.now() < end); turn++) await tools.turns(1);
+      for (let turn = 0; seenNow() !== step[1] && (turn < 50 || elapsedMs() < end); turn++) await tools.turns(1);
       seen.push(seenNow());
       if (seen.at(-1) !== step[1]) break;
     }
@@ -323,9 +334,6 @@ class Weighty {
   }
 }
 
-/** Taken before the module comes. */
-const cpuUsage = process.cpuUsage.bind(process);
-
 export interface Workload {
   readonly max: number;
   readonly operations: number;
@@ -368,7 +376,7 @@ type Use = (cache: Store, names: readonly string[], seed: number, rounds: number
 
 const roundsPerChunk = 10_000;
 
-const use: Use = (cache, names, from, rounds) => {
+const getOrSet: Use = (cache, names, from, rounds) => {
   let [seed, hits] = [from, 0];
   for (let round = 0; round < rounds; round++) {
     seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
@@ -379,7 +387,7 @@ const use: Use = (cache, names, from, rounds) => {
   return { seed, hits };
 };
 /** A copy for each cache, so that V8 optimizes each copy for one cache. */
-const [useOwn, useOther] = [runInThisContext(`(${use})`) as Use, runInThisContext(`(${use})`) as Use];
+const [useOwn, useOther] = [1, 2].map(() => runInThisContext(`(${getOrSet.toString()})`) as Use) as [Use, Use];
 
 class Run {
   readonly #cache: Store;

@@ -99,7 +99,7 @@ export class LruCache<K, V> {
 
   clear(): void {
     this.stopLoads(() => true);
-    for (const item of [...this.items.values()]) this.discard(item);
+    for (const item of this.items.values()) this.discard(item);
   }
 
   purge(): void {

@@ -74,7 +74,7 @@ export class LruCache<K, V> {
 
   clear(): void {
     this.pending.clear();
-    for (const key of [...this.entries.keys()]) this.drop(key);
+    for (const key of this.entries.keys()) this.drop(key);
   }
 
   purge(): void {

@@ -131,7 +131,7 @@ export class LruCache<K, V> {
   async #load(key: K, load: (key: K) => V | PromiseLike<V>): Promise<V> {
     const ticket = Symbol('load');
     this.#loading.set(key, ticket);
-    await undefined;
+    await Promise.resolve();
     try {
       const value = await load(key);
       if (this.#loading.get(key) === ticket) this.set(key, value);
