@@ -116,36 +116,32 @@ export function expectedOf({ steps, ...options }: Play): Seen {
 }
 
 /**
- * What is wrong with what was yielded while the cache changed. Entries that were added meanwhile may be yielded or not. Of those that
- * were there, the ones that stay must be yielded exactly once, each with the value that it has at that moment.
+ * What is wrong with what was yielded while the cache changed. Entries that were added meanwhile may be yielded or not; so may those that
+ * `set` put in the place of others. What stays must be yielded exactly once.
  */
 export function faultOfWalk({ steps, changes, ...options }: Walk, yielded: readonly string[]): string | undefined {
   const oracle = new Oracle(options);
   for (const step of steps) oracle.take(step);
-  const atFirst = oracle.entries.map(keyOf);
+  const atFirst = oracle.entries;
   const staying = new Set(atFirst);
   const had = new Set<string>();
   for (const [at, entry] of yielded.entries()) {
     if (!oracle.entries.includes(entry)) return `entry ${at + 1} was ${entry}, which is not in the cache`;
-    if (had.has(keyOf(entry))) return `${keyOf(entry)} was yielded twice`;
-    had.add(keyOf(entry));
+    if (had.has(entry)) return `${entry} was yielded twice`;
+    had.add(entry);
     for (const step of changes[at] ?? []) {
       oracle.take(step);
-      const present = new Set(oracle.entries.map(keyOf));
-      for (const keys of [staying, had]) for (const key of keys) if (!present.has(key)) keys.delete(key);
+      const present = new Set(oracle.entries);
+      for (const some of [staying, had]) for (const one of some) if (!present.has(one)) some.delete(one);
     }
   }
-  const missed = [...staying].find((key) => !had.has(key));
+  const missed = [...staying].find((entry) => !had.has(entry));
   if (missed !== undefined) return `${missed} stayed and was not yielded`;
   const isStill = changes.every((some) => some.length === 0);
-  if (isStill && yielded.map(keyOf).join() !== atFirst.join()) return `expected the order ${atFirst.join(' ')}`;
+  if (isStill && yielded.join() !== atFirst.join()) return `expected the order ${atFirst.join(' ')}`;
   return undefined;
 }
 
 function nameOf({ key, id }: Entry): string {
   return `${key}#${id}`;
-}
-
-function keyOf(name: string): string {
-  return name.slice(0, name.indexOf('#'));
 }
