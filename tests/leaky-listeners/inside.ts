@@ -206,12 +206,13 @@ export function playAll({
   });
 }
 
-/** Two widgets have one onChange, and the first is disposed of again. Returns what onChange got, and the sizes. */
+/** Two widgets have one onChange, and the first is disposed of again, while a third stays. Returns what onChange got, and the sizes. */
 export function disposeAgain({ kata, args: value }: Inside<typeof Kata, number>) {
   const bus = new EventEmitter();
   const dashboard = kata.createDashboard(bus, { onError: () => undefined });
   const got: Kata.Summary[] = [];
   const onChange = (summary: Kata.Summary) => void got.push({ ...summary });
+  dashboard.addWidget({ topic: 't', samples: [], onChange: () => undefined });
   const first = dashboard.addWidget({ topic: 't', samples: [1, 2, 3], onChange });
   first.dispose();
   const second = dashboard.addWidget({ topic: 't', samples: [value], onChange });
@@ -222,6 +223,7 @@ export function disposeAgain({ kata, args: value }: Inside<typeof Kata, number>)
   second.dispose();
   second.dispose();
   bus.emit('t', value);
+  sizes.push(dashboard.size);
   dashboard.dispose();
   dashboard.dispose();
   return { got, sizes: [...sizes, dashboard.size] };
@@ -258,11 +260,11 @@ export function leaveBlocks({ kata, args: value }: Inside<typeof Kata, number>) 
 
 class Samples extends Array<number> {}
 
-/** All that outlives the widgets, as memlab shows it. */
+/** All that outlives the widgets. memlab names holders from here. */
 class Kept {
   readonly bus = new EventEmitter();
   readonly signals: AbortSignal[] = [];
-  readonly dashboards: Kata.Dashboard[] = [];
+  readonly dashboards = new Map<string, Kata.Dashboard>();
   readonly widgets: (Kata.Widget | Kata.Widget['summary'])[] = [];
 }
 
@@ -272,25 +274,27 @@ const samplesOf = (count: number, value: number) => new Samples(count).fill(valu
 
 /**
  * Disposes of widgets in each way, while others stay, and watches their samples and functions. Keeps the bus, the dashboards and the
- * signals, and if told the widgets and their summaries. Returns how many summaries are wrong, and how many of the others heard.
+ * signals, and if told the widgets and their summaries; the next call uses them again, so that memlab can tell where in them something
+ * is held. Returns how many summaries are wrong, and how many of the others heard.
  */
 export function letWidgetsGo({
   kata,
   args: { count, value, keepsWidgets },
   kept,
   tools,
-}: Inside<typeof Kata, { count: number; value: number; keepsWidgets: boolean }, { all?: Kept[] }>) {
-  const held = new Kept();
-  (kept.all ??= []).push(held);
+}: Inside<typeof Kata, { count: number; value: number; keepsWidgets: boolean }, { held?: Kept }>) {
+  const held = (kept.held ??= new Kept());
   held.bus.setMaxListeners(0);
   let heard = 0;
   let heardBefore = 0;
   let wrong = 0;
   for (const way of ways) {
-    const dashboard = kata.createDashboard(held.bus, { onError: () => undefined });
-    const others = kata.createDashboard(held.bus, { onError: () => undefined });
+    const open = () => kata.createDashboard(held.bus, { onError: () => undefined });
+    const isReused = way !== 'the dashboard’s dispose';
+    const dashboard = (isReused ? held.dashboards.get(way) : undefined) ?? open();
+    const others = held.dashboards.get('of others') ?? open();
+    held.dashboards.set(isReused ? way : `${way}, ${held.dashboards.size}`, dashboard).set('of others', others);
     const shared = new AbortController();
-    held.dashboards.push(dashboard, others);
     held.signals.push(shared.signal);
     others.addWidget({ topic: way, samples: [], onChange: () => void (heard += 1) });
     const controllers: AbortController[] = [];

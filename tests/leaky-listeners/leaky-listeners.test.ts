@@ -45,9 +45,11 @@ describe('robust', () => {
     await expectHistories(subject, histories({ dispose: 6 }, {}), ['size']);
     const { got, sizes } = await subject.run(disposeAgain, value);
 
-    const what = 'two widgets had one onChange; the first was disposed of three times, then a value came;';
+    const what = 'two of three widgets had one onChange; the first was disposed of three times, then a value came;';
     expect(got, `${what} what onChange got`).toEqual([{ count: 2, sum: 2 * value }]);
-    expect(sizes, `${what} size, and size after the second was disposed of twice`).toEqual([1, 0]);
+    expect(sizes, `${what} size, after the second was disposed of twice, and after the dashboard was`).toEqual([
+      2, 1, 0,
+    ]);
   });
 
   test('A widget disposed during an emit must not hear that value; each other widget must hear it once.', async ({

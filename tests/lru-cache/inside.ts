@@ -276,29 +276,25 @@ export function construct({ kata, args }: Inside<typeof Kata, readonly object[]>
 
 /** In which ways entries leave. */
 const ways = ['evicted by max', 'evicted by maxBytes', 'replaced', 'deleted', 'expired', 'refused', 'cleared'] as const;
+
+/** Caches by the way in which entries leave, with their clocks. */
 interface Caches {
-  caches?: unknown[];
+  [way: string]: { readonly cache: Kata.LruCache<object, Weighty>; readonly clock: { nowMs: number } };
 }
 
-/** Lets so many entries leave in each way, with keys and values that are watched. Returns how many entries stayed in each cache. */
+/**
+ * Lets so many entries leave in each way, with keys and values that are watched. Returns how many entries stayed in each cache. The next call
+ * uses the same caches, so that memlab can tell where in them something is held.
+ */
 export async function leaveInAllWays({
   kata,
   args: { count },
   kept,
   tools,
 }: Inside<typeof Kata, { count: number }, Caches>): Promise<{ way: string; stayed: number }[]> {
-  const all = (kept.caches ??= []);
   const stays: { way: string; stayed: number }[] = [];
   for (const way of [...ways, 'loaded and evicted', 'not loaded'] as const) {
-    let nowMs = 0;
-    const cache = new kata.LruCache<object, Weighty>({
-      max: way === 'evicted by max' || way === 'loaded and evicted' ? 10 : 10 * count,
-      maxBytes: way === 'evicted by maxBytes' ? 1000 : 100_000,
-      ttlMs: 1000,
-      sizeOf: ({ bytes }) => bytes,
-      now: () => nowMs,
-    });
-    all.push(cache);
+    const { cache, clock: own } = (kept[way] ??= openCache(kata, way, count));
     const lasting = [new Named(), new Named(), new Named()];
     const enter = async (key: Named, bytes: number) => {
       tools.watch(`keys of entries, ${way}`, key);
@@ -312,14 +308,26 @@ export async function leaveInAllWays({
     };
     for (let left = count; left > 0; left--) await enter(new Named(), way === 'refused' ? 200_000 : 10);
     if (way === 'replaced' || way === 'cleared') cache.clear();
-    nowMs += 1000;
+    own.nowMs += 1000;
     if (way === 'expired') cache.purge();
-    for (let left = 100; left > 0 && way.includes('evicted'); left--) cache.set(new Named(), new Weighty(10));
+    for (let left = 100; left > 0 && way.includes('evicted'); left--) cache.set({}, new Filler(10));
     for (const key of lasting) cache.set(key, new Weighty(1));
     stays.push({ way, stayed: lasting.filter((key) => cache.has(key)).length });
     await tools.turns(1);
   }
   return stays;
+}
+
+function openCache({ LruCache }: typeof Kata, way: string, count: number): Caches[string] {
+  const own = { nowMs: 0 };
+  const cache = new LruCache<object, Weighty>({
+    max: way === 'evicted by max' || way === 'loaded and evicted' ? 10 : 10 * count,
+    maxBytes: way === 'evicted by maxBytes' ? 1000 : 100_000,
+    ttlMs: 1000,
+    sizeOf: ({ bytes }) => bytes,
+    now: () => own.nowMs,
+  });
+  return { cache, clock: own };
 }
 
 class Named {
@@ -333,6 +341,9 @@ class Weighty {
     this.bytes = bytes;
   }
 }
+
+/** What is not watched, and not named when something is held. */
+class Filler extends Weighty {}
 
 export interface Workload {
   readonly max: number;
