@@ -280,6 +280,9 @@ describe('stretch', () => {
     });
     expectAtMost(beyond.body.length, messageLimit, `${what}; the body of the 416 has`);
 
+    const ofNothing = await service.ask('/file', { headers: { range: 'bytes=-0' } });
+    expect([200, 416], `bytes=-0 of a file of ${smallBytes} bytes; the status`).toContain(ofNothing.status);
+
     const emptyPath = join(workspace, 'empty.bin');
     await writeSmall(emptyPath, 0);
     const empty = await (await serve(emptyPath)).ask('/file', { headers: { range: 'bytes=0-' } });
@@ -355,6 +358,17 @@ describe('stretch', () => {
     const whatOfLate = 'the file was changed while a summary was being made; a summary asked for after that';
     expectSummary(await late, summaryOf(content), whatOfLate);
     await Promise.all(early.others);
+
+    // One who comes when all have left, while their reading has not ended yet.
+    const left = await shared.lonelySummaryHalfway();
+    const before = await shared.traffic();
+    const next = shared.ask('/summary');
+    await shared.untilArrived(before.arrived + 1);
+    // It finds the file unchanged before the reading that nobody wants any more has ended.
+    await left.disk.step();
+    await left.disk.release();
+    const whatOfNext = 'a summary was given up midway, and somebody else asked for one';
+    expectSummary(await next, summary, whatOfNext);
   });
 
   test('When a reader leaves while the file is being opened, the file must not stay open.', async ({
@@ -365,19 +379,21 @@ describe('stretch', () => {
     if (noStuckDisk !== undefined) skip(noStuckDisk);
     const service = await serve(large.path);
     const before = await service.descriptorsAfterOneReader();
-    const disk = await service.stickDisk();
+    for (const operations of [0, 1, 2]) {
+      const disk = await service.stickDisk();
+      const { arrived } = await service.traffic();
+      const reader = service.reader('/file');
+      await service.untilArrived(arrived + 1);
+      for (let done = 0; done < operations; done++) await disk.step();
+      await service.leave(reader);
+      const taken = await service.countTaken();
+      await disk.release();
+      await atRest(service.subject);
 
-    const { arrived } = await service.traffic();
-    const reader = service.reader('/file');
-    await service.untilArrived(arrived + 1);
-    await service.leave(reader);
-    const taken = await service.countTaken();
-    await disk.release();
-    await atRest(service.subject);
-
-    const what = 'a reader left while the server was about to open the file';
-    await service.expectRestraint(taken, what);
-    await service.expectClosed(before, what);
+      const what = `a reader left after ${operations} of the operations by which the server opens the file`;
+      await service.expectRestraint(taken, what);
+      await service.expectClosed(before, what);
+    }
   });
 });
 

@@ -173,11 +173,28 @@ export class FileService implements AsyncDisposable {
     await this.untilArrived(arrived + 5);
     let answered = 0;
     for (const other of others) void other.then(() => answered++);
-    for (let step = 0; step < mostSteps && answered === 0 && (await taken()) < middleBytes; step++) {
+    await this.#readOn(disk, taken, () => answered > 0);
+    return { first, others, taken, disk };
+  }
+
+  /** The same with one who asks, and leaves when the server is in the middle of the file. */
+  async lonelySummaryHalfway(): Promise<{ readonly disk: StuckDisk }> {
+    const taken = await this.countTaken();
+    const disk = await this.stickDisk();
+    const { arrived } = await this.traffic();
+    const reader = this.reader('/summary');
+    await this.untilArrived(arrived + 1);
+    await this.#readOn(disk, taken, () => reader.bytes > 0);
+    await this.leave(reader);
+    return { disk };
+  }
+
+  /** Lets the server go on step by step until it is in the middle of the file, or has answered. */
+  async #readOn(disk: StuckDisk, taken: () => Promise<number>, isAnswered: () => boolean): Promise<void> {
+    for (let step = 0; step < mostSteps && !isAnswered() && (await taken()) < middleBytes; step++) {
       await disk.step();
       await this.pingsAnswered(1);
     }
-    return { first, others, taken, disk };
   }
 }
 

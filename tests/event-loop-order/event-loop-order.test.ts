@@ -9,13 +9,22 @@ import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import { contrast } from '../../helpers/judging/verdict/contrast.ts';
 import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/event-loop-order/event-loop-order.ts';
-import { finishRuns, observeDrain, observeRuns, predictAll, startRunsAndAwaitTimers } from './inside.ts';
+import {
+  finishRuns,
+  observeDrain,
+  observeDrainsSideBySide,
+  observeRuns,
+  predictAll,
+  startRunsAndAwaitTimers,
+} from './inside.ts';
 import type { Logged, Run, RunSeen } from './observe-runs.ts';
 import { drawLarge, drawSmall, execute, sourceOf } from './programs.ts';
 
 const callers = ['I/O', 'timer', 'immediate'] as const;
 const content = 'Grüße aus der Datei';
 const fileStep = `file: ${content}`;
+/** No chunk of an even number of bytes ends between two letters. */
+const largeContent = `a${'ü'.repeat(100_000)}`;
 const steps = ['script', 'nextTick', 'microtask', fileStep, 'file nextTick', 'file microtask', 'immediate', 'timer'];
 const [resolves, returns, waiting] = ['(the promise resolves)', '(the call returns)', '(a waiting microtask)'];
 const laterTimer = '(a timer set in the I/O callback)';
@@ -25,10 +34,12 @@ const test = judge<typeof Kata>('event-loop-order')
   .extend('paths', { scope: 'file' }, async ({ workspace }) => {
     const paths = {
       file: join(workspace, 'greeting.txt'),
+      large: join(workspace, 'letters.txt'),
       missing: join(workspace, 'missing.txt'),
       folder: join(workspace, 'folder'),
     };
     await writeFile(paths.file, content);
+    await writeFile(paths.large, largeContent);
     await mkdir(paths.folder);
     return paths;
   })
@@ -46,6 +57,8 @@ const test = judge<typeof Kata>('event-loop-order')
 
 describe('core', () => {
   test('run must do its steps in the order of the table and resolve after the last one.', async ({
+    subject,
+    paths,
     calmRuns,
     slowRuns,
   }) => {
@@ -53,6 +66,17 @@ describe('core', () => {
       const logged = account.map(({ step }) => step).filter((step) => !step.startsWith('(') || step === resolves);
       expectSame([...steps, resolves], logged, did);
     }
+    const [long] = await observe(
+      subject,
+      [{ caller: 'I/O', file: paths.large, letters: 2 * largeContent.length }],
+      'one by one',
+    );
+    const text = long!.account.find(({ step }) => step.startsWith('file: '))?.step.slice('file: '.length) ?? '';
+    const wrongAt = [...largeContent].findIndex((letter, index) => text[index] !== letter);
+    expectThat(
+      text === largeContent,
+      `run was called with a file of 200 kB; its text is wrong from letter ${wrongAt + 1} on, and has ${text.length} letters instead of ${largeContent.length}`,
+    );
   });
 
   test('nextTick must come before every waiting microtask, and microtask before the event loop goes on.', async ({
@@ -149,6 +173,18 @@ describe('robust', () => {
         `drain was called with 25 tasks, and task ${throwsAt + 1} throws`,
       );
     }
+    const { order, end } = await subject.run(observeDrain, { count: 25, throwsAt: 12, throwsUndefined: true });
+    expectSame(
+      [...taskLines(13), 'drain rejected with undefined'],
+      [...order.map(taskLine), `drain ${end}`],
+      'drain was called with 25 tasks, and task 13 throws undefined',
+    );
+    const beside = await subject.run(observeDrainsSideBySide, { count: 25, throwsAt: 12 });
+    expectSame(
+      [...taskLines(25), 'drain resolved'],
+      [...beside.order.map(taskLine), `drain ${beside.end}`],
+      'drain was called with 25 tasks, beside another call of which task 13 throws',
+    );
   });
 
   test('drain must run all tasks, but not more than ten in one turn of the event loop.', async ({ subject }) => {
@@ -218,7 +254,8 @@ function wholeAccount(): string[] {
     `${read} · an I/O callback`,
     ...[readTick, readMicrotask].map((step) => `${step} · the same callback`),
     `${immediate} · an immediate`,
-    ...[timer, resolves].map((step) => `${step} · a timer`),
+    `${timer} · a timer`,
+    resolves,
   ];
 }
 
@@ -236,6 +273,8 @@ function withPlaces(account: readonly Logged[], isWanted: (step: string) => bool
     .filter(({ step }) => isWanted(step))
     .map((logged) => {
       const { step, callback } = logged;
+      // An answer may close its file before it resolves.
+      if (step === resolves) return step;
       if (callback === callersCallback) return `${step} · the caller’s callback`;
       if (logged !== ofFile && callback === ofFile?.callback) return `${step} · the same callback`;
       const where = { 'I/O': 'an I/O callback', timer: 'a timer', immediate: 'an immediate' }[logged.place];

@@ -1,6 +1,6 @@
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import type * as Kata from '../../katas/event-loop-order/event-loop-order.ts';
-import { type DrainSeen, observeDrainOf } from './observe-drain.ts';
+import { type DrainCall, type DrainSeen, observeDrainOf } from './observe-drain.ts';
 import { type ObservedRuns, type Run, type RunSeen, startRuns } from './observe-runs.ts';
 
 interface Kept {
@@ -29,11 +29,43 @@ export async function finishRuns({ kept }: Inside<typeof Kata, undefined, Kept>)
 }
 
 /** Calls `drain` with `count` tasks, of which one may throw, and reports what ran when. */
-export async function observeDrain({
-  kata,
-  args,
-}: Inside<typeof Kata, { readonly count: number; readonly throwsAt?: number }>): Promise<DrainSeen> {
+export async function observeDrain({ kata, args }: Inside<typeof Kata, DrainCall>): Promise<DrainSeen> {
   return await observeDrainOf(kata, args);
+}
+
+/** Calls `drain` twice at once: with tasks of which one throws, and with as many that only run. Reports on the latter. */
+export async function observeDrainsSideBySide({
+  kata,
+  args: { count, throwsAt },
+}: Inside<typeof Kata, { readonly count: number; readonly throwsAt: number }>): Promise<
+  Pick<DrainSeen, 'order' | 'end'>
+> {
+  const failing = kata.drain(
+    Array.from({ length: count }, (_, number) => () => {
+      if (number === throwsAt) throw new Error('of the other call');
+    }),
+  );
+  failing.catch(() => undefined);
+  const order: number[] = [];
+  const all = kata.drain(Array.from({ length: count }, (_, number) => () => void order.push(number)));
+  const end = await Promise.race([
+    all.then(
+      () => 'resolved',
+      (error: unknown) => `rejected with ${String(error)}`.slice(0, 80),
+    ),
+    standsStill(() => order.length),
+  ]);
+  return { order, end };
+}
+
+/** Says so when nothing has happened for a hundred turns of the event loop and 50 ms. */
+async function standsStill(progress: () => number): Promise<string> {
+  for (let before = -1; before !== progress();) {
+    before = progress();
+    for (let turns = 0; turns < 100; turns++) await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return 'did not settle';
 }
 
 /** What `predict` returns for each program. */

@@ -9,6 +9,14 @@ export interface DrainSeen {
   readonly end: string;
 }
 
+/** With how many tasks `drain` is called, and which of them throws what. */
+export interface DrainCall {
+  readonly count: number;
+  readonly throwsAt?: number;
+  /** Instead of an error. */
+  readonly throwsUndefined?: boolean;
+}
+
 interface DrainModule {
   drain(tasks: readonly (() => void)[]): Promise<void>;
 }
@@ -21,7 +29,7 @@ interface DrainModule {
  */
 export async function observeDrainOf(
   kata: DrainModule,
-  { count, throwsAt }: { readonly count: number; readonly throwsAt?: number },
+  { count, throwsAt, throwsUndefined = false }: DrainCall,
 ): Promise<DrainSeen> {
   const order: number[] = [];
   let inThisTurn = 0;
@@ -32,7 +40,9 @@ export async function observeDrainOf(
     mostInOneTurn = Math.max(mostInOneTurn, ++inThisTurn);
     // The clock moves during the first task, so that timers that were set before it are due together.
     if (order.length === 1) holdThread(5);
-    if (number === throwsAt) throw Object.assign(new Error('of a task'), { code: 'OF_A_TASK' });
+    if (number !== throwsAt) return;
+    if (throwsUndefined) throw undefined;
+    throw Object.assign(new Error('of a task'), { code: 'OF_A_TASK' });
   });
 
   /** How many tasks had run when each callback of the loop was requested. */

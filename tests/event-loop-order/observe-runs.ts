@@ -8,6 +8,8 @@ export interface Run {
   readonly file: string;
   /** After this step the thread is held until every short timer is due. */
   readonly holdAt?: string;
+  /** How much of a step is reported; 200 letters unless told. */
+  readonly letters?: number;
 }
 
 /** What one call did. `account` holds the steps in the order of their logging; what the judge did itself is in parentheses. */
@@ -84,7 +86,7 @@ export function startRuns(kata: RunModule, runs: readonly Run[], way: 'one by on
     return seen;
   }
 
-  async function observe({ caller, file, holdAt }: Run): Promise<RunSeen> {
+  async function observe({ caller, file, holdAt, letters = 200 }: Run): Promise<RunSeen> {
     const account: Logged[] = [];
     let end = 'did not settle';
     let laterTimers = 0;
@@ -92,7 +94,7 @@ export function startRuns(kata: RunModule, runs: readonly Run[], way: 'one by on
       if (account.length < mostSteps) account.push({ step, place, callback });
     };
     const log = (step: string) => {
-      note(String(step).slice(0, 200));
+      note(String(step).slice(0, letters));
       if (String(step).startsWith('file: ')) setLaterTimer();
       // Held after the step's own callback, so that everything that it sets is set before the clock moves.
       if (step === holdAt) asJudge(() => process.nextTick(holdThread));

@@ -32,6 +32,9 @@ const messageLimit = 500;
 /** What a computation, a report or a visit may leave: less than the smallest object that something keeps of it. */
 const smallestLeak = 80;
 
+/** The product in the formula of the sum is too large for an exact number, while the sum is not. */
+const largeSize = 208_066;
+
 const test = judge<typeof Kata>('memory-leak', { furnish: holdClock })
   .extend('explanations', { scope: 'file' }, () => ({ given: 0 }))
   // Each test opens servers of its own; they end with it. After a broken promise their process ends instead.
@@ -91,6 +94,10 @@ describe('core', () => {
     const afterTwo = await stays!.ask<Kata.MemoryStats>('get_memory_stats');
     await server.pass(60_000);
     const afterThree = await stays!.ask<Kata.MemoryStats>('get_memory_stats');
+    say(first);
+    // Nobody says or asks anything for three minutes.
+    await server.pass(180_000);
+    const afterSilence = await stays!.ask<Kata.MemoryStats>('get_memory_stats');
 
     const again = () => server.visit(visitors, come);
     const held = await holders(afterOne.sessions !== 1, again, { prefer: /session/i });
@@ -104,6 +111,10 @@ describe('core', () => {
       figures.map(({ history }) => history),
       `${first} messages in the first minute, ${second} in the second, none in the third; history after each`,
     ).toEqual([first, first + second, first + second]);
+    expect(
+      afterSilence.messagesPerMinute,
+      `${first} messages, and then nothing at all for three minutes; messagesPerMinute`,
+    ).toBe(0);
   });
 
   test('When clients leave, all of their timers must end, including those of their subscriptions.', async ({
@@ -207,14 +218,16 @@ describe('core', () => {
     open,
   }) => {
     const server = await open();
-    const [one, other] = (await server.connect(2)) as [Client, Client];
+    const [one, other, third] = (await server.connect(3)) as [Client, Client, Client];
     for (const topic of [prices, news, news]) one.send('subscribe_updates', topic);
     other.send('subscribe_updates', news);
+    for (const topic of ['heartbeat', 'online']) third.send('subscribe_updates', topic);
     await server.visit(visitors, subscribe);
 
     one.send('unsubscribe_updates', news);
+    third.send('unsubscribe_updates', 'heartbeat');
     await server.settle();
-    for (const client of [one, other]) client.forget();
+    for (const client of [one, other, third]) client.forget();
     const passedMs = 5 * longestMs;
     await server.pass(passedMs);
 
@@ -222,6 +235,7 @@ describe('core', () => {
     for (const [client, topic, what] of [
       [one, prices, 'a client subscribed to two topics, one of them twice, and ended that one'],
       [other, news, 'a client subscribed to one topic, which another client then ended for itself'],
+      [third, 'online', 'a client subscribed to topics called heartbeat and online, and ended the first'],
     ] as const) {
       const updates = client.heard<Kata.Update>('update');
       expectAbout(client.heard('heartbeat').length, often(intervals.heartbeatMs), 'heartbeats that a client heard');
@@ -237,7 +251,7 @@ describe('core', () => {
       ).toEqual([]);
       expect(client.heard('heartbeat').at(-1), 'a heartbeat').toEqual({ at: expect.any(Number) });
       expect(updates.at(-1), 'an update').toEqual({ topic, at: expect.any(Number) });
-      expect(client.heard('online').at(-1), `two clients stayed, ${visitors} came and left; online`).toBe(2);
+      expect(client.heard('online').at(-1), `three clients stayed, ${visitors} came and left; online`).toBe(3);
     }
   });
 
@@ -322,6 +336,9 @@ describe('robust', () => {
       for (let n = 0; n < 10; n++) await client.ask('build_report', 2);
       await server.settle();
     };
+
+    const large = await client.ask<number>('heavy_computation', largeSize);
+    expect(large, `heavy_computation of ${largeSize}`).toBe(sumOfSquares(largeSize));
 
     const rounds = { subject: server.subject, perCycle: 10, cycles: 6, bytesOf: inMemory };
     const perComputation = await growthPerVisit({ ...rounds, cycle: compute });
@@ -546,4 +563,10 @@ function chartOfHeap(): (cycle: number, bytes: number) => void {
     heap!.push([cycle, (bytes - before) / kB]);
     atLimit!.push([cycle, (cycle * 20 * smallestLeak) / kB]);
   };
+}
+
+function sumOfSquares(size: number): number {
+  let sum = 0;
+  for (let n = 0; n < size; n++) sum += n * n;
+  return sum;
 }

@@ -17,7 +17,7 @@ export interface Fingerprint {
 
 /** The lines that give away the catalogue's answers, and what else is for the interviewer alone, file by file. */
 export async function fingerprints(catalogue: string): Promise<Fingerprint[]> {
-  const files = (await filesBelow(catalogue)).filter((file) => /\.(?:ts|js|md|sql|patch)$/.test(file));
+  const files = (await filesBelow(catalogue)).filter((file) => /\.(?:ts|js|md|sql|yaml|patch)$/.test(file));
   const texts = await Promise.all(
     files.map(async (file) => {
       const text = await readFile(join(catalogue, file), 'utf8');

@@ -34,9 +34,9 @@ const topFiles = [
   'LICENSE',
   'vitest.config.ts',
 ];
-/** Answers, and what is for the interviewer alone. */
+/** Answers, what a hand-out has in sealed form only, and what is for the interviewer alone. */
 const kept =
-  /^solutions\/|^\.submissions\/|\.patch$|^tests\/tampering\/|\/submissions\/|\bNOTES\.md$|^INTERVIEWER\.md$|^helpers\/for-(?:interviewers|authors)\//;
+  /^solutions\/|^\.submissions\/|\.patch$|^tests\/tampering\/|\/submissions\/|\/kept-back\/|\bNOTES\.md$|^INTERVIEWER\.md$|^helpers\/for-(?:interviewers|authors)\//;
 
 /** Whether a file of the catalogue must never reach a candidate. */
 export function isKept(file: string): boolean {

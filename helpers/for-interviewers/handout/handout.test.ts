@@ -16,6 +16,7 @@ import { checkOutCatalogue } from './check-out-catalogue.ts';
 import { fingerprints, historyOf, leaksIn } from './fingerprints.ts';
 import { filesBelow, handedFiles } from './handed-files.ts';
 import { type HandoutOptions, type Manifest, makeHandout } from './make-handout.ts';
+import { readSealedFolder } from '../../instruments/sealed-folder/sealed-folder.ts';
 
 // `npm run handout` in a clone whose owner has solved the kata, for the candidate "Ada", on a machine whose owner's git is
 // full of settings. `npm run handout:prove` installs one and runs it.
@@ -193,6 +194,22 @@ describe('a hand-out', () => {
     expect(Object.keys(packages)).not.toEqual(expect.arrayContaining(['node_modules/knip']));
     expect(Object.keys(packages)).not.toEqual(expect.arrayContaining(['node_modules/memlab']));
   });
+});
+
+test('what a judge keeps back is in a hand-out in sealed form, and in no object of it in clear', async () => {
+  const out = join(place, 'sealed');
+  const folder = 'tests/testing-and-mocking/kept-back';
+  const kept = await readSealedFolder(join(clone, folder));
+  const sentences = [...kept.get('wrong-modules.yaml')!.matchAll(/does: (.+)/g)].map(([, sentence = '']) => sentence);
+
+  await makeHandout({ katas: ['testing-and-mocking'], out, root: clone });
+
+  const files = await filesBelow(out, 'tests/testing-and-mocking');
+  expect(files.filter((file) => file.includes('kept-back'))).toEqual([`${folder}.sealed`]);
+  expect(await readSealedFolder(join(out, folder))).toEqual(kept);
+  const history = await historyOf(out);
+  expect(sentences).toHaveLength(12);
+  expect(sentences.filter((sentence) => history.includes(sentence))).toEqual([]);
 });
 
 test.for(kataSlugs())('%s alone needs no file that must stay here', async (only) => {

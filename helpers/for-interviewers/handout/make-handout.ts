@@ -8,6 +8,7 @@ import { UserError } from '../../foundations/command-line/user-error.ts';
 import { git, headCommit } from '../../foundations/git/git.ts';
 import { leashedFolder } from '../../foundations/processes/leashed-folder.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
+import { keptBack, sealFolder, sealedFile } from '../../instruments/sealed-folder/sealed-folder.ts';
 import { checkOutCatalogue } from './check-out-catalogue.ts';
 import { type HandedFiles, filesBelow, handedFiles, readPackageFile } from './handed-files.ts';
 import { writePackageFiles } from './package-files.ts';
@@ -90,6 +91,11 @@ async function writeFiles(
 ): Promise<void> {
   await cp(templates, folder, { recursive: true });
   for (const file of files) await cp(join(catalogue, file), join(folder, file));
+  for (const { slug } of katas) {
+    const kept = join('tests', slug, keptBack);
+    if (existsSync(join(catalogue, kept)))
+      await writeFile(join(folder, sealedFile(kept)), await sealFolder(join(catalogue, kept)));
+  }
   const guide = join(folder, 'CANDIDATE.md');
   await writeFile(guide, withoutOtherCommands(await readFile(guide, 'utf8'), scripts));
   await writeFile(join(folder, 'README.md'), readmeText(katas, candidate));

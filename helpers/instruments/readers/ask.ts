@@ -13,8 +13,10 @@ export interface Answer {
 }
 
 export interface Question {
-  readonly method?: 'GET' | 'HEAD' | 'POST';
-  readonly headers?: Record<string, string>;
+  readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** A name with several values is sent once for each of them. */
+  readonly headers?: Record<string, string | string[]>;
+  readonly body?: string | Buffer;
   /** To use a connection again; by default there is one for each question. */
   readonly connection?: Client;
   /** Default 10,000, for what never comes. */
@@ -43,10 +45,10 @@ export async function ask(port: number, path: string, question: Question = {}): 
 async function read(
   connection: Client,
   path: string,
-  { method = 'GET', headers = {} }: Question,
+  { method = 'GET', headers = {}, body }: Question,
   signal: AbortSignal,
 ): Promise<Answer> {
-  const response = await connection.request({ path, method, headers, signal });
+  const response = await connection.request({ path, method, headers, signal, body: body ?? null });
   const chunks: Buffer[] = [];
   response.body.on('data', (chunk: Buffer) => chunks.push(chunk));
   const isComplete = await finished(response.body).then(

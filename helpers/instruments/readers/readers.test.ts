@@ -73,6 +73,21 @@ test('a response that ends too early by its own word is complete, with fewer byt
   expect(await reader.rest()).toMatchObject({ how: 'complete', bytes: chunk.length });
 });
 
+test('a question arrives with its method, its body, and each value of a header', async () => {
+  const port = await serve((req, res) => {
+    const chunks: Buffer[] = [];
+    req.on('data', (part: Buffer) => chunks.push(part));
+    req.on('end', () =>
+      res.end(JSON.stringify([req.method, req.headersDistinct.authorization, Buffer.concat(chunks).toString()])),
+    );
+  });
+  const headers = { authorization: ['one', 'two'] };
+
+  const { body } = await ask(port, '/', { method: 'PATCH', headers, body: 'the body' });
+
+  expect(JSON.parse(body.toString())).toEqual(['PATCH', ['one', 'two'], 'the body']);
+});
+
 test('a response that stops coming leaves its reader waiting', async () => {
   const port = await serve((_req, res) => void res.write(chunk));
   using reader = new Reader(port, '/');

@@ -12,11 +12,21 @@ export const run = (log: (step: string) => void, file: string) =>
 
     fs.open(file, (openError, descriptor) => {
       if (openError) return fail(openError);
-      const buffer = Buffer.alloc(1024);
-      return fs.read(descriptor, buffer, 0, buffer.length, null, (readError, length) => {
+      const pieces: Buffer[] = [];
+      const readOn = () => {
+        const piece = Buffer.alloc(1024);
+        fs.read(descriptor, piece, 0, piece.length, null, (readError, length) => {
+          if (!readError && length > 0) {
+            pieces.push(piece.subarray(0, length));
+            return readOn();
+          }
+          return close(readError);
+        });
+      };
+      const close = (readError: Error | null) =>
         fs.close(descriptor, (closeError) => {
           if (readError ?? closeError) return fail(readError ?? closeError);
-          log(`file: ${buffer.toString('utf8', 0, length)}`);
+          log(`file: ${Buffer.concat(pieces).toString()}`);
           const timer = () => {
             log('timer');
             done();
@@ -28,7 +38,7 @@ export const run = (log: (step: string) => void, file: string) =>
           queueMicrotask(() => log('file microtask'));
           return process.nextTick(() => log('file nextTick'));
         });
-      });
+      return readOn();
     });
   });
 

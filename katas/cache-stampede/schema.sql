@@ -1,0 +1,11 @@
+CREATE TABLE cache_entries (
+  cache_key VARBINARY(800) NOT NULL PRIMARY KEY,
+  value LONGTEXT CHARACTER SET utf8mb4 NULL,
+  loaded_at BIGINT NOT NULL
+) ENGINE = InnoDB;
+
+CREATE TABLE cache_locks (
+  cache_key VARBINARY(800) NOT NULL PRIMARY KEY,
+  owner VARCHAR(100) NULL,
+  locked_until BIGINT NULL
+) ENGINE = InnoDB;

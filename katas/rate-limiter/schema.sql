@@ -1,0 +1,11 @@
+CREATE TABLE limiter_keys (
+  name VARCHAR(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL PRIMARY KEY,
+  state TEXT NOT NULL
+) ENGINE = InnoDB;
+
+CREATE TABLE limiter_calls (
+  id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  name VARCHAR(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  at_ms BIGINT NOT NULL,
+  INDEX by_name (name, at_ms)
+) ENGINE = InnoDB;
