@@ -16,7 +16,11 @@ interface Entry<V> {
 export class LruCache<K, V> {
   private readonly entries = new Map<K, Entry<V>>();
 
-  constructor(private readonly options: LruOptions<K, V>) {}
+  private readonly options: LruOptions<K, V>;
+
+  constructor(options: LruOptions<K, V>) {
+    this.options = options;
+  }
 
   get size(): number {
     return this.entries.size;
