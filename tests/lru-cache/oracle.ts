@@ -8,7 +8,7 @@ interface Entry {
 }
 
 /** A cache that is right and slow: an array, from the least to the most recently used entry. */
-export class Oracle {
+class Oracle {
   readonly disposed: string[] = [];
   readonly #options: Omit<Play, 'steps'>;
   #entries: Entry[] = [];

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 import { testFolder } from '../../foundations/processes/test-folder.ts';
-import type { Inside } from './subject-types.ts';
+import type { Run } from './subject-types.ts';
 import { Subject } from './subject.ts';
 
 interface Module {
@@ -27,8 +27,8 @@ test('The judge may use a package that the module cannot import.', async () => {
   const file = join(folder, 'module.ts');
   await writeFile(file, 'export const reach = async (name: string) => await import(name);');
   // `run` goes by the name of a function alone.
-  const newest = (_: Inside<Module, readonly string[]>): string => '';
-  const reach = async (_: Inside<Module, string>): Promise<string> => await Promise.resolve('');
+  const newest: Run<Module, readonly string[], string> = () => '';
+  const reach: Run<Module, string, string> = () => '';
 
   await using subject = new Subject<Module>(file, { insideFile });
   await subject.load();
