@@ -12,41 +12,33 @@ interface Item<K, V> {
   readonly value: V;
   readonly size: number;
   readonly end: number;
-  /** When it was last used. A note in the log with another number is out of date. */
+  /** When it was last used. An entry of the log with another number is out of date. */
   used: number;
-}
-
-interface Note<K, V> {
-  item: Item<K, V> | undefined;
-  readonly used: number;
 }
 
 /** Each use is noted at the end of a log. Whoever looks for the oldest passes notes that are out of date. */
 export class LruCache<K, V> {
   protected readonly items: Map<K, Item<K, V>> = new Map();
-  private log: Note<K, V>[] = [];
+  private log: (Item<K, V> | undefined)[] = [];
+  /** The numbers of the uses in the log. */
+  private numbers: number[] = [];
   private begin = 0;
   private uses = 0;
   private total = 0;
   private loads: { key: K; promise: Promise<V> }[] = [];
   private readonly limits: { readonly max: number; readonly maxBytes: number; readonly ttlMs: number };
-  private readonly hooks: Required<Pick<LruOptions<K, V>, 'sizeOf' | 'now' | 'dispose'>>;
+  private readonly dispose: LruOptions<K, V>['dispose'];
+  private readonly hooks: Required<Pick<LruOptions<K, V>, 'sizeOf' | 'now'>>;
 
-  constructor({
-    max,
-    maxBytes,
-    ttlMs,
-    sizeOf = () => 0,
-    now = () => Date.now(),
-    dispose = () => undefined,
-  }: LruOptions<K, V>) {
+  constructor({ max, maxBytes, ttlMs, sizeOf = () => 0, now = () => Date.now(), dispose }: LruOptions<K, V>) {
     for (const [name, limit] of Object.entries({ max, maxBytes, ttlMs })) {
       const isLeftOut = limit === undefined && name !== 'max';
       if (!isLeftOut && !(typeof limit === 'number' && Number.isSafeInteger(limit) && limit >= 1))
         throw new Error(`${name} must be a positive whole number`);
     }
     this.limits = Object.freeze({ max, maxBytes: maxBytes ?? Infinity, ttlMs: ttlMs ?? Infinity });
-    this.hooks = { sizeOf, now, dispose };
+    this.hooks = { sizeOf, now };
+    this.dispose = dispose;
   }
 
   get size(): number {
@@ -143,32 +135,41 @@ export class LruCache<K, V> {
 
   private note(item: Item<K, V>): void {
     item.used = ++this.uses;
-    this.log.push({ item, used: item.used });
-    if (this.log.length - this.begin > 2 * this.items.size + 16) this.compact();
+    this.log.push(item);
+    this.numbers.push(item.used);
+    if (this.log.length > 4 * this.items.size + 16) this.compact();
   }
 
   private compact(): void {
-    this.log = this.log.filter(({ item, used }) => item?.used === used);
+    let end = 0;
+    for (let at = this.begin; at < this.log.length; at++) {
+      const item = this.log[at];
+      if (item?.used !== this.numbers[at]) continue;
+      this.log[end] = item;
+      this.numbers[end++] = item!.used;
+    }
+    this.log.length = this.numbers.length = end;
     this.begin = 0;
   }
 
   private oldest(): Item<K, V> {
     for (;;) {
-      const note = this.log[this.begin++]!;
-      const { item } = note;
-      note.item = undefined;
-      if (item?.used === note.used) return item;
+      const at = this.begin++;
+      const item = this.log[at];
+      this.log[at] = undefined;
+      if (item?.used === this.numbers[at]) return item!;
     }
   }
 
   /** Callers hear of it later, when the cache is at rest. */
   private discard(item: Item<K, V>): void {
-    const wasOldest = this.begin > 0 && this.log[this.begin - 1]?.used === item.used;
+    const wasOldest = this.begin > 0 && this.numbers[this.begin - 1] === item.used;
     this.items.delete(item.key);
     this.total -= item.size;
     item.used = -1;
     if (!wasOldest) this.compact();
-    queueMicrotask(() => this.hooks.dispose(item.value, item.key));
+    const { dispose } = this;
+    if (dispose) queueMicrotask(() => dispose(item.value, item.key));
   }
 
   private stopLoads(which: (load: { key: K; promise: Promise<V> }) => boolean): void {
