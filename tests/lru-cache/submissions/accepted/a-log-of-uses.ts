@@ -11,6 +11,7 @@ interface Item<K, V> {
   readonly key: K;
   readonly value: V;
   readonly size: number;
+  /** 0 when it never expires. */
   readonly end: number;
   /** When it was last used. An entry of the log with another number is out of date. */
   used: number;
@@ -67,7 +68,7 @@ export class LruCache<K, V> {
     const { sizeOf, now } = this.hooks;
     const size = sizeOf(value, key);
     if (typeof size !== 'number' || !(size >= 0) || !Number.isInteger(size)) throw new RangeError('bad size');
-    this.stopLoads((load) => load.key === key || (load.key !== load.key && key !== key));
+    if (this.loads.length > 0) this.stopLoads((load) => load.key === key || (load.key !== load.key && key !== key));
     const old = this.items.get(key);
     if (old) this.discard(old);
     const { max, maxBytes, ttlMs } = this.limits;
@@ -75,7 +76,7 @@ export class LruCache<K, V> {
     // Nothing that has expired may push out what has not.
     if (ttlMs !== Infinity && (this.size === max || this.total + size > maxBytes)) this.purge();
     while (this.size === max || this.total + size > maxBytes) this.discard(this.oldest());
-    const item = { key, value, size, end: ttlMs === Infinity ? Infinity : now() + ttlMs, used: 0 };
+    const item = { key, value, size, end: ttlMs === Infinity ? 0 : now() + ttlMs, used: 0 };
     this.items.set(key, item);
     this.total += size;
     this.note(item);
@@ -96,7 +97,7 @@ export class LruCache<K, V> {
 
   purge(): void {
     const now = this.hooks.now();
-    for (const item of [...this.items.values()].filter(({ end }) => end <= now)) this.discard(item);
+    for (const item of [...this.items.values()].filter(({ end }) => end > 0 && end <= now)) this.discard(item);
   }
 
   async fetch(key: K, load: (key: K) => V | PromiseLike<V>): Promise<V> {
@@ -126,7 +127,7 @@ export class LruCache<K, V> {
 
   private fresh(key: K): Item<K, V> | undefined {
     const item = this.items.get(key);
-    if (item && item.end <= (item.end === Infinity ? 0 : this.hooks.now())) {
+    if (item && item.end > 0 && item.end <= this.hooks.now()) {
       this.discard(item);
       return undefined;
     }
