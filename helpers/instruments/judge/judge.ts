@@ -4,8 +4,8 @@ import { test as base } from 'vitest';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 import { testFolder } from '../../foundations/processes/test-folder.ts';
 import type { Subject } from '../../judging/subject/subject.ts';
-import type { Inside, Run, SubjectOptions } from '../../judging/subject/subject-types.ts';
-import { SubjectsOfFile } from '../../judging/subject/subjects-of-file.ts';
+import type { Inside, Run } from '../../judging/subject/subject-types.ts';
+import { type FreshOptions, SubjectsOfFile } from '../../judging/subject/subjects-of-file.ts';
 import { useTestDatabase } from '../mysql/use-test-database.ts';
 
 export type { Inside };
@@ -52,7 +52,7 @@ export function judge<Kata>(slug: string, { furnish, spares = 0 }: JudgeOptions 
       return subject;
     })
     .extend('fresh', ({ subjects }, { onCleanup }) => {
-      return async (options?: Pick<SubjectOptions, 'limitMs'>): Promise<Subject<Kata>> => {
+      return async (options?: FreshOptions): Promise<Subject<Kata>> => {
         const subject = await subjects.fresh(options);
         onCleanup(() => subject[Symbol.asyncDispose]());
         return subject;

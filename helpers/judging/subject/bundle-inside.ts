@@ -1,12 +1,14 @@
 import { relative } from 'node:path';
 import { type BuildFailure, build } from 'esbuild';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
+import { allowedPackages } from './allowed-packages.ts';
 
 const bundled = new Map<string, Promise<string>>();
 
 /**
  * The functions that a judge sends into a subject's process, with the repository's modules that they import, as one CommonJS text.
- * Packages and Node's own modules stay outside: the host hands them out as they were before the kata's module loaded.
+ * The packages that a kata may import and Node's own modules stay outside: the host hands them out as they were before the kata's
+ * module loaded. Any other package becomes part of the text, so that the judge has it where the kata's module cannot read it.
  * @throws Error when the file does not compile
  */
 export function bundleInside(file: string): Promise<string> {
@@ -24,7 +26,7 @@ async function bundle(file: string): Promise<string> {
       format: 'cjs',
       platform: 'node',
       target: 'es2024',
-      packages: 'external',
+      external: [...allowedPackages],
       logLevel: 'silent',
     });
     return outputFiles[0]!.text;

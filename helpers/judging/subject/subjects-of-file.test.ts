@@ -11,11 +11,11 @@ interface Sleepy {
 }
 
 /** The processes of a module with this source. */
-async function subjectsOf(source: string): Promise<SubjectsOfFile<Sleepy>> {
+async function subjectsOf(source: string, slug = 'event-emitter'): Promise<SubjectsOfFile<Sleepy>> {
   const file = join(workspace, 'module.ts');
   await writeFile(file, source);
   vi.stubEnv('KATA_TARGET', file);
-  const subjects = new SubjectsOfFile<Sleepy>('event-emitter', { workspace, spares: 0 });
+  const subjects = new SubjectsOfFile<Sleepy>(slug, { workspace, spares: 0 });
   vi.unstubAllEnvs();
   onTestFinished(() => subjects[Symbol.asyncDispose]());
   return subjects;
@@ -71,4 +71,15 @@ test('A module that hung while it loaded is not loaded again.', async () => {
 
   expect(failure).toHaveProperty('message', expect.stringContaining('stopped after 2 s of loading'));
   expect(again).toBe(failure);
+});
+
+test('A process of its own may leave out the need for the heap, and then V8 optimizes the module.', async () => {
+  const subjects = await subjectsOf(sleeps, 'memory-leak');
+  const isExact = () => process.execArgv.includes('--no-opt');
+
+  const usual = await subjects.fresh();
+  const optimized = await subjects.fresh({ needs: [] });
+
+  expect(await usual.evaluate(isExact)).toBe(true);
+  expect(await optimized.evaluate(isExact)).toBe(false);
 });

@@ -16,6 +16,9 @@ export interface SubjectsOptions {
   readonly spares: number;
 }
 
+/** How a process of one's own differs from the others. `needs` may only leave out some: without `heap`, V8 optimizes the module. */
+export type FreshOptions = Pick<SubjectOptions, 'limitMs' | 'needs'>;
+
 const usualLimitMs = 10_000;
 /** What a process gets of its limit after so many processes of the same file have hung; the last one counts for all that follow. */
 const shareAfterHangs = [1, 0.25, 0.25, 0.15];
@@ -59,7 +62,7 @@ export class SubjectsOfFile<Kata> implements AsyncDisposable {
    * quarter of theirs, and less after the third time, and a module that hung while it loaded is not loaded again.
    * @throws SubjectError when the module does not compile, does not load, or does not do so within its limit
    */
-  async fresh(options: Pick<SubjectOptions, 'limitMs'> = {}): Promise<Subject<Kata>> {
+  async fresh(options: FreshOptions = {}): Promise<Subject<Kata>> {
     if (this.#hungLoad !== undefined) throw this.#hungLoad;
     const subject = this.#take(options);
     showPrinted(subject);
@@ -81,17 +84,18 @@ export class SubjectsOfFile<Kata> implements AsyncDisposable {
     await Promise.all([this.end(), ...this.#spares.splice(0).map((spare) => spare[Symbol.asyncDispose]())]);
   }
 
-  #take({ limitMs }: Pick<SubjectOptions, 'limitMs'>): Subject<Kata> {
+  #take(options: FreshOptions): Subject<Kata> {
     const hangs = this.#handedOut.filter(({ hasHung }) => hasHung).length;
     if (hangs > 0)
       return this.#create({
-        limitMs: (limitMs ?? usualLimitMs) * shareAfterHangs[Math.min(hangs, shareAfterHangs.length - 1)]!,
+        ...options,
+        limitMs: (options.limitMs ?? usualLimitMs) * shareAfterHangs[Math.min(hangs, shareAfterHangs.length - 1)]!,
       });
-    const spare = limitMs === undefined ? this.#spares.shift() : undefined;
-    return spare?.alive ? spare : this.#create(limitMs === undefined ? {} : { limitMs });
+    const spare = Object.keys(options).length === 0 ? this.#spares.shift() : undefined;
+    return spare?.alive ? spare : this.#create(options);
   }
 
-  #create(options: Pick<SubjectOptions, 'limitMs'>): Subject<Kata> {
+  #create(options: FreshOptions): Subject<Kata> {
     const { workspace, insideFile } = this.#options;
     return new Subject<Kata>(this.#file, {
       needs: this.#needs,
