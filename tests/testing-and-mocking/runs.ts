@@ -68,7 +68,9 @@ export async function runOnAll(
       wrong: wrongRuns,
       otherRight: all.slice(wrong.length, wrong.length + otherRight.length),
       reordered: all.slice(wrong.length + otherRight.length),
-      repeated: outcomes ? [right, ...repeated] : await inOneProcess(fresh, [[open, open, failed, failed, open]]),
+      repeated: outcomes
+        ? [right, ...repeated]
+        : await inOneProcess(fresh, [[open], [open], [failed], [failed], [open]]),
     },
   };
 }

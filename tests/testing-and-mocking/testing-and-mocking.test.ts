@@ -9,6 +9,8 @@ import { type Kind, readModules } from './modules.ts';
 import { type Outcome, type Runs, type WrongRun, faultIn, isAsExpected, runOnAll } from './runs.ts';
 
 const leastFailures = 6;
+/** For up to eight runs of a suite. A test that waits for what never happens is told without it. */
+const callLimitMs = 60_000;
 /** So many survivors are told in one message. */
 const mostNamed = 4;
 
@@ -16,7 +18,7 @@ const test = judge<typeof Kata>('testing-and-mocking').extend(
   'runs',
   { scope: 'file' },
   async ({ subjects }) =>
-    await runOnAll(await readModules(), () => subjects.fresh(), {
+    await runOnAll(await readModules(), () => subjects.fresh({ limitMs: callLimitMs }), {
       wrong: (modules) => drawOne(fc.constantFrom(...modules)),
       order: (length) => drawOne(fc.shuffledSubarray([...Array(length).keys()], { minLength: length })),
     }),
