@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events';
-import { runInNewContext } from 'node:vm';
+import { collectNow } from '../../helpers/instruments/heap/collections.ts';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import type * as Kata from '../../katas/bulkhead/bulkhead.ts';
 import { type CallOptions, Stage } from './stage.ts';
@@ -286,7 +286,7 @@ export async function fillQueue({
 }: Inside<typeof Kata, { waiters: number }, { queue?: FilledQueue }>) {
   kept.queue = await FilledQueue.of(kata, waiters, tools.turns);
   // What comes next is not charged with moving all these calls about.
-  (runInNewContext('gc') as () => void)();
+  collectNow();
 }
 
 /** Lets waiters leave the queue that was filled. */

@@ -388,6 +388,16 @@ describe('stretch', () => {
         await expectKnown(process, key, value, `${what}, the key that was loaded last`);
       }
 
+    for (let more = 1; more <= maxKeys + 2; more++) {
+      await pair.setClock(++nowMs);
+      await loadOnce(b, newKey(), { missing: true });
+      await b.rest();
+    }
+    expectThat(
+      await pair.patience.sees(async () => (await pair.rows()) <= maxKeys),
+      `with maxKeys ${maxKeys}, after ${maxKeys + 2} keys of which load found nothing: ${await pair.rows()} rows in cache_entries`,
+    );
+
     const keys = Array.from({ length: 100 }, newKey);
     const before = await a.subject.heldBytes();
     let received = 0;
