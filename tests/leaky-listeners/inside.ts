@@ -67,7 +67,8 @@ class Stage {
         this.#dispose(step[1]);
         break;
       case 'abort':
-        this.#signal(step[1]).abort(new Error(`the reason of ${step[1]}`));
+        // A reason may be anything.
+        this.#signal(step[1]).abort(step[1] === 't' ? null : new Error(`the reason of ${step[1]}`));
         for (const known of this.#widgets.values()) if (known.signal === step[1]) known.isLive = false;
         break;
       case 'dispose all':

@@ -137,7 +137,7 @@ export interface Walk extends Play {
   readonly changes: readonly (readonly Step[])[];
 }
 
-/** Iterates each cache once. Returns what was yielded, such as `a#3`. Stops after too many. */
+/** Iterates each cache, beside another iteration that keeps pace. Returns what the first one yielded, such as `a#3`. Stops after too many. */
 export async function walkAll({ kata, args: walks }: Inside<typeof Kata, readonly Walk[]>) {
   const all: { yielded: string[]; error: string }[] = [];
   for (const { steps, changes, ...options } of walks) {
@@ -145,8 +145,10 @@ export async function walkAll({ kata, args: walks }: Inside<typeof Kata, readonl
     for (const step of steps) await stage.take(step);
     const yielded: string[] = [];
     const error = await attempt(async () => {
+      const beside = stage.cache[Symbol.iterator]();
       for (const [key, value] of stage.cache) {
         yielded.push(`${key}#${told(value)}`);
+        beside.next();
         for (const step of changes[yielded.length - 1] ?? []) await stage.take(step);
         if (yielded.length >= 100) return 'it did not end';
       }

@@ -362,6 +362,20 @@ export async function deleteHeld({
   };
 }
 
+/** Between a collection and the finalizers, each value is replaced, deleted, and replaced once more. The last ones are held. */
+export async function deleteBeforeFinalizers({ kata, args: keys }: In<readonly string[]>) {
+  const desk = new Desk(kata);
+  desk.open(keys);
+  await endJob();
+  collectNow();
+  desk.open(keys);
+  for (const key of keys) desk.registry.delete(key);
+  desk.open(keys, true);
+  await collectAndFinalize();
+  await collectAndFinalize();
+  return { size: desk.registry.size, again: desk.openAgain() };
+}
+
 /** Holds a new value in the place of the deleted one. Is it another? */
 function replace(desk: Desk, key: string): boolean {
   const old = desk.held.get(key);

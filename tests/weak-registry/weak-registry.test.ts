@@ -11,6 +11,7 @@ import {
   annotate,
   annotateAndDrop,
   churn,
+  deleteBeforeFinalizers,
   deleteHeld,
   dropAll,
   dropKeys,
@@ -166,6 +167,10 @@ describe('robust', () => {
       'size, when the value of two keys is gone': 1,
       'entries at last': [key],
     });
+    expect(
+      await subject.run(deleteBeforeFinalizers, keys),
+      `${keys.length} values were collected, and before finalizers ran replaced, deleted and replaced again; then`,
+    ).toEqual({ size: keys.length, again: { 'other objects': 0, 'calls of create': 0 } });
   });
 });
 
