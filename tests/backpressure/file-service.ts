@@ -6,7 +6,7 @@ import { type Answer, type Question, ask, connectionTo } from '../../helpers/ins
 import { Reader, type ReaderOptions } from '../../helpers/instruments/readers/reader.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import { SubjectError } from '../../helpers/judging/subject/subject-error.ts';
-import { expectAtLeast, expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-that.ts';
+import { expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import { until } from '../../helpers/foundations/waiting/until.ts';
 import type * as Kata from '../../katas/backpressure/backpressure.ts';
 import { type Traffic, readTraffic, startServer } from './inside.ts';
@@ -135,7 +135,10 @@ export class FileService implements AsyncDisposable {
    */
   async descriptorsAfterOneReader(): Promise<number[]> {
     const reader = await this.pausedReader();
-    expectAtLeast(reader.bytes, firstBytes, 'a reader that waits for the first 64 KB of the file got');
+    expectThat(
+      reader.bytes >= firstBytes,
+      `a reader that waits for the first 64 KB of the file got ${reader.bytes} bytes`,
+    );
     await this.leave(reader);
     return await this.openDescriptors();
   }
