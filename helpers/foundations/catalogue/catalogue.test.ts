@@ -67,7 +67,7 @@ test.for(['katas/one', './katas/one/', 'katas/one/one.ts', 'katas\\one\\one.ts',
 test.for([
   ['rase', 'race-condition'],
   ['race', 'race-condition'],
-  ['leak', 'memory-leak'],
+  ['memory', 'memory-leak'],
   ['back-presure', 'backpressure'],
   ['emiter', 'event-emitter'],
 ] as const)('whoever types %s is asked for %s', ([typed, slug]) => {
