@@ -61,25 +61,30 @@ let receipts = 0;
 let sockets: string[] = [];
 const timers = new Set<NodeTimer>();
 
-// Snapshots and profiles show the text of the module under test, or where its functions are. An import would give a copy of v8.
-const v8 = process.getBuiltinModule('node:v8');
-for (const name of Object.keys(v8).filter((key) => /^(?:get|write|start)\w*(?:Snapshot|Profile)$/.test(key)))
-  Object.defineProperty(v8, name, {
-    value: () => {
-      throw new Error(`v8.${name} is not open to a suite`);
-    },
-  });
-net.Socket.prototype.connect = function connect(this: net.Socket, ...args: unknown[]) {
-  refuse(this, 'a connection to', args);
-  return this;
-} as typeof net.Socket.prototype.connect;
-net.Server.prototype.listen = function listen(this: net.Server, ...args: unknown[]) {
-  refuse(this, 'a server at', args);
-  return this;
-} as typeof net.Server.prototype.listen;
-createHook({
-  init: (_id, type, _trigger, resource) => void (type === 'Timeout' && timers.add(resource as NodeTimer)),
-}).enable();
+// The judge imports this file for its types and names; only the subject's process, which has a permission model, may be changed.
+if (process.permission !== undefined) watchProcess();
+
+function watchProcess(): void {
+  // Snapshots and profiles show the text of the module under test, or where its functions are. An import would give a copy of v8.
+  const v8 = process.getBuiltinModule('node:v8');
+  for (const name of Object.keys(v8).filter((key) => /^(?:get|write|start)\w*(?:Snapshot|Profile)$/.test(key)))
+    Object.defineProperty(v8, name, {
+      value: () => {
+        throw new Error(`v8.${name} is not open to a suite`);
+      },
+    });
+  net.Socket.prototype.connect = function connect(this: net.Socket, ...args: unknown[]) {
+    refuse(this, 'a connection to', args);
+    return this;
+  } as typeof net.Socket.prototype.connect;
+  net.Server.prototype.listen = function listen(this: net.Server, ...args: unknown[]) {
+    refuse(this, 'a server at', args);
+    return this;
+  } as typeof net.Server.prototype.listen;
+  createHook({
+    init: (_id, type, _trigger, resource) => void (type === 'Timeout' && timers.add(resource as NodeTimer)),
+  }).enable();
+}
 // A test that awaits too little has failed too late. It must not end the process.
 process.on('unhandledRejection', () => undefined);
 syncBuiltinESMExports();

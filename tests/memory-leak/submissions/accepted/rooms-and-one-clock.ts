@@ -107,7 +107,7 @@ export class MemoryLeakGateway {
       case 'get_seats':
         return answer([...(io.of('/').adapter.rooms.get('seats') ?? [])]);
       case 'heavy_computation':
-        return answer(((args[0] - 1) * args[0] * (2 * args[0] - 1)) / 6);
+        return answer(Array.from({ length: args[0] }, (_, n) => n * n).reduce((sum, square) => sum + square, 0));
       case 'build_report':
         return answer(Array.from({ length: args[0] }, (_, n) => (n + 1) * 499_500));
       case 'get_memory_stats':
