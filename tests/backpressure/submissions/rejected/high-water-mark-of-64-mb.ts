@@ -1,5 +1,5 @@
 /*
-breaks: [4, 10]
+breaks: [4, 10, 12]
 why: Every reader gets a buffer of 64 MB. That makes nothing faster and costs memory for each slow reader.
 ask: What does a larger high-water mark gain over a slow network?
 */
