@@ -1,8 +1,8 @@
 import crypto, { type ScryptOptions } from 'node:crypto';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { syncBuiltinESMExports } from 'node:module';
 import type { AddressInfo, Socket } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
+import { inSubject } from '../../helpers/instruments/judge/in-subject.ts';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import type * as Kata from '../../katas/auth-api/auth-api.ts';
 
@@ -67,15 +67,12 @@ let scrypts: ScryptRun[] = [];
 const apps = new Set<App>();
 const derivedKeys = new Map<string, Buffer>();
 
-// The judge imports this file as well, for the names of its functions.
-if (process.env.VITEST === undefined) {
+inSubject(() => {
   // V8 allocates what it learns about a function at its first call, not at its hundredth: the heap is steady soon.
   setFlagsFromString('--no-lazy-feedback-allocation');
   watchScrypt();
-  // The module is not loaded yet: whichever way it imports node:crypto, it gets the watched functions.
-  syncBuiltinESMExports();
   Math.random = () => 0.5;
-}
+});
 
 /** Creates an app and lets it listen; returns its port. */
 export async function startApp({ kata, args, kept }: In<AppSettings>): Promise<number> {

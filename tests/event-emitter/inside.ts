@@ -1,3 +1,4 @@
+import { inSubject } from '../../helpers/instruments/judge/in-subject.ts';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import type * as Kata from '../../katas/event-emitter/event-emitter.ts';
 import { instrumentNodesEmitter, watchNodesEmitter } from './nodes-emitter.ts';
@@ -5,8 +6,7 @@ import { type History, play } from './play-history.ts';
 import { type EndedLoop, type LoopHistory, type LoopSeen, endLoops, playLoops } from './play-loops.ts';
 import { type Rejection, playRejections } from './play-rejections.ts';
 
-// In the subject's process this file is evaluated before the module loads; in the judge's own process Node's class stays as it is.
-if (process.env.VITEST === undefined) instrumentNodesEmitter();
+inSubject(instrumentNodesEmitter);
 
 /** Plays histories with the module's class; see `play`. */
 export function playHistories({ kata, args: histories }: Inside<typeof Kata, readonly History[]>): string[][] {

@@ -1,7 +1,7 @@
 import crypto, { type ScryptOptions } from 'node:crypto';
 import fs from 'node:fs';
-import { syncBuiltinESMExports } from 'node:module';
 import { basename, dirname } from 'node:path';
+import { inSubject } from '../../helpers/instruments/judge/in-subject.ts';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import type * as Kata from '../../katas/file-encryption/file-encryption.ts';
 
@@ -46,13 +46,10 @@ const pathSteps = ['rm', 'unlink', 'rmdir', 'rename', 'copyFile', 'writeFile', '
 const descriptorSteps = ['write', 'writev', 'close'];
 const handleSteps = ['write', 'writev', 'writeFile', 'appendFile', 'close'];
 
-// The judge imports this file as well, for the names of its functions.
-if (process.env.VITEST === undefined) {
+inSubject(() => {
   watchScrypt();
   watchFiles();
-  // The module is not loaded yet: whichever way it imports these functions, it gets the watched ones.
-  syncBuiltinESMExports();
-}
+});
 
 /** Calls the module, and comes back when the call has settled and nothing is under way any more. */
 export async function callOnce({ kata, args: call }: Inside<typeof Kata, Call>): Promise<Outcome> {

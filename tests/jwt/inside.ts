@@ -1,5 +1,5 @@
 import crypto from 'node:crypto';
-import { syncBuiltinESMExports } from 'node:module';
+import { inSubject } from '../../helpers/instruments/judge/in-subject.ts';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import type * as Kata from '../../katas/jwt/jwt.ts';
 
@@ -27,23 +27,23 @@ export interface Comparison extends Answer {
 let compared: (boolean | 'threw')[] = [];
 let hmacs = 0;
 
-// The module is not loaded yet: whichever way it imports node:crypto, it gets these two.
 const { timingSafeEqual, createHmac } = crypto;
-crypto.timingSafeEqual = (left, right) => {
-  try {
-    const isEqual = timingSafeEqual(left, right);
-    compared.push(isEqual);
-    return isEqual;
-  } catch (error) {
-    compared.push('threw');
-    throw error;
-  }
-};
-crypto.createHmac = (...args) => {
-  hmacs++;
-  return createHmac(...args);
-};
-syncBuiltinESMExports();
+inSubject(() => {
+  crypto.timingSafeEqual = (left, right) => {
+    try {
+      const isEqual = timingSafeEqual(left, right);
+      compared.push(isEqual);
+      return isEqual;
+    } catch (error) {
+      compared.push('threw');
+      throw error;
+    }
+  };
+  crypto.createHmac = (...args) => {
+    hmacs++;
+    return createHmac(...args);
+  };
+});
 
 /** What `verify` answers to each question. */
 export function verifyAll({ kata, args }: Inside<typeof Kata, readonly Question[]>): Answer[] {

@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect } from 'vitest';
-import { settings } from '../../helpers/foundations/settings.ts';
+import { Explained } from '../../helpers/instruments/heap/explained.ts';
 import { type HeapFigures, collectUntil } from '../../helpers/instruments/heap/heap-figures.ts';
-import { holdersAfter, holdersText } from '../../helpers/instruments/heap/holders.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { drawOne, expectForDrawn } from '../../helpers/judging/drawn/drawn.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
@@ -16,7 +15,7 @@ const values = fc.integer({ min: -1000, max: 1000 });
 /** How many widgets go in each way, and of how many something may still be in memory. */
 const [widgetsEach, leftLimit] = [50, 5];
 
-const test = judge<typeof Kata>('leaky-listeners');
+const test = judge<typeof Kata>('leaky-listeners').extend('explained', { scope: 'file' }, () => new Explained('Kept'));
 
 describe('core', () => {
   test('Each value must reach every widget of its topic once, with the right summary.', async ({ subject }) => {
@@ -29,8 +28,9 @@ describe('core', () => {
 
   test('The samples and the onChange of a disposed widget must become garbage, whoever holds dashboard, bus and signal.', async ({
     subject,
+    explained,
   }) => {
-    await expectGarbage(subject, false);
+    await expectGarbage({ subject, explained }, false);
   });
 
   test('When a widget goes, the other widgets and foreign listeners must go on.', async ({ subject }) => {
@@ -108,9 +108,10 @@ describe('stretch', () => {
 
   test('After dispose, a widget and its detached summary must return the last summary and keep no samples.', async ({
     subject,
+    explained,
   }) => {
     await expectHistories(subject, histories({ dispose: 2 }, {}), ['summary']);
-    await expectGarbage(subject, true);
+    await expectGarbage({ subject, explained }, true);
   });
 });
 
@@ -170,7 +171,10 @@ async function expectHistories(
 }
 
 /** Lets widgets go, and counts which of their samples and functions are still in memory. */
-async function expectGarbage(subject: Subject<typeof Kata>, keepsWidgets: boolean): Promise<void> {
+async function expectGarbage(
+  { subject, explained }: { readonly subject: Subject<typeof Kata>; readonly explained: Explained },
+  keepsWidgets: boolean,
+): Promise<void> {
   const value = drawOne(fc.integer({ min: 1, max: 1000 }));
   const go = () => subject.run(letWidgetsGo, { count: widgetsEach, value, keepsWidgets });
 
@@ -185,19 +189,9 @@ async function expectGarbage(subject: Subject<typeof Kata>, keepsWidgets: boolea
       .map(([what, { seen, collected }]) => ({ what, left: seen - collected }));
   const figures = await collectUntil(subject, (now) => leftOf(now).every(({ left }) => left <= leftLimit / 2));
   const [worst] = leftOf(figures).sort((one, other) => other.left - one.left);
-  const held = worst!.left > leftLimit ? await holdersOf(subject, go) : '';
+  const isKept = worst!.left > leftLimit;
+  const held = await explained.holders(subject, isKept, go, { of: ['Samples'], atLeast: widgetsEach / 2 });
   expectAtMost(worst!.left, leftLimit, `${held}in memory are still, of ${widgetsEach} ${worst!.what},`, 'objects');
-}
-
-/** Who holds the samples, as memlab tells it. It takes seconds, so KATA_EXPLAIN can turn it off. */
-async function holdersOf(subject: Subject<typeof Kata>, again: () => Promise<unknown>): Promise<string> {
-  if (settings().explain === 'none') return '';
-  try {
-    const holders = await holdersAfter(subject, 'Kept', again, { of: ['Samples'], atLeast: widgetsEach / 2 });
-    return holders.length === 0 ? '' : `held, as memlab finds it:\n${holdersText(holders)}\n`;
-  } catch (error) {
-    return `(who holds it could not be told: ${String(error)})\n`;
-  }
 }
 
 function stepInWords(step: Step): string {

@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect } from 'vitest';
-import { settings } from '../../helpers/foundations/settings.ts';
+import { Explained } from '../../helpers/instruments/heap/explained.ts';
 import { collectUntil, measure } from '../../helpers/instruments/heap/heap-figures.ts';
-import { holdersAfter, holdersText } from '../../helpers/instruments/heap/holders.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { drawOne, expectForDrawn } from '../../helpers/judging/drawn/drawn.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
@@ -32,7 +31,11 @@ const [leavers, leftLimit] = [100, 10];
 /** How many times as much as the package. */
 const costLimit = 3;
 
-const test = judge<typeof Kata>('lru-cache', { furnish: holdClock });
+const test = judge<typeof Kata>('lru-cache', { furnish: holdClock }).extend(
+  'explained',
+  { scope: 'file' },
+  () => new Explained('LruCache'),
+);
 
 const small = fc.integer({ min: 1, max: 4 });
 const ttlMs = fc.integer({ min: 2, max: 1000 });
@@ -131,6 +134,7 @@ describe('robust', () => {
 
   test('An entry that leaves must be passed to dispose exactly once; nothing of it must stay in memory.', async ({
     subject,
+    explained,
   }) => {
     const limits = fc.record({ max: small, maxBytes, ttlMs });
     const acts = { use: 2, set: 3, delete: 1, clear: 1, wait: 2, fetch: 1, get: 1 };
@@ -154,7 +158,11 @@ describe('robust', () => {
       Object.entries(watched).map(([what, { seen, collected }]) => ({ what, left: seen - collected }));
     const figures = await collectUntil(subject, (now) => leftOf(now).every(({ left }) => left <= leftLimit / 2));
     const [worst] = leftOf(figures).sort((one, other) => other.left - one.left);
-    const held = worst!.left > leftLimit ? await holdersOf(subject) : '';
+    const leaveAgain = () => subject.run(leaveInAllWays, { count: leavers });
+    const held = await explained.holders(subject, worst!.left > leftLimit, leaveAgain, {
+      of: ['Named', 'Weighty'],
+      atLeast: leavers / 2,
+    });
     expectAtMost(
       worst!.left,
       leftLimit,
@@ -327,20 +335,6 @@ async function expectFetches(subject: Subject<typeof Kata>, steps: readonly Fetc
   const difference = contrast(expected, seen, ['expected at each rest', 'seen']);
   const told = steps.map((step) => (step[0] === 'rest' ? 'rest' : step.join(' '))).join(' · ');
   expectThat(difference === undefined, `${told}\n${difference}`);
-}
-
-/** Who holds what left, as memlab tells it. It takes seconds, so KATA_EXPLAIN can turn it off. */
-async function holdersOf(subject: Subject<typeof Kata>): Promise<string> {
-  if (settings().explain === 'none') return '';
-  try {
-    const holders = await holdersAfter(subject, 'LruCache', () => subject.run(leaveInAllWays, { count: leavers }), {
-      of: ['Named', 'Weighty'],
-      atLeast: leavers / 2,
-    });
-    return holders.length === 0 ? '' : `held, as memlab finds it:\n${holdersText(holders)}\n`;
-  } catch (error) {
-    return `(who holds it could not be told: ${String(error)})\n`;
-  }
 }
 
 /** Asks the same after each step. */

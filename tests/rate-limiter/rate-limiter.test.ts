@@ -228,7 +228,7 @@ interface Requests {
   readonly args: readonly string[];
 }
 
-/** A server in the module's process, whose handler stands behind the middleware. */
+/** A server in the module's process. Its requests go through the middleware before they come to the handler. */
 class Server {
   readonly #subject: Subject<typeof Kata>;
   readonly port: number;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHook } from 'node:async_hooks';
 import net from 'node:net';
-import { syncBuiltinESMExports } from 'node:module';
 import { compileFunction } from 'node:vm';
 import * as undici from 'undici';
+import { inSubject } from '../../helpers/instruments/judge/in-subject.ts';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import type { CheckoutOptions, CreateCheckout, Order, Receipt } from '../../katas/testing-and-mocking/checkout.ts';
 import type * as Kata from '../../katas/testing-and-mocking/testing-and-mocking.ts';
@@ -61,10 +61,7 @@ let receipts = 0;
 let sockets: string[] = [];
 const timers = new Set<NodeTimer>();
 
-// The judge imports this file for its types and names; only the subject's process, which has a permission model, may be changed.
-if (process.permission !== undefined) watchProcess();
-
-function watchProcess(): void {
+inSubject(() => {
   // Snapshots and profiles show the text of the module under test, or where its functions are. An import would give a copy of v8.
   const v8 = process.getBuiltinModule('node:v8');
   for (const name of Object.keys(v8).filter((key) => /^(?:get|write|start)\w*(?:Snapshot|Profile)$/.test(key)))
@@ -84,10 +81,9 @@ function watchProcess(): void {
   createHook({
     init: (_id, type, _trigger, resource) => void (type === 'Timeout' && timers.add(resource as NodeTimer)),
   }).enable();
-}
-// A test that awaits too little has failed too late. It must not end the process.
-process.on('unhandledRejection', () => undefined);
-syncBuiltinESMExports();
+  // A test that awaits too little has failed too late. It must not end the process.
+  process.on('unhandledRejection', () => undefined);
+});
 
 /** Runs the suite on these modules, one after the other. */
 export async function runSuite({ kata, args, tools }: Inside<typeof Kata, readonly RunOrder[]>): Promise<RunReport[]> {
