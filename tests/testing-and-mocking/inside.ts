@@ -111,7 +111,7 @@ async function runOnce(kata: typeof Kata, { source, order }: RunOrder, tools: In
     tests.push({ name, ...(failure !== undefined && { fault: failure }) });
   }
   const isStuck = tests.some((one) => one.fault === neverEnded);
-  // A test that waits for ever cannot clean up.
+  // A test that waits forever cannot clean up.
   const left = isStuck ? [] : await leftBehind(before, tools.turns);
   return { tests, receipts, sockets, left, ...(fault !== undefined && { fault }) };
 }
