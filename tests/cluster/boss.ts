@@ -51,11 +51,6 @@ export class Boss implements AsyncDisposable {
     return this.workers.filter(({ isGone }) => !isGone);
   }
 
-  /** Of those that live, in ascending order. */
-  get pids(): number[] {
-    return this.living.map(({ pid }) => pid).toSorted((one, other) => one - other);
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     this.#server.close();

@@ -64,7 +64,7 @@ export async function open({ kata, args: settings, kept, tools }: In<Settings>):
         onGiveUp: (error) => void bench.givenUp.push(error.message),
       });
     },
-    (report) => (bench.start = report),
+    (ended) => (bench.start = ended),
   );
   return await report({ kata, args: undefined, kept, tools });
 }
@@ -116,7 +116,7 @@ export async function report({ kept: { bench }, tools }: In): Promise<Report> {
 
 const pending: CallReport = { ended: 'pending', alive: 0 };
 
-function follow(act: () => Promise<void>, note: (report: CallReport) => void): void {
+function follow(act: () => Promise<void>, note: (ended: CallReport) => void): void {
   const end = (ended: CallReport['ended']) =>
     note({ ended, alive: children.filter((child) => !hasExited(child)).length });
   void act().then(

@@ -94,7 +94,7 @@ export class Stage {
   /** Moves the clocks of the primary process, and lets each worker that can answer its pings meanwhile. */
   async pass(ms: number): Promise<Report> {
     const frozen = this.boss.living.filter(({ isFrozen }) => isFrozen).map(({ pid }) => pid);
-    const stepMs = this.settings.pingMs / 2;
+    const stepMs = this.settings.pingMs;
     for (let leftMs = ms; leftMs > stepMs; ms = leftMs -= stepMs) await this.#subject.run(pass, { ms: stepMs, frozen });
     return (this.#report = await this.#subject.run(pass, { ms, frozen }));
   }
@@ -122,13 +122,16 @@ export class Stage {
   async starts(): Promise<void> {
     await this.sees('startCluster', ({ start }) => start.ended !== 'pending');
     expectThat(this.seen.start.ended === 'resolved', `startCluster ${this.seen.start.ended}`);
-    await this.serves(this.boss.pids);
+    await this.serves();
   }
 
-  /** Waits until stats() lists these. */
-  async serves(pids: readonly number[]): Promise<void> {
-    const list = pids.toSorted((one, other) => one - other).join();
-    await this.sees(`stats() to list ${list || 'nobody'}`, ({ serving }) => serving.join() === list);
+  /** Waits until stats() lists these; by default all that are alive. */
+  async serves(workers: () => readonly SeenWorker[] = () => this.boss.living): Promise<void> {
+    const list = () => pidsOf(workers()).join();
+    await this.sees(
+      'stats() to list the workers that listen, and no others',
+      ({ serving }) => serving.join() === list(),
+    );
   }
 
   /** Waits for the worker that started as number `index`, from 0. */
@@ -199,6 +202,11 @@ export class Stage {
 
 /** A cluster hands out connections in turn; anything that reaches a worker at all needs far fewer. */
 const manyRequests = 100;
+
+/** In ascending order. */
+export function pidsOf(workers: readonly SeenWorker[]): number[] {
+  return workers.map(({ pid }) => pid).toSorted((one, other) => one - other);
+}
 
 async function freePort(): Promise<number> {
   for (;;) {
