@@ -52,6 +52,8 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     cluster.setupPrimary({ exec: file });
     const worker = cluster.fork({ PORT: port });
     alive.add(worker);
+    // A process may die while something is sent to it. Its exit says all that matters.
+    worker.on('error', () => undefined);
     worker.once('exit', () => alive.delete(worker));
     return worker;
   }

@@ -57,6 +57,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     delays.delete(place);
     cluster.setupPrimary({ exec: options.worker, execArgv: [], args: [] });
     const worker = cluster.fork({ PORT: String(options.port) });
+    worker.on('error', () => undefined);
     rows.set(worker.id, { worker, place, phase: 'starting', missedPings: 0, gone: Promise.withResolvers() });
   }
 
