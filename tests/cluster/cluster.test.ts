@@ -33,8 +33,9 @@ describe('core', () => {
     open,
   }) => {
     const size = drawn.size;
-    const stage = await open({ size, plan: (index) => (index === 0 ? 'wait' : 'listen') });
-    const [slow] = await Promise.all([stage.worker(0), stage.worker(size - 1)]);
+    const stage = await open({ size, plan: (index) => (index === size - 1 ? 'wait' : 'listen') });
+    // The others are started before it or beside it.
+    const slow = await stage.worker(size - 1);
     const others = stage.boss.workers.filter((worker) => worker !== slow);
     await stage.answeredBy(others);
     const { start } = await stage.pass(0);
@@ -168,7 +169,7 @@ describe('robust', () => {
     const failures = 5;
     const stage = await open({
       size: 1,
-      maxFailures: failures + 1,
+      maxFailures: failures + 2,
       plan: () => (fails.value ? { exit: code } : 'listen'),
     });
     const delays = [1, 2, 4, 5, 5].map((times) => times * restartMs);
@@ -190,9 +191,8 @@ describe('robust', () => {
   test('After maxFailures failed starts in a row, startCluster must end all workers and reject, naming the file.', async ({
     open,
   }) => {
-    const stage = await open({ plan: () => 'wait' });
+    const stage = await open({ plan: (index) => (index === 0 ? 'listen' : 'wait') });
     const [first, second] = [await stage.worker(0), await stage.worker(1)];
-    first.order({ do: 'listen' });
     await stage.answeredBy([first]);
     await stage.pass(0);
     first.order({ do: 'ignore' });

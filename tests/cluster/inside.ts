@@ -7,7 +7,7 @@ import { type SteppedClock, installSteppedClock } from '../../helpers/instrument
 import type * as Kata from '../../katas/cluster/cluster.ts';
 
 /** How a call of the module stands, and how many workers were alive when it settled. */
-export interface CallReport {
+interface CallReport {
   readonly ended: 'pending' | 'resolved' | `rejected: ${string}`;
   readonly alive: number;
 }

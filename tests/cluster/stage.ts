@@ -21,7 +21,7 @@ export const drawn = drawOne(
     size: fc.integer({ min: 2, max: 4 }),
     restartMs: fc.integer({ min: 100, max: 300 }),
     maxFailures: fc.integer({ min: 2, max: 4 }),
-    stopMs: fc.integer({ min: 5_000, max: 20_000 }),
+    stopMs: fc.integer({ min: 12_000, max: 18_000 }),
     code: fc.constantFrom(0, 1, 7),
     name: fc.stringMatching(/^[a-z]{6,9}$/),
   }),
@@ -41,8 +41,8 @@ export type Choice = Partial<typeof usual> & { readonly plan?: (index: number) =
 /** Where no system gives ports to connections by itself. */
 const firstPort = 20_000;
 const portCount = 12_000;
-/** How long the judge waits for what must come. Once it has waited in vain, the next waits get a quarter. */
-let patienceMs = 6_000;
+/** How long the judge waits for what must come. Once it has waited in vain, the next waits get half. */
+let patienceMs = 8_000;
 let lastFile = 0;
 
 /** A request that a worker holds. */
@@ -114,7 +114,7 @@ export class Stage {
   /** Waits for a state; the test fails when it does not come. `what` continues "the judge waited for". */
   async sees(what: string, isThere: (seen: Report) => boolean): Promise<void> {
     const hasCome = await until(async () => isThere(await this.look()), patienceMs);
-    if (!hasCome) patienceMs = Math.min(patienceMs, 1_500);
+    if (!hasCome) patienceMs = 4_000;
     expectThat(hasCome, `the judge waited in vain for ${what}; ${this.#inWords()}`);
   }
 
@@ -122,6 +122,7 @@ export class Stage {
   async starts(): Promise<void> {
     await this.sees('startCluster', ({ start }) => start.ended !== 'pending');
     expectThat(this.seen.start.ended === 'resolved', `startCluster ${this.seen.start.ended}`);
+    await this.sees('all workers to start', () => this.boss.living.length === this.settings.size);
     await this.serves();
   }
 

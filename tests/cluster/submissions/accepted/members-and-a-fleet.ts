@@ -111,8 +111,7 @@ class Fleet implements Cluster {
   }
 
   async start(): Promise<void> {
-    const { size } = this.#options;
-    await Promise.all(Array.from({ length: size }, async () => this.#join(await this.#recruit())));
+    for (let count = 0; count < this.#options.size; count++) this.#join(await this.#recruit());
   }
 
   stats = () => ({ serving: this.#team.filter((member) => member.isReady).map(({ pid }) => pid) });
