@@ -119,9 +119,8 @@ describe('robust', () => {
     expect(refuses, 'new connections are refused').toBe(true);
     expect(calls[stop]!.ended, 'stop(), while requests are in flight').toBe('pending');
     for (const [at, worker] of workers.entries()) {
-      const own = held.filter((one) => one.worker === worker);
-      for (const { path } of own) worker.order({ do: 'answer', path });
-      for (const { answer } of own) expect(await answer, 'answer to a request in flight').toEqual({ pid: worker.pid });
+      for (const answer of await stage.release(held.filter((one) => one.worker === worker)))
+        expect(answer, 'answer to a request in flight').toEqual({ pid: worker.pid });
       await stage.sees('a worker that has answered all to exit', ({ exits }) => exits === at + 1);
       if (at === 0) expect(stage.seen.calls[stop]!.ended, 'stop(), while one worker holds a request').toBe('pending');
     }
@@ -137,17 +136,16 @@ describe('robust', () => {
       const slow = stage.boss.living[0]!;
       slow.order({ do: 'ignore' });
       const held = await stage.holdAt([slow]);
+      const last = name === 'reload' ? held.pop() : undefined;
+      // The last one is the only one at this worker.
+      await stage.release(held);
 
       const call = await stage.call(name);
       await stage.sees('the worker to be asked to stop', () => slow.isAsked);
-      // While it answers requests its channel is open, and it answers pings, too.
-      const last = name === 'reload' ? held.splice(-1) : [];
-      for (const { worker, path } of held) worker.order({ do: 'answer', path });
-      await Promise.all(held.map(({ answer }) => answer));
       await stage.pass(stopMs - 1);
-      for (const { path, answer } of last) {
-        slow.order({ do: 'answer', path });
-        expect(await answer, 'a request in flight, answered 1 ms before stopMs').toEqual({ pid: slow.pid });
+      if (last) {
+        const answers = await stage.release([last]);
+        expect(answers, 'a request in flight, answered 1 ms before stopMs').toEqual([{ pid: slow.pid }]);
       }
       expect((await stage.look()).calls[call]!.ended, `${name}(), 1 ms before stopMs`).toBe('pending');
       expect(slow.isGone, `${name}(): the worker is gone, 1 ms before stopMs`).toBe(false);
@@ -261,13 +259,12 @@ describe('stretch', () => {
     for (const worker of stage.boss.workers.slice(size)) worker.order({ do: 'listen' });
     await stage.answeredBy([newcomer]);
     expect((await stage.look()).calls[reload]!.ended, 'reload(), while old workers hold requests').toBe('pending');
-    for (const { worker, path } of held) worker.order({ do: 'answer', path });
+    const answers = await stage.release(held);
 
     const ended = await stage.ended(reload, 'reload()');
     const failed = await load.stop();
     expect(ended, 'reload(), and workers alive at that moment').toEqual({ ended: 'resolved', alive: size });
     expect(failed, 'requests that failed meanwhile').toEqual([]);
-    const answers = await Promise.all(held.map(({ answer }) => answer));
     expect(answers, 'answers to the requests that were in flight').toEqual(
       held.map(({ worker: { pid } }) => ({ pid })),
     );

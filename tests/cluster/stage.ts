@@ -178,6 +178,12 @@ export class Stage {
     return held;
   }
 
+  /** Lets the workers answer these, and gives back what the clients got. */
+  async release(held: readonly Held[]): Promise<Answer[]> {
+    for (const { worker, path } of held) worker.order({ do: 'answer', path });
+    return await Promise.all(held.map(({ answer }) => answer));
+  }
+
   /** Makes requests until each of these workers has answered one. */
   async answeredBy(workers: readonly SeenWorker[]): Promise<void> {
     await this.sees('a worker to listen', () => workers.every(({ listens, isGone }) => listens || isGone));
