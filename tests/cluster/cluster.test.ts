@@ -248,7 +248,7 @@ describe('stretch', () => {
     const old = stage.boss.living;
     stage.boss.plan = () => 'wait';
     const held = await stage.holdAt(old);
-    const load = startLoad(stage);
+    await using load = startLoad(stage);
 
     const reload = await stage.call('reload');
     const newcomer = await stage.worker(size);
@@ -382,8 +382,8 @@ async function startsAfter(stage: Stage, delayMs: number, started: number): Prom
   await stage.sees(`a start ${delayMs} ms after number ${started} has failed`, ({ forks }) => forks === started + 1);
 }
 
-/** Clients that ask without a pause, each on a new connection. */
-function startLoad(stage: Stage): { stop(): Promise<string[]> } {
+/** A client that asks without a pause, each time on a new connection. */
+function startLoad(stage: Stage): AsyncDisposable & { stop(): Promise<string[]> } {
   const failed: string[] = [];
   let isOver = false;
   const client = async () => {
@@ -392,12 +392,16 @@ function startLoad(stage: Stage): { stop(): Promise<string[]> } {
       if ('error' in answer) failed.push(answer.error);
     }
   };
-  const clients = [client()];
+  const asking = client();
+  const stop = async () => {
+    isOver = true;
+    await asking;
+    return failed;
+  };
   return {
-    async stop() {
-      isOver = true;
-      await Promise.all(clients);
-      return failed;
+    stop,
+    async [Symbol.asyncDispose]() {
+      await stop();
     },
   };
 }
