@@ -51,7 +51,7 @@ const heldLimit = 1024 ** 2;
 /** What a small task may cost. The README's goal is 1.5. */
 const costLimit = 4;
 
-const test = judge<typeof Kata>('worker-pool', { furnish: watchThreads }).extend(
+const test = judge<typeof Kata>('worker-pool', { furnish: watchThreads, limitMs: 60_000 }).extend(
   'given',
   { scope: 'file' },
   async ({ workspace }) => {

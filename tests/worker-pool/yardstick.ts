@@ -35,7 +35,7 @@ export async function startPiscina(folder: string, tasksFile: string): Promise<S
   });
   await build({
     ...common,
-    stdin: { contents: `require('piscina/dist/worker.js');`, resolveDir: repositoryRoot },
+    entryPoints: [join(repositoryRoot, 'node_modules/piscina/dist/worker.js')],
     format: 'cjs',
     outfile: join(folder, 'worker.js'),
   });

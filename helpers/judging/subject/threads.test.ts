@@ -180,7 +180,7 @@ describe('many threads', () => {
     expect(await attempt(limit('resourceLimits: { maxOldGenerationSizeMb: 20 }'))).toBe(20);
     expect(
       await attempt(
-        `export const go = () => new Promise((resolve) => new Worker('const all = []; for (;;) all.push(new Array(1000).fill(all.length))', { eval: true }).on('error', ({ code }: any) => resolve(code)))`,
+        `export const go = () => new Promise((resolve) => new Worker('const all = (globalThis.all = []); for (;;) all.push(new Array(1_000_000).fill(1.5))', { eval: true }).on('error', ({ code }: any) => resolve(code)))`,
       ),
     ).toBe('ERR_WORKER_OUT_OF_MEMORY');
   });
