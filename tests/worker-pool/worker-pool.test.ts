@@ -143,7 +143,7 @@ describe('stretch', () => {
   });
 
   test('A finished task must leave no listener and no memory behind.', async ({ fresh, given }) => {
-    const subject = await fresh();
+    const subject = await fresh({ limitMs: 20_000 });
     await subject.run(openForFinished, given);
     const args = { ...given, bytes: taskBytes };
     const few = await subject.run(finishTasks, { ...args, rounds: 3 });
