@@ -119,7 +119,7 @@ export function reuse(inside: OnStage) {
   });
 }
 
-export function count(inside: OnStage) {
+export function countTasks(inside: OnStage) {
   const { size, text } = inside.args;
   return play(inside, async (stage) => {
     const pool = stage.open(size);

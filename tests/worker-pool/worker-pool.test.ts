@@ -15,7 +15,7 @@ import {
   abortRunning,
   abortWaiting,
   close,
-  count,
+  countTasks,
   deliver,
   die,
   fail,
@@ -96,7 +96,7 @@ describe('core', () => {
   });
 
   test('stats() must count the running and the waiting tasks.', async ({ subject, given }) => {
-    expectHeld(await subject.run(count, given));
+    expectHeld(await subject.run(countTasks, given));
   });
 });
 

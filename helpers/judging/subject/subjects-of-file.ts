@@ -91,7 +91,9 @@ export class SubjectsOfFile<Kata> implements AsyncDisposable {
     if (hangs > 0)
       return this.#create({
         ...options,
-        limitMs: (options.limitMs ?? this.#options.limitMs ?? usualLimitMs) * shareAfterHangs[Math.min(hangs, shareAfterHangs.length - 1)]!,
+        limitMs:
+          (options.limitMs ?? this.#options.limitMs ?? usualLimitMs) *
+          shareAfterHangs[Math.min(hangs, shareAfterHangs.length - 1)]!,
       });
     const spare = Object.keys(options).length === 0 ? this.#spares.shift() : undefined;
     return spare?.alive ? spare : this.#create(options);

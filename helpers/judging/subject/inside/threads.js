@@ -134,7 +134,11 @@ function sealHandles() {
  * @param {any} options
  */
 function heldOptions(options) {
-  const {
+  const { argv, name, stdin, stdout, stderr, trackUnmanagedFds, transferList, workerData } = options ?? {};
+  const { eval: isText, env, resourceLimits } = options ?? {};
+  const { maxOldGenerationSizeMb, maxYoungGenerationSizeMb, codeRangeSizeMb, stackSizeMb } = resourceLimits ?? {};
+  return {
+    __proto__: null,
     argv,
     name,
     stdin,
@@ -143,25 +147,15 @@ function heldOptions(options) {
     trackUnmanagedFds,
     transferList,
     workerData,
-    eval: isEval,
-  } = options ?? {};
-  const { env = ownEnv, resourceLimits } = options ?? {};
-  const {
-    maxOldGenerationSizeMb = mostHeapMb,
-    maxYoungGenerationSizeMb,
-    codeRangeSizeMb,
-    stackSizeMb,
-  } = resourceLimits ?? {};
-  return {
-    __proto__: null,
-    ...{ argv, name, stdin, stdout, stderr, trackUnmanagedFds, transferList, workerData, eval: isEval },
+    eval: isText,
     env: heldEnv(typeof env === 'object' && env !== null ? env : ownEnv),
     execArgv: threadFlags,
     resourceLimits: {
       __proto__: null,
       maxOldGenerationSizeMb: maxOldGenerationSizeMb < mostHeapMb ? maxOldGenerationSizeMb : mostHeapMb,
-      ...(maxYoungGenerationSizeMb < mostHeapMb && { maxYoungGenerationSizeMb }),
-      ...{ codeRangeSizeMb, stackSizeMb },
+      maxYoungGenerationSizeMb: maxYoungGenerationSizeMb < mostHeapMb ? maxYoungGenerationSizeMb : undefined,
+      codeRangeSizeMb,
+      stackSizeMb,
     },
   };
 }
@@ -176,7 +170,7 @@ function heldEnv(env) {
   for (const name of ownKeys(env)) {
     if (typeof name !== 'string' || /^NODE_(?!ENV$)/i.test(name)) continue;
     const value = env[name];
-    if (value !== undefined) kept[name] = `${value}`;
+    if (value !== undefined) kept[name] = String(/** @type {string} */ (value));
   }
   return kept;
 }
@@ -187,7 +181,7 @@ function heldEnv(env) {
  */
 function addressOf(file) {
   if (typeof file !== 'string') return file?.href;
-  return /^data:/.test(file) ? undefined : pathToFileURL(resolve(file)).href;
+  return file.startsWith('data:') ? undefined : pathToFileURL(resolve(file)).href;
 }
 
 /**
