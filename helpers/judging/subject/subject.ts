@@ -66,7 +66,14 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
       name: this.#name,
       limitMs: options.limitMs ?? 10_000,
       send: (message) => this.#process.send(this.#toSubject.close(serialize(message))),
-      cpuMs: async () => (hasProc ? await this.#process.fromOutside('cpuMs').catch(() => undefined) : undefined),
+      cpuTimes: async () => {
+        if (!hasProc) return undefined;
+        const read = [this.#process.fromOutside('cpuMs'), this.#process.fromOutside('waitedForCpuMs')] as const;
+        return await Promise.all(read).then(
+          ([usedMs, waitedMs]) => ({ usedMs, waitedMs }),
+          () => undefined,
+        );
+      },
       hung: (why) => {
         this.#hasHung = true;
         this.#kill(why);
