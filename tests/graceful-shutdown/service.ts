@@ -152,12 +152,13 @@ export class Service implements AsyncDisposable {
     return await this.#becomes(() => caller.isClosed, caller);
   }
 
-  /** What becomes of a request on a new connection that no route holds. */
-  async tries(): Promise<'answered' | 'refused' | 'left waiting'> {
+  /** What becomes of a request on a new connection whose route answers at once. */
+  async tries(): Promise<string> {
     using caller = await Caller.connect(this.port);
     caller.ask('/ping/new');
-    if (typeof (await this.answerOn(caller)) === 'object') return 'answered';
-    return caller.isClosed && caller.text === '' ? 'refused' : 'left waiting';
+    const answer = await this.answerOn(caller);
+    if (typeof answer === 'object') return answer.body === 'pong new' ? 'answered' : `status ${answer.status}`;
+    return caller.isClosed && caller.text === '' ? 'refused' : answer;
   }
 
   /** Whether new connections get refused, sooner or later. */
