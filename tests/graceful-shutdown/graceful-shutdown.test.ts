@@ -112,35 +112,37 @@ describe('robust', () => {
   test('Idle connections must not hold the process: unused ones, used ones, and those whose request ends during the shutdown.', async ({
     open,
   }) => {
-    const service = await open();
-    const unused = await service.connect();
-    const used = await service.connect();
-    for (const number of [0, 1]) {
-      used.ask(`/ping/${one}`);
-      expect(await service.answerOn(used, number), 'an answer before the signal').toMatchObject({
-        body: `pong ${one}`,
-      });
+    for (const isBusy of [true, false]) {
+      const service = await open();
+      const unused = await service.connect();
+      const used = await service.connect();
+      for (const number of [0, 1]) {
+        used.ask(`/ping/${one}`);
+        expect(await service.answerOn(used, number), 'an answer before the signal').toMatchObject({
+          body: `pong ${one}`,
+        });
+      }
+      const idle: Record<string, Caller> = { unused, used };
+      if (isBusy) {
+        idle['whose headers were sent before'] = await service.hold('chunked', 'begun');
+        idle['whose request was held'] = await service.hold('end', 'held');
+      }
+
+      service.signal(first);
+      if (isBusy) {
+        await service.refuses();
+        await finish(service, idle['whose request was held']!, 'held', two, two);
+        await finish(service, idle['whose headers were sent before']!, 'begun', three, `begun, ${three}`);
+      }
+
+      const end = await service.end();
+      const stillOpen = Object.keys(idle).filter((name) => !idle[name]!.isClosed);
+      const when = isBusy ? 'after the last answer' : 'with nothing in flight at the signal';
+      expectThat(
+        end === 'exit code 0',
+        `the process, ${when}: ${end}; connections that were open: ${stillOpen.join(', ')}`,
+      );
     }
-    const [begun, held] = [await service.hold('chunked', 'begun'), await service.hold('end', 'held')];
-
-    service.signal(first);
-    await service.refuses();
-    await finish(service, held, 'held', two, two);
-    await finish(service, begun, 'begun', three, `begun, ${three}`);
-
-    const end = await service.end();
-    const open_ = Object.entries({
-      unused,
-      used,
-      'whose headers were sent before': begun,
-      'whose request was held': held,
-    })
-      .filter(([, { isClosed }]) => !isClosed)
-      .map(([name]) => name);
-    expect({ end, open: open_ }, 'after the last answer: the process, and the connections that are open').toEqual({
-      end: 'exit code 0',
-      open: [],
-    });
   });
 
   test('From the signal on, each response whose headers are not sent yet must have `connection: close`.', async ({
@@ -286,6 +288,7 @@ describe('robust', () => {
         const service = await open({ holds: waits ? [waits] : [], holdsClock: true });
         await begin(service);
         service.signal(first);
+        await service.lives();
         let passedMs = 0;
         // A module may look once in a while.
         const reaches = async () => (waits ? service.count(waits) > 0 : (await service.tries()) === 'refused');

@@ -59,7 +59,7 @@ export function installShutdown(server: Server, options: ShutdownOptions): void 
     for (const response of responses.keys()) if (!response.headersSent) response.setHeader('connection', 'close');
     await onReadiness?.(false);
     TcpServer.prototype.close.call(server);
-    for (const client of [...(clients ?? [])]) {
+    for (const client of clients ?? []) {
       try {
         client.goAway();
       } catch (error) {
