@@ -23,7 +23,7 @@ const test = judge<typeof Kata>('graceful-shutdown', { spares: 2 })
   });
 
 /** 16 characters each, which no module can know. */
-const contents = drawOne(fc.uniqueArray(fc.stringMatching(/^[a-z]{16}$/), { minLength: 12, maxLength: 12 }));
+const contents = drawOne(fc.uniqueArray(fc.stringMatching(/^[a-z]{16}$/), { minLength: 7, maxLength: 7 }));
 const [one, two, three, four, five, six, seven] = contents as [string, string, string, string, string, string, string];
 const [first, other] = drawOne(fc.shuffledSubarray(['SIGTERM', 'SIGINT'] as const, { minLength: 2 })) as [
   NodeJS.Signals,
