@@ -69,7 +69,8 @@ function addRoutes(server: Server, { link, database, clients }: Parts): void {
         response.end(await database.query(name));
       },
       large: async (response, name) => {
-        response.end((await database.query(name)).repeat(largeTimes));
+        const content = await database.query(name);
+        response.end(Buffer.alloc(content.length * largeTimes, content));
         link.tell('ended', name);
       },
       chunked: async (response, name) => {
