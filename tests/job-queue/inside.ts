@@ -56,7 +56,7 @@ export async function enqueue({
   args: { data, ...options },
   kept: { queue },
 }: In<{ readonly data: unknown; readonly runAt?: number }>): Promise<Outcome<number>> {
-  return await outcomeOf(() => queue.enqueue(data, options));
+  return await outcomeOf(() => (options.runAt === undefined ? queue.enqueue(data) : queue.enqueue(data, options)));
 }
 
 /** Claims once for each of these workers, all at once. */

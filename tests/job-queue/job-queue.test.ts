@@ -84,7 +84,8 @@ describe('core', () => {
     const jobs = [];
     for (const [index, waitMs] of drawn.waitsMs.entries()) {
       const data = drawn.data[index];
-      const runAt = waitMs === undefined ? undefined : pair.startMs + waitMs;
+      // A time of 0 is a time as well.
+      const runAt = index === 7 ? 0 : waitMs === undefined ? undefined : pair.startMs + waitMs;
       const id = valueOf(await processes[index % 2]!.enqueue(data, runAt), 'enqueue');
       jobs.push({ id, data, runAt: runAt ?? pair.startMs, index });
     }
@@ -113,7 +114,7 @@ describe('core', () => {
     expect(await a.act('complete', jobs[2]!), 'complete returned').toEqual({ value: true });
     await b.expectNone('2 of 3 jobs are completed, the third one is claimed');
 
-    await pair.at(leaseMs);
+    await pair.at(leaseMs + 5);
     const again = await b.claimOne('the lease of the third job has ended');
     expect(again.id, 'the job that was claimed again, when 2 of 3 were completed').toBe(ids[0]);
     expect(await b.act('complete', again), 'complete returned').toEqual({ value: true });
@@ -207,7 +208,7 @@ describe('robust', () => {
   }) => {
     const [a, b] = await pair.begin();
     const [id] = await pair.insert(1);
-    const data = await failOften(pair, a, maxAttempts - 1);
+    const data = await failOften(pair, a, { from: 1, to: maxAttempts - 1 });
     expect(await b.subject.run(failedJobs), `failedJobs, after ${maxAttempts - 1} of ${maxAttempts} attempts`).toEqual(
       [],
     );
@@ -223,14 +224,14 @@ describe('robust', () => {
 
     const lost = await pair.insert(2);
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-      await pair.at(againMs + (attempt - 1) * leaseMs);
+      await pair.at(againMs + (attempt - 1) * (leaseMs + 5));
       for (const _ of lost) {
         const job = await a.claimOne(`${attempt - 1} leases have ended`, `${worker}-${attempt}`);
         expect(job.attempt, `attempt, after ${attempt - 1} leases have ended`).toBe(attempt);
       }
     }
-    const endMs = againMs + maxAttempts * leaseMs;
-    await pair.at(endMs - 1);
+    const endMs = againMs + maxAttempts * (leaseMs + 5);
+    await pair.at(endMs - 2);
     const healthy = await a.enqueueNew();
     await pair.at(endMs);
     const next = await b.claimOne(`2 jobs have lost the leases of all ${maxAttempts} attempts, and a new job is due`);
@@ -258,14 +259,16 @@ describe('robust', () => {
 
     for (const name of ['enqueue', 'claim', ...deeds] as const) {
       await pair.restart();
-      if (name !== 'enqueue') await pair.insert(1);
+      const ids = name === 'enqueue' ? [] : await pair.insert(name === 'claim' ? 2 : 1);
       const job = name === 'enqueue' || name === 'claim' ? undefined : await a.claimOne('a new job');
       await pair.at(1);
       const call = callOf(a, name, job);
-      const outcome = await inDeadlock(pair, a, { lock, then }, call);
+      // Another worker takes the first job before the module hears of the deadlock.
+      const meanwhile = async () => void (name === 'claim' && (await b.claimOne('a deadlock of another claim')));
+      const outcome = await inDeadlock(pair, a, { lock, then, meanwhile }, call);
       const what = `the server ended a deadlock of ${name} with another session`;
       const value = valueOf<unknown>(outcome, `${what}: ${name}`);
-      if (name === 'claim') expect(value, `${what}; claim returned`).toMatchObject({ attempt: 1 });
+      if (name === 'claim') expect(value, `${what}; claim returned`).toMatchObject({ id: ids[1], attempt: 1 });
       else if (name !== 'enqueue') expect(value, `${what}; ${name} returned`).toBe(true);
       await expectEffect(pair, b, name, what);
     }
@@ -328,29 +331,35 @@ describe('stretch', () => {
   test('enqueue on the caller’s connection must take effect exactly if that transaction commits.', async ({ pair }) => {
     const [a, b] = await pair.begin();
     for (const [number, how] of (['commit', 'rollback'] as const).entries()) {
-      for (const waitMs of [undefined, 50]) {
-        await pair.restart();
-        await pair.database.admin.query('DELETE FROM orders');
-        await a.subject.run(beginOrder, number);
-        const data = newData();
-        const runAt = waitMs === undefined ? {} : { runAt: pair.startMs + waitMs };
-        const id = valueOf(await a.subject.run(enqueueForOrder, { data, ...runAt }), 'enqueue');
-        await pair.at(waitMs ?? 0);
-        const early = b.claim();
-        const standstill = await standstillOf(early, b, pair.database.admin);
-        if (standstill === 'done')
-          expect(await early, 'a claim before the caller’s transaction ended').toEqual({ value: undefined });
-        expect(await a.subject.run(endOrder, { id: number + 10, how }), `INSERT and ${how} on that connection`).toEqual(
-          {
-            value: 1,
-          },
-        );
-        const job = valueOf(await early, 'claim') ?? valueOf(await b.claim(), 'claim');
-        const expected = how === 'commit' ? { id, data, attempt: 1 } : undefined;
-        expect(job && { id: job.id, data: job.data, attempt: job.attempt }, `a claim after ${how}`).toEqual(expected);
-        const [[row]] = await pair.database.admin.query<RowDataPacket[]>('SELECT COUNT(*) AS orders FROM orders');
-        expect(row?.orders, `the caller’s own rows after ${how}`).toBe(how === 'commit' ? 2 : 0);
-      }
+      await pair.restart();
+      await pair.database.admin.query('DELETE FROM orders');
+      await a.subject.run(beginOrder, number);
+      const data = newData();
+      const id = valueOf(await a.subject.run(enqueueForOrder, { data }), 'enqueue');
+      const later = { data: newData(), runAt: pair.startMs + 50 };
+      const laterId = valueOf(await a.subject.run(enqueueForOrder, later), 'enqueue');
+      await pair.at(5);
+      const early = b.claim();
+      const standstill = await standstillOf(early, b, pair.database.admin);
+      if (standstill === 'done')
+        expect(await early, 'a claim before the caller’s transaction ended').toEqual({ value: undefined });
+      expect(await a.subject.run(endOrder, { id: number + 10, how }), `INSERT and ${how} on that connection`).toEqual({
+        value: 1,
+      });
+
+      const seen = [
+        valueOf(await early, 'claim') ?? valueOf(await b.claim(), 'claim'),
+        valueOf(await b.claim(), 'claim'),
+      ];
+      await pair.at(55);
+      seen.push(valueOf(await b.claim(), 'claim'));
+      const jobs = [{ id, data, attempt: 1 }, undefined, { id: laterId, data: later.data, attempt: 1 }];
+      expect(
+        seen.map((job) => job && { id: job.id, data: job.data, attempt: job.attempt }),
+        `two jobs, one of them due 50 ms later; claims after ${how}: two at once, one 50 ms later`,
+      ).toEqual(how === 'commit' ? jobs : [undefined, undefined, undefined]);
+      const [[row]] = await pair.database.admin.query<RowDataPacket[]>('SELECT COUNT(*) AS orders FROM orders');
+      expect(row?.orders, `the caller’s own rows after ${how}`).toBe(how === 'commit' ? 2 : 0);
     }
     await expectDeadlockEndsTheOrder(pair, a, b);
   });
@@ -398,14 +407,14 @@ async function expectNothingAfterFail(pair: Pair, a: QueueProcess, b: QueueProce
   let job = await claimNew(pair, a);
   await a.act('fail', job);
   expect(await a.act(deed, job), `${deed} after fail`).toEqual({ value: false });
-  await pair.at(retryMs);
-  const what = `an attempt failed ${retryMs} ms ago, then ${deed} was called for the same claim`;
+  await pair.at(3 * retryMs);
+  const what = `an attempt failed ${3 * retryMs} ms ago, then ${deed} was called for the same claim`;
   job = await b.claimOne(what);
   expect(job.attempt, `${what}; the attempt that was claimed`).toBe(2);
 
   const last = await claimNew(pair, a);
   await a.act('fail', last);
-  await failOften(pair, a, maxAttempts - 2, 2);
+  await failOften(pair, a, { from: 2, to: maxAttempts - 1 });
   job = await a.claimOne('the last attempt');
   await a.act('fail', job, 'the first word');
   expect(await a.act(deed, job, 'the second word'), `${deed} after the last attempt has failed`).toEqual({
@@ -433,10 +442,10 @@ async function expectNothingAfterNextClaim(
   await pair.at(againMs + 3);
   const what = `${next === worker ? 'the same' : 'another'} worker has claimed the job again; ${deed} for the former claim`;
   expect(await a.act(deed, former), what).toEqual({ value: false });
-  await pair.at(againMs + leaseMs - 1);
-  await a.expectNone(`${what}; in the last ms of the new lease`);
+  await pair.at(againMs + leaseMs - 5);
+  await a.expectNone(`${what}; before the end of the new lease`);
   expect(await b.act('renew', job), `${what}; then renew for the new claim`).toEqual({ value: true });
-  await pair.at(againMs + 2 * leaseMs - 1);
+  await pair.at(againMs + 2 * leaseMs);
   const third = await a.claimOne(`${what}; the new lease has ended`);
   expect(third.attempt, `${what}; the attempt that was claimed then`).toBe(3);
 }
@@ -463,17 +472,20 @@ async function expectOneOfTwo(pair: Pair, a: QueueProcess, b: QueueProcess, deed
   }
 }
 
-/** Fails the only job that many times, and sets the clock to when it is due again. Returns its data. */
-async function failOften(pair: Pair, process: QueueProcess, times: number, from = 1): Promise<unknown> {
+/** Fails the only job in these attempts, with much time between, and waits until it is due again. Returns its data. */
+async function failOften(
+  pair: Pair,
+  process: QueueProcess,
+  { from, to }: { readonly from: number; readonly to: number },
+): Promise<unknown> {
   let data: unknown;
-  let nowMs = 0;
-  if (from > 1) await pair.at((nowMs += retryMs * 2 ** (from - 2)));
-  for (let attempt = from; attempt < from + times; attempt++) {
+  for (let attempt = from; attempt <= to; attempt++) {
+    await pair.at(attempt * farMs);
     const job = await process.claimOne(`${attempt - 1} attempts have failed`);
     ({ data } = job);
     await process.act('fail', job, `attempt ${attempt} failed`);
-    await pair.at((nowMs += retryMs * 2 ** (attempt - 1)));
   }
+  await pair.at((to + 1) * farMs);
   return data;
 }
 
@@ -485,19 +497,24 @@ function callOf(process: QueueProcess, name: Call, job: Claimed | undefined): ()
   };
 }
 
-/** What a call that was made 1 ms after the start has done, once. */
+/** What a call that was made 1 ms after the start has done, once. Looks only well before and well after a border. */
 async function expectEffect(pair: Pair, b: QueueProcess, name: Call, what: string): Promise<void> {
-  if (name === 'enqueue') await b.claimOne(`${what}; then`);
-  await b.expectNone(`${what}; then`);
-  const dueMs = { claim: leaseMs, fail: retryMs, renew: leaseMs, enqueue: leaseMs, complete: undefined }[name];
-  if (dueMs !== undefined) {
-    await pair.at(dueMs);
-    await b.expectNone(`${what}; ${dueMs - 1} ms later`);
-    await pair.at(dueMs + 1);
-    const job = await b.claimOne(`${what}; ${dueMs} ms later`);
-    expect(job.attempt, `${what}; the attempt that was claimed ${dueMs} ms later`).toBe(2);
+  if (name === 'enqueue') {
+    await pair.at(6);
+    await b.claimOne(`${what}; then`);
+  } else if (name !== 'complete') {
+    if (name !== 'fail') {
+      await pair.at(leaseMs - 5);
+      await b.expectNone(`${what}; ${leaseMs - 6} ms later`);
+    }
+    await pair.at(name === 'fail' ? 3 * retryMs : leaseMs + 6);
+    for (let jobs = name === 'claim' ? 2 : 1; jobs > 0; jobs--) {
+      const job = await b.claimOne(`${what}; later`);
+      expect(job.attempt, `${what}; the attempt that was claimed later`).toBe(2);
+    }
+  } else {
+    await pair.at(farMs);
   }
-  if (dueMs === undefined) await pair.at(farMs);
   await b.expectNone(`${what}; after that`);
 }
 
@@ -511,12 +528,12 @@ async function makeHeavyRows({ database: { admin } }: Pair): Promise<void> {
 
 /**
  * Another session locks with `lock`; the call waits for it; `then` closes the circle, and the server ends the call's transaction.
- * The module hears of it when the other session has gone.
+ * Then comes what happens `meanwhile`; the module hears of its deadlock after that.
  */
 async function inDeadlock<T>(
   pair: Pair,
   process: QueueProcess,
-  { lock, then }: { readonly lock: string; readonly then: string },
+  { lock, then, meanwhile }: { readonly lock: string; readonly then: string; meanwhile?(): Promise<void> },
   call: () => Promise<T>,
 ): Promise<T> {
   await using rival = await pair.database.connect();
@@ -532,6 +549,7 @@ async function inDeadlock<T>(
   await rival.query(then);
   await settles(Promise.race([refusal.reached, called]), 8000);
   await rival.query('ROLLBACK');
+  await meanwhile?.();
   refusal.release();
   return await called;
 }
@@ -563,7 +581,7 @@ async function losesConnection(
   if (!command) valueOf(outcome, name);
 
   if ('value' in outcome && (name === 'claim' || name === 'renew') && outcome.value) {
-    await pair.at(leaseMs - 1);
+    await pair.at(leaseMs - 5);
     await b.expectNone(`${what}before the lease ended`);
   }
   await pair.at(farMs);
@@ -578,8 +596,11 @@ async function losesConnection(
   } else {
     expect(came, `${what}jobs that came again in the end`).toEqual(ids);
   }
-  if (command) await a.enqueueNew();
-  if (command) await a.claimOne(`${what}the next claim of that process, with a new job`);
+  if (command) {
+    await a.enqueueNew();
+    await pair.at(farMs + 5);
+    await a.claimOne(`${what}the next claim of that process, with a new job`);
+  }
   return command !== undefined;
 }
 
@@ -633,5 +654,6 @@ async function expectDeadlockEndsTheOrder(pair: Pair, a: QueueProcess, b: QueueP
   const what = 'the server ended a deadlock of the caller’s transaction with another session';
   expectThat('error' in outcome, `${what}, and enqueue did not fail`);
   await a.subject.run(leaveOrder);
+  await pair.at(5);
   await b.expectNone(what);
 }
