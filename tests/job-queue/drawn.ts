@@ -19,7 +19,10 @@ export const drawn = drawOne(
     maxAttempts: fc.integer({ min: 4, max: 5 }),
     startMs: fc.integer({ min: 1_900_000_000_000, max: 2_100_000_000_000 }),
     worker: word,
-    data: fc.array(json, { minLength: 18, maxLength: 18 }),
+    // A text that looks like a number is a text.
+    data: fc
+      .tuple(fc.nat().map(String), fc.array(json, { minLength: 17, maxLength: 17 }))
+      .map(([digits, others]): unknown[] => [digits, ...others]),
     waitsMs: fc
       .array(fc.constantFrom(undefined, -70, -5, -1, 0, 1, 90), { minLength: 11, maxLength: 11 })
       .chain((waits) => fc.shuffledSubarray([undefined, -70, -5, -5, 0, 1, 90, ...waits], { minLength: 18 })),
