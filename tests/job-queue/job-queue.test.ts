@@ -207,7 +207,7 @@ describe('robust', () => {
     pair,
   }) => {
     const [a, b] = await pair.begin();
-    const [id] = await pair.insert(1);
+    const [poison] = await pair.insert(1);
     const data = await failOften(pair, a, { from: 1, to: maxAttempts - 1 });
     expect(await b.subject.run(failedJobs), `failedJobs, after ${maxAttempts - 1} of ${maxAttempts} attempts`).toEqual(
       [],
@@ -216,7 +216,7 @@ describe('robust', () => {
     expect(last.attempt, 'number of the last attempt').toBe(maxAttempts);
     const message = `mailbox of ${worker} is full`;
     expect(await a.act('fail', last, message), 'fail, in the last attempt').toEqual({ value: true });
-    const setAside = { id, data, error: expect.stringContaining(message) };
+    const setAside = { id: poison, data, error: expect.stringContaining(message) };
     expect(await b.subject.run(failedJobs), 'failedJobs, after the last attempt').toEqual([setAside]);
     const againMs = 10 * farMs;
     await pair.at(againMs);
@@ -242,7 +242,7 @@ describe('robust', () => {
       failed.map(({ id, error }) => ({ id, error })),
       `failedJobs, after the last worker, ${worker}-${maxAttempts}, lost its leases`,
     ).toEqual([
-      { id, error: expect.stringContaining(message) },
+      { id: poison, error: expect.stringContaining(message) },
       ...lost.map((id) => ({ id, error: expect.stringContaining(`${worker}-${maxAttempts}`) })),
     ]);
     expect(await b.act('complete', next), 'complete for the new job').toEqual({ value: true });
@@ -255,7 +255,7 @@ describe('robust', () => {
     await admin.query('CREATE INDEX by_all ON jobs (error(1), token, worker, lease_until, attempts, run_at, state)');
     onTestFinished(async () => void (await admin.query('DROP INDEX by_all ON jobs')));
     const lock = 'SELECT run_at FROM jobs FORCE INDEX (by_all) LOCK IN SHARE MODE';
-    const then = 'SELECT id FROM jobs FORCE INDEX (PRIMARY) FOR UPDATE';
+    const ask = 'SELECT id FROM jobs FORCE INDEX (PRIMARY) FOR UPDATE';
 
     for (const name of ['enqueue', 'claim', ...deeds] as const) {
       await pair.restart();
@@ -267,7 +267,7 @@ describe('robust', () => {
       const meanwhile = async () => {
         if (name === 'claim') await standstillOf((rival = b.claim()), b, admin);
       };
-      const outcome = await inDeadlock(pair, a, { lock, then, meanwhile }, callOf(a, name, job));
+      const outcome = await inDeadlock(pair, a, { lock, ask, meanwhile }, callOf(a, name, job));
       const what = `the server ended a deadlock of ${name} with another session`;
       const value = valueOf<unknown>(outcome, `${what}: ${name}`);
       if (name === 'claim') {
@@ -536,13 +536,13 @@ async function makeHeavyRows({ database: { admin } }: Pair): Promise<void> {
 }
 
 /**
- * Another session locks with `lock`; the call waits for it; `then` closes the circle, and the server ends the call's transaction.
+ * Another session locks with `lock`; the call waits for it; `ask` closes the circle, and the server ends the call's transaction.
  * Then comes what happens `meanwhile`; the module hears of its deadlock after that.
  */
 async function inDeadlock<T>(
   pair: Pair,
   process: QueueProcess,
-  { lock, then, meanwhile }: { readonly lock: string; readonly then: string; meanwhile?(): Promise<void> },
+  { lock, ask, meanwhile }: { readonly lock: string; readonly ask: string; meanwhile?(): Promise<void> },
   call: () => Promise<T>,
 ): Promise<T> {
   await using rival = await pair.database.connect();
@@ -555,7 +555,7 @@ async function inDeadlock<T>(
     async () => (await waitingThreads(pair.database.admin, process.proxy.threadIds)).size > 0,
   );
   expectThat(isWaiting, 'the call did not wait for rows that another session had locked');
-  await rival.query(then);
+  await rival.query(ask);
   await settles(Promise.race([refusal.reached, called]), 8000);
   await rival.query('ROLLBACK');
   await meanwhile?.();
@@ -598,10 +598,10 @@ async function losesConnection(
   const took = 'value' in outcome && outcome.value !== false;
   if (name === 'enqueue') {
     if (took) expect(came, `${what}jobs that were claimed in the end`).toEqual([outcome.value]);
-    else expectThat(came.length <= 1, `${what}jobs that were claimed in the end: ${came}`);
+    else expectThat(came.length <= 1, `${what}jobs that were claimed in the end: ${came.join(', ')}`);
   } else if (name === 'complete') {
     if (took) expect(came, `${what}jobs that came again in the end`).toEqual([]);
-    else expectThat(came.length <= 1, `${what}jobs that came again in the end: ${came}`);
+    else expectThat(came.length <= 1, `${what}jobs that came again in the end: ${came.join(', ')}`);
   } else {
     expect(came, `${what}jobs that came again in the end`).toEqual(ids);
   }
@@ -657,7 +657,7 @@ async function expectDeadlockEndsTheOrder(pair: Pair, a: QueueProcess, b: QueueP
   const outcome = await inDeadlock(
     pair,
     a,
-    { lock: 'SELECT id FROM jobs LOCK IN SHARE MODE', then: 'SELECT id FROM orders WHERE id = 99 FOR UPDATE' },
+    { lock: 'SELECT id FROM jobs LOCK IN SHARE MODE', ask: 'SELECT id FROM orders WHERE id = 99 FOR UPDATE' },
     () => a.subject.run(enqueueForOrder, { data: newData() }),
   );
   const what = 'the server ended a deadlock of the caller’s transaction with another session';

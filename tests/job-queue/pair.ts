@@ -1,4 +1,3 @@
-import { expect } from 'vitest';
 import type { RowDataPacket } from 'mysql2/promise';
 import { until } from '../../helpers/foundations/waiting/until.ts';
 import type { Session } from '../../helpers/instruments/mysql/schedule-explorer.ts';
@@ -80,10 +79,7 @@ export class QueueProcess implements Session, AsyncDisposable {
   /** Expects that no job is due. */
   async expectNone(what: string): Promise<void> {
     const job = valueOf(await this.claim(), `${what}: claim`);
-    expect(
-      job && { id: job.id, attempt: job.attempt },
-      `${what}: the job that a further claim returned`,
-    ).toBeUndefined();
+    expectThat(job === undefined, `${what}: a further claim returned job ${job?.id}, attempt ${job?.attempt}`);
   }
 
   async claimInTurn(most: number): Promise<ClaimOutcome[]> {
