@@ -25,7 +25,8 @@ import {
 const { leaseMs, retryMs, maxAttempts } = drawn;
 /** ms between one beginning and the next; all leases and waits are shorter. */
 const spanMs = 100_000_000;
-const connectionLimit = 4;
+/** Connections in the pool of each process. */
+export const connectionLimit = 4;
 
 /** One process with the module, and the proxy through which it reaches the server. */
 export class QueueProcess implements Session, AsyncDisposable {
