@@ -3,26 +3,34 @@ import { describe, expect } from 'vitest';
 import { once } from '../../helpers/foundations/waiting/once.ts';
 import { settles, until } from '../../helpers/foundations/waiting/until.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
-import { type Exploration, explore } from '../../helpers/instruments/mysql/schedule-explorer.ts';
 import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
 import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/bank-transfer/bank-transfer.ts';
-import { type Books, type Scene, differenceIn, disagreementIn } from './accounts.ts';
+import { differenceIn, disagreementIn } from './accounts.ts';
 import { deathsOf } from './deaths.ts';
-import { type Outcome, closeBank, transferAtOnce } from './inside.ts';
-import { type Service, Services, balances, transfer } from './service.ts';
+import { closeBank, transferAtOnce } from './inside.ts';
+import { type Call, type Race, crowd, races } from './races.ts';
+import { Services, balances, transfer } from './service.ts';
 
-/** More statements than a transfer needs, also one that is tried again. */
-const maxSteps = 20;
-/** What a second transfer does while one from account 0 to account 1 is stopped; accounts by their numbers. */
+/** What else runs while a transfer from account 0 to account 1 is stopped; accounts by their numbers. */
 const others = [
-  { does: 'one takes from the same account', from: 0, to: 2 },
-  { does: 'one pays into the same account', from: 2, to: 1 },
-  { does: 'one takes from the account that receives', from: 1, to: 2 },
-  { does: 'one pays into the account that pays', from: 2, to: 0 },
-  { does: 'the opposite one runs', from: 1, to: 0 },
-  { does: 'one between the same accounts runs', from: 0, to: 1 },
-];
+  { name: 'two transfers from one account', to: [[0, 2]] },
+  { name: 'two transfers into one account', to: [[2, 1]] },
+  { name: 'a transfer, and one from the account that receives', to: [[1, 2]] },
+  { name: 'a transfer, and one into the account that pays', to: [[2, 0]] },
+  { name: 'two opposite transfers', to: [[1, 0]] },
+  { name: 'two transfers between the same accounts', to: [[0, 1]] },
+  {
+    name: 'three transfers in a ring',
+    to: [
+      [1, 2],
+      [2, 0],
+    ],
+  },
+] as const;
+const keyInUse = { moved: false, reason: 'key in use' };
+const tooLittle = { moved: false, reason: 'insufficient funds' };
+const anError = { error: expect.any(String) };
 
 const test = judge<typeof Kata>('bank-transfer', { spares: 1 })
   .extend('servicesOfFile', { scope: 'file' }, async ({ database, subjects }, { onCleanup }) => {
@@ -55,15 +63,12 @@ describe('core', () => {
       const what = `transfer ${number + 1}, of ${amount} from an account with ${left}; its`;
       expect(outcome, `${what} outcome`).toEqual({ moved: true, balance: left - amount });
       done.push(one);
-      const { rows } = await services.books(scene);
-      expect(
-        rows.filter(({ key }) => key === one.key),
-        `${what} rows of the ledger`,
-      ).toEqual([{ ...one, after: left - amount }]);
+      const rows = (await services.settledBooks(scene)).rows.filter(({ key }) => key === one.key);
+      expect(rows, `${what} rows of the ledger`).toEqual([{ ...one, after: left - amount }]);
     }
     const what = `after ${done.length} transfers, one after the other`;
     const expected = scene.balancesAfter(done);
-    expectNone(differenceIn(scene, await services.books(scene), expected), `${what}\n`);
+    expectNone(differenceIn(scene, await services.settledBooks(scene), expected), `${what}\n`);
     expect(await balances(a, scene.ids), `${what}: what balance() answers`).toEqual(expected);
   });
 
@@ -71,97 +76,65 @@ describe('core', () => {
     services,
     atOnce,
   }) => {
-    for (const { what, scene, calls, books } of await atOnce()) expectMoneyKept(scene, calls, books, what);
+    for (const race of await atOnce()) expectMoneyKept(race);
 
-    const processes = [await services.running('A'), await services.running('B')];
     const scene = services.scene();
-    const ring = Array.from({ length: 12 }, (_, key) => scene.transfer(key % 4, (key + 1 + (key % 3)) % 4, { key }));
-    const halves = [ring.slice(0, 6), ring.slice(6)];
-    const outcomes = await Promise.all(
-      processes.map(({ subject }, half) => subject.run(transferAtOnce, halves[half]!)),
-    );
-    const calls = outcomes.flat().map((outcome, index) => ({ transfer: ring[index]!, outcome }));
-    expectMoneyKept(scene, calls, await services.books(scene), '6 transfers in each of two processes, all at once\n');
+    const many = Array.from({ length: 12 }, (_, key) => scene.transfer(key % 4, (key + 1 + (key % 3)) % 4, { key }));
+    expectMoneyKept(await crowd(services, scene, many));
   });
 
   test('No account must be overdrawn, however many transfers take from it at once.', async ({ services }) => {
-    const [a, b] = [await services.running('A'), await services.running('B')];
-
-    for (const other of [b, a]) {
-      let scene: Scene;
-      let pair: [Kata.Transfer, Kata.Transfer];
-      const reset = () => {
-        scene = services.scene();
+    const name = 'two transfers that together take a cent more than their account has';
+    for await (const race of races(services, {
+      name,
+      of: (scene) => {
         const { opening } = scene.accounts[0];
-        const first = Math.ceil(opening / 2);
-        // Together they take one cent more than there is.
-        pair = [
-          scene.transfer(0, 1, { amount: first, key: 1 }),
-          scene.transfer(0, 2, { amount: opening - first + 1, key: 2 }),
-        ];
-      };
-      for await (const schedule of sweep(services, a, other, reset, (who) => pair[who])) {
-        const calls = callsOf(schedule, pair!);
-        const what = `two transfers take a cent more than the account has; ${whereOf(schedule, a, other)}`;
-        expectNoneOverdrawn(scene!, calls, await services.books(scene!), 1, what);
-      }
-    }
+        const half = Math.ceil(opening / 2);
+        return [scene.transfer(0, 1, { amount: half }), scene.transfer(0, 2, { amount: opening - half + 1, key: 2 })];
+      },
+    }))
+      expectNotOverdrawn(race, 1);
 
     const scene = services.scene();
     const amount = Math.floor(scene.accounts[0].opening / 3);
-    const six = (offset: number) =>
-      Array.from({ length: 6 }, (_, n) => scene.transfer(0, 1 + (n % 3), { amount, key: n + offset }));
-    const outcomes = await Promise.all([a.subject.run(transferAtOnce, six(0)), b.subject.run(transferAtOnce, six(6))]);
-    const all = [...six(0), ...six(6)];
-    const calls = outcomes.flat().map((outcome, index) => ({ transfer: all[index]!, outcome }));
-    const what = '6 transfers in each of two processes, all at once, each take a third of what the account has\n';
-    expectNoneOverdrawn(scene, calls, await services.books(scene), 3, what);
+    const many = Array.from({ length: 12 }, (_, key) => scene.transfer(0, 1 + (key % 3), { amount, key }));
+    expectNotOverdrawn(await crowd(services, scene, many), 3);
   });
 
   test('A refused transfer must say why and change nothing.', async ({ services }) => {
     const a = await services.running('A');
     const scene = services.scene();
-    const [payer] = scene.accounts;
     const { amount } = scene;
+    const { id: payer, opening } = scene.accounts[0];
     const good = scene.transfer(0, 1);
-    const stranger = `${payer.id}x`;
-    const cases: [Kata.Reason, Kata.Transfer][] = [
-      ...[0, -amount, amount + 0.5, NaN, Infinity].map((bad): [Kata.Reason, Kata.Transfer] => [
-        'invalid amount',
-        { ...good, amount: bad },
-      ]),
-      ['same account', { ...good, to: payer.id }],
-      ['unknown account', { ...good, to: stranger }],
-      ['unknown account', { ...good, from: stranger }],
-      ['insufficient funds', { ...good, amount: payer.opening + 1 }],
-      ['insufficient funds', { ...good, amount: payer.opening * 2 }],
+    const stranger = `${payer}x`;
+    const cases: [Kata.Reason, Partial<Kata.Transfer>][] = [
+      ['invalid amount', { amount: 0 }],
+      ['invalid amount', { amount: -amount }],
+      ['invalid amount', { amount: amount + 0.5 }],
+      ['invalid amount', { amount: NaN }],
+      ['invalid amount', { amount: Infinity }],
+      ['same account', { to: payer }],
+      ['unknown account', { to: stranger }],
+      ['unknown account', { from: stranger }],
+      ['insufficient funds', { amount: opening + 1 }],
+      ['insufficient funds', { amount: opening * 2 }],
     ];
-    for (const [reason, one] of cases) {
-      const outcome = await transfer(a, one);
-      const books = await services.books(scene);
-      const what = `a transfer of ${one.amount}, from an account with ${payer.opening}, ${one.to === one.from ? 'to itself' : `from ${one.from} to ${one.to}`}`;
+    for (const [reason, part] of cases) {
+      const outcome = await transfer(a, { ...good, ...part });
+      const books = await services.settledBooks(scene);
+      const what = `a transfer of ${amount} from ${payer}, which has ${opening}, to ${good.to}, with another ${Object.entries(part).join().replace(',', ' ')}`;
       expect(outcome, what).toEqual({ moved: false, reason });
       expectNone(differenceIn(scene, books, scene.balancesAfter([])), `${what}, was refused\n`);
       expect(books.rows, `${what}, was refused; rows of the ledger`).toEqual([]);
     }
 
-    // All of them had the same key, which is still free.
-    const all = { ...good, amount: payer.opening };
-    expect(
-      await transfer(a, all),
-      `a transfer of all that the account has, with the key of ${cases.length} refused ones`,
-    ).toEqual({
-      moved: true,
-      balance: 0,
-    });
-    expect(
-      await transfer(a, scene.transfer(0, 2, { amount: 1, key: 2 })),
-      'one of a cent, from an account with 0',
-    ).toEqual({
-      moved: false,
-      reason: 'insufficient funds',
-    });
-    expectNone(differenceIn(scene, await services.books(scene), scene.balancesAfter([all])), 'after both\n');
+    const all = { ...good, amount: opening };
+    const what = `a transfer of all that the account has, with the key of ${cases.length} refused ones`;
+    expect(await transfer(a, all), what).toEqual({ moved: true, balance: 0 });
+    const cent = scene.transfer(0, 2, { amount: 1, key: 2 });
+    expect(await transfer(a, cent), 'one of a cent, from an account with 0').toEqual(tooLittle);
+    expectNone(differenceIn(scene, await services.settledBooks(scene), scene.balancesAfter([all])), 'after both\n');
   });
 });
 
@@ -170,78 +143,29 @@ describe('robust', () => {
     for (const { what, calls } of await atOnce())
       for (const { outcome } of calls) expect(outcome, `${what}outcome of a transfer`).toMatchObject({ moved: true });
 
-    const [a, b] = [await services.running('A'), await services.running('B')];
-    for (const { does, rest, first } of [
-      {
-        does: 'three transfers in a ring',
-        first: [0, 1],
-        rest: [
-          [1, 2],
-          [2, 0],
-        ],
-      },
-      {
-        does: 'three transfers in a ring, the other way round',
-        first: [1, 0],
-        rest: [
-          [0, 2],
-          [2, 1],
-        ],
-      },
-    ] as const) {
-      let scene: Scene;
-      const schedules = explore({
-        ...common(services),
-        first: { ...a, call: () => transfer(a, scene.transfer(...first)) },
-        others: {
-          ...b,
-          call: () =>
-            b.subject.run(
-              transferAtOnce,
-              rest.map(([from, to], index) => scene.transfer(from, to, { key: index + 2 })),
-            ),
-        },
-        reset: async () => void (scene = services.scene()),
-      });
-      for await (const schedule of schedules)
-        for (const outcome of [schedule.first, ...schedule.others])
-          expect(outcome, `${does}; ${whereOf(schedule, a, b)}outcome of a transfer`).toMatchObject({ moved: true });
-    }
-
     // Two wait for the first, which is refused. Then both may have a lock that keeps the other from going on.
-    let refused: Kata.Transfer;
-    const schedules = explore({
-      ...common(services),
-      first: { ...a, call: () => transfer(a, refused) },
-      others: { ...b, call: () => b.subject.run(transferAtOnce, [refused, refused]) },
-      reset: async () => {
-        const scene = services.scene();
-        refused = scene.transfer(0, 1, { amount: scene.accounts[0].opening + 1 });
+    for await (const { what, calls } of races(services, {
+      name: 'three transfers with one key and too little money',
+      of: (scene) => {
+        const one = scene.transfer(0, 1, { amount: scene.accounts[0].opening + 1 });
+        return [one, one, one];
       },
-    });
-    for await (const schedule of schedules)
-      expect(
-        [schedule.first, ...schedule.others],
-        `three transfers with one key and too little money; ${whereOf(schedule, a, b)}their outcomes`,
-      ).toEqual(Array.from({ length: 3 }, () => ({ moved: false, reason: 'insufficient funds' })));
+      processes: ['B'],
+    }))
+      expect(outcomesOf(calls), `${what}their outcomes`).toEqual([tooLittle, tooLittle, tooLittle]);
   });
 
   test('The same key again, at once or later, in any process, must get the same answer and move nothing.', async ({
     services,
   }) => {
     const [a, b] = [await services.running('A'), await services.running('B')];
-
-    for (const other of [b, a]) {
-      let scene: Scene;
-      let one: Kata.Transfer;
-      const reset = () => void (one = (scene = services.scene()).transfer(0, 1));
-      for await (const schedule of sweep(services, a, other, reset, () => one)) {
-        const books = await services.books(scene!);
-        const what = `the same transfer twice; ${whereOf(schedule, a, other)}`;
-        const answer = scene!.firstAnswer(one!);
-        expect([schedule.first, schedule.others], `${what}both answers`).toEqual([answer, answer]);
-        expectNone(differenceIn(scene!, books, scene!.balancesAfter([one!])), what);
-      }
+    for await (const { what, scene, calls, books } of races(services, {
+      name: 'the same transfer twice',
+      of: (drawn) => [drawn.transfer(0, 1), drawn.transfer(0, 1)],
+    })) {
+      const answer = scene.firstAnswer(scene.transfer(0, 1));
+      expect(outcomesOf(calls), `${what}both answers`).toEqual([answer, answer]);
+      expectNone(differenceIn(scene, books, scene.balancesAfter([scene.transfer(0, 1)])), what);
     }
 
     const scene = services.scene();
@@ -250,51 +174,42 @@ describe('robust', () => {
     const answer = scene.firstAnswer(one);
     expect(await transfer(a, one), 'a transfer').toEqual(answer);
     expect(await transfer(b, rest), 'a transfer of all that was left then').toEqual({ moved: true, balance: 0 });
-    for (const again of [a, b, a])
-      expect(await transfer(again, one), `the first one again, in process ${again === a ? 'A' : 'B'}`).toEqual(answer);
-    const crowd = [one, one, one, one];
-    const outcomes = await Promise.all([a, b].map(({ subject }) => subject.run(transferAtOnce, crowd)));
-    expect(outcomes.flat(), 'and again, 4 times at once in both').toEqual(Array.from({ length: 8 }, () => answer));
-    expectNone(differenceIn(scene, await services.books(scene), scene.balancesAfter([one, rest])), 'after all that\n');
+    for (const [name, process] of Object.entries({ A: a, B: b }))
+      expect(await transfer(process, one), `the first one again, in process ${name}`).toEqual(answer);
+    const eight = await crowd(
+      services,
+      scene,
+      Array.from({ length: 8 }, () => one),
+    );
+    expect(outcomesOf(eight.calls), 'and again, 4 times at once in both').toEqual(eight.calls.map(() => answer));
+    expectNone(differenceIn(scene, eight.books, scene.balancesAfter([one, rest])), 'after all that\n');
   });
 
   test('A key with other data must be refused, also while its first transfer is running.', async ({ services }) => {
     const [a, b] = [await services.running('A'), await services.running('B')];
-    const refused = { moved: false, reason: 'key in use' };
-
     const scene = services.scene();
     const one = scene.transfer(0, 1);
     expect(await transfer(a, one), 'a transfer').toEqual(scene.firstAnswer(one));
-    for (const [where, service] of [
-      ['the same process', a],
-      ['another process', b],
-    ] as const)
-      for (const [what, other] of [
-        ['with another amount', { ...one, amount: one.amount + 1 }],
-        ['to another account', { ...one, to: scene.ids[2]! }],
-        ['from another account', { ...one, from: scene.ids[3]! }],
-        ['in the other direction', { ...one, from: one.to, to: one.from }],
-      ] as const)
-        expect(await transfer(service, other), `its key again, ${what}, in ${where}`).toEqual(refused);
-    expect(await transfer(b, one), 'and the first one again').toEqual(scene.firstAnswer(one));
-    expectNone(differenceIn(scene, await services.books(scene), scene.balancesAfter([one])), 'after all that\n');
-
-    for (const other of [b, a]) {
-      let racing: Scene;
-      const pair = () => [racing.transfer(0, 1), racing.transfer(2, 3)] as const;
-      const reset = () => void (racing = services.scene());
-      for await (const schedule of sweep(services, a, other, reset, (who) => pair()[who])) {
-        const what = `two transfers between different accounts, with one key; ${whereOf(schedule, a, other)}`;
-        const calls = callsOf(schedule, pair());
-        const moved = calls.filter(hasMoved).map((call) => call.transfer);
-        expect(
-          calls.map(({ outcome }) => outcome),
-          `${what}both answers`,
-        ).toEqual(
-          expect.arrayContaining([expect.objectContaining({ moved: true, balance: expect.any(Number) }), refused]),
+    for (const [name, process] of Object.entries({ A: a, B: b }))
+      for (const [what, part] of Object.entries({
+        'with another amount': { amount: one.amount + 1 },
+        'to another account': { to: scene.ids[2]! },
+        'from another account': { from: scene.ids[3]! },
+        'in the other direction': { from: one.to, to: one.from },
+      }))
+        expect(await transfer(process, { ...one, ...part }), `its key again, ${what}, in process ${name}`).toEqual(
+          keyInUse,
         );
-        expectNone(differenceIn(racing!, await services.books(racing!), racing!.balancesAfter(moved)), what);
-      }
+    expect(await transfer(b, one), 'and the first one again').toEqual(scene.firstAnswer(one));
+    expectNone(differenceIn(scene, await services.settledBooks(scene), scene.balancesAfter([one])), 'after all that\n');
+
+    for await (const race of races(services, {
+      name: 'two transfers between different accounts, with one key',
+      of: (drawn) => [drawn.transfer(0, 1), drawn.transfer(2, 3)],
+    })) {
+      const refused = race.calls.filter((call) => !hasMoved(call));
+      expect(outcomesOf(refused), `${race.what}answers without a move`).toEqual([keyInUse]);
+      expectMoneyKept(race);
     }
   });
 
@@ -314,8 +229,8 @@ describe('robust', () => {
 
     const four = [0, 1, 2, 3].map((key) => scene.transfer(key, (key + 1) % 4, { key }));
     const outcomes = await a.subject.run(transferAtOnce, four);
-    const isMoved = outcomes.some((outcome) => 'moved' in outcome && outcome.moved);
-    expectThat(isMoved, `none of four transfers at once moved money: ${JSON.stringify(outcomes)}`);
+    const hasWorked = outcomes.some((outcome) => 'moved' in outcome && outcome.moved);
+    expectThat(hasWorked, `none of four transfers at once moved money: ${JSON.stringify(outcomes)}`);
     const opened = a.proxy.threadIds.length;
     await a.subject.run(closeBank);
     await until(() => a.proxy.threadIds.length === 0);
@@ -338,57 +253,42 @@ describe('stretch', () => {
   });
 
   test('A transfer must not wait for a transfer between other accounts.', async ({ services }) => {
-    const [a, b] = [await services.running('A'), await services.running('B')];
-
-    for (const other of [b, a]) {
-      let scene: Scene;
-      const schedules = explore({
-        ...common(services),
-        first: { ...a, call: () => transfer(a, scene.transfer(0, 1)) },
-        others: { ...other, call: () => transfer(other, scene.transfer(2, 3, { key: 2 })) },
-        reset: async () => void (scene = services.scene()),
-        standstill: async (call) => ((await settles(call)) ? 'done' : 'not done'),
-      });
-      for await (const schedule of schedules) {
-        const what = `transfers between different accounts; ${whereOf(schedule, a, other)}`;
-        expect(schedule.standstill, `${what}meanwhile the second one was`).toBe('done');
-        expect(schedule.others, `${what}outcome of the second one`).toMatchObject({ moved: true });
-      }
+    for await (const { what, calls, standstill } of races(services, {
+      name: 'two transfers between different accounts',
+      of: (scene) => [scene.transfer(0, 1), scene.transfer(2, 3, { key: 2 })],
+      standstill: async (call) => ((await settles(call)) ? 'done' : 'not done'),
+    })) {
+      expect(standstill, `${what}meanwhile the second one was`).toBe('done');
+      expect(calls[1]!.outcome, `${what}outcome of the second one`).toMatchObject({ moved: true });
     }
   });
 
   test('A transfer that fails or is refused must leave no lock and no connection behind.', async ({ services }) => {
+    await using a = await services.open('A', 3);
     const { refusing } = services;
+    const scene = services.scene();
     for (const [what, one, outcome] of [
-      ['whose account could not be debited', refusing.transfer(0, 1), { error: expect.any(String) }],
-      ['whose account could not be credited', refusing.transfer(1, 2), { error: expect.any(String) }],
-      ['whose row of the ledger was refused', refusing.transfer(3, 1), { error: expect.any(String) }],
-      ['of too much', refusing.transfer(3, 1, { amount: 1e15 }), { moved: false, reason: 'insufficient funds' }],
-      [
-        'to an unknown account',
-        { ...refusing.transfer(1, 3), to: 'nobody' },
-        { moved: false, reason: 'unknown account' },
-      ],
+      ['whose account could not be debited', refusing.transfer(0, 1), anError],
+      ['whose account could not be credited', refusing.transfer(1, 2), anError],
+      ['whose row of the ledger was refused', refusing.transfer(3, 1), anError],
+      ['of too much', scene.transfer(0, 1, { amount: 1e15 }), tooLittle],
+      ['to nobody', { ...scene.transfer(0, 1), to: 'nobody' }, { moved: false, reason: 'unknown account' }],
     ] as const) {
-      await using a = await services.open('A', 3);
       const outcomes = [];
       for (let call = 1; call <= 4; call++) outcomes.push(await transfer(a, one));
       expect(outcomes, `4 transfers ${what}, with a pool of 3 connections`).toEqual(outcomes.map(() => outcome));
-      for (const account of [one.from, one.to])
-        expectThat(
-          await until(() => services.isFree(account)),
-          `after 4 transfers ${what}, account ${account} was still locked`,
-        );
-      const scene = services.scene();
-      const next = scene.transfer(0, 1);
-      expect(await transfer(a, next), `after 4 transfers ${what}, the next one in the same process`).toEqual(
-        scene.firstAnswer(next),
-      );
+      for (const account of [one.from, one.to]) {
+        const isFree = await until(() => services.isFree(account));
+        expectThat(isFree, `after 4 transfers ${what}, account ${account} was still locked`);
+      }
+      const other = services.scene();
+      const next = await transfer(a, other.transfer(0, 1));
+      expect(next, `after 4 transfers ${what}, the next one`).toEqual(other.firstAnswer(other.transfer(0, 1)));
     }
   });
 });
 
-/** Transfers between four accounts. Shares of what the payer has; a share of 1 takes all. */
+/** Transfers between four accounts, with shares of what the payer has; the last two take all. */
 const histories = fc
   .array(
     fc.record({
@@ -400,104 +300,57 @@ const histories = fc
   )
   .map((steps) => [...steps, { from: 1, hop: 2, share: 1 }, { from: 3, hop: 1, share: 1 }]);
 
-interface Call {
-  readonly transfer: Kata.Transfer;
-  readonly outcome: Outcome;
-}
-
-interface Place<First, Others> {
-  readonly step: number;
-  readonly at: string;
-  readonly timeline: string;
-  readonly first: First;
-  readonly others: Others;
-}
-
-function common({ database }: Services): Pick<Exploration<unknown, unknown>, 'admin' | 'maxSteps'> {
-  return { admin: database.admin, maxSteps };
-}
-
-/** One transfer in `a` and one in `other`, which runs while the first one is stopped at each of its statements. */
-function sweep(services: Services, a: Service, other: Service, reset: () => void, pick: (who: 0 | 1) => Kata.Transfer) {
-  return explore({
-    ...common(services),
-    first: { ...a, call: () => transfer(a, pick(0)) },
-    others: { ...other, call: () => transfer(other, pick(1)) },
-    reset: async () => reset(),
-  });
-}
-
-function callsOf(
-  { first, others: second }: Place<Outcome, Outcome>,
-  pair: readonly [Kata.Transfer, Kata.Transfer],
-): Call[] {
-  return [
-    { transfer: pair[0], outcome: first },
-    { transfer: pair[1], outcome: second },
-  ];
-}
-
-function whereOf({ step, at, timeline }: Place<unknown, unknown>, a: Service, other: Service): string {
-  const where = other === a ? 'in the same process' : 'in process B';
-  return `the first one, in process A, was stopped ${at} its statement ${step} while the rest ran ${where}\n${timeline}\n`;
-}
-
-interface AtOnce {
-  readonly what: string;
-  readonly scene: Scene;
-  readonly calls: readonly Call[];
-  readonly books: Books;
-}
-
-/** Two transfers with an account in common, the first one stopped at each statement, for all ways in which they can touch. */
-async function transfersAtOnce(services: Services): Promise<AtOnce[]> {
-  const [a, b] = [await services.running('A'), await services.running('B')];
-  const seen: AtOnce[] = [];
-  for (const { does, from, to } of others)
-    for (const other of from === 1 && to === 0 ? [b, a] : [b]) {
-      let scene: Scene;
-      const pair = () => [scene.transfer(0, 1), scene.transfer(from, to, { key: 2 })] as const;
-      const reset = () => void (scene = services.scene());
-      for await (const schedule of sweep(services, a, other, reset, (who) => pair()[who]))
-        seen.push({
-          what: `while a transfer runs, ${does}; ${whereOf(schedule, a, other)}`,
-          scene: scene!,
-          calls: callsOf(schedule, pair()),
-          books: await services.books(scene!),
-        });
-    }
+/** Transfers that touch the same accounts, in all ways. */
+async function transfersAtOnce(services: Services): Promise<Race[]> {
+  const seen: Race[] = [];
+  for (const { name, to: rest } of others) {
+    const processes = name === 'two opposite transfers' ? (['B', 'A'] as const) : (['B'] as const);
+    for await (const race of races(services, {
+      name,
+      of: (scene) => [
+        scene.transfer(0, 1),
+        ...rest.map(([from, to], index) => scene.transfer(from, to, { key: index + 2 })),
+      ],
+      processes,
+    }))
+      seen.push(race);
+  }
   return seen;
 }
 
-/** Whether the call moved money. What an answer says counts; where there is none, the ledger. */
+function outcomesOf(calls: readonly Call[]) {
+  return calls.map(({ outcome }) => outcome);
+}
+
+/** Whether the call said that the money has moved. */
 function hasMoved({ outcome }: Call): boolean {
   return 'moved' in outcome && outcome.moved;
 }
 
 /** Balances must be what the answers say. A call that failed may have moved money only if the ledger says so. */
-function expectMoneyKept(scene: Scene, calls: readonly Call[], books: Books, what: string): void {
+function expectMoneyKept({ what, scene, calls, books }: Race): void {
   const failures = calls.flatMap(({ outcome }) => ('error' in outcome ? [outcome.error] : []));
   const failed = failures.length === 0 ? '' : `; ${failures.length} failed: ${failures[0]}`;
   expectThat(calls.some(hasMoved), `${what}no transfer moved money${failed}`);
-  const moved = calls.filter(
-    (call) => hasMoved(call) || ('error' in call.outcome && books.rows.some(({ key }) => key === call.transfer.key)),
-  );
-  const difference = differenceIn(scene, books, scene.balancesAfter(moved.map((call) => call.transfer)));
+  const moved = calls
+    .filter(
+      (call) => hasMoved(call) || ('error' in call.outcome && books.rows.some(({ key }) => key === call.transfer.key)),
+    )
+    .map((call) => call.transfer);
+  const difference = differenceIn(scene, books, scene.balancesAfter(moved));
   expectNone(difference && `${difference} after ${moved.length} transfers${failed}`, what);
 }
 
-function expectNoneOverdrawn(scene: Scene, calls: readonly Call[], books: Books, most: number, what: string): void {
-  const [payer] = scene.accounts;
+/** At most so many transfers from the first account may move money. */
+function expectNotOverdrawn(race: Race, most: number): void {
+  const { what, scene, calls, books } = race;
+  const { id, opening } = scene.accounts[0];
   const moved = calls.filter(hasMoved).length;
-  expectThat(
-    moved <= most,
-    `${what}${moved} of ${calls.length} transfers were answered as moved; the account, opened with ${payer.opening}, has money for ${most}`,
-  );
-  const balance = books.balances.get(payer.id)!;
-  expectThat(balance >= 0, `${what}the account, opened with ${payer.opening}, has ${balance}`);
-  expectMoneyKept(scene, calls, books, what);
-  for (const { outcome } of calls)
-    if ('reason' in outcome) expect(outcome.reason, `${what}reason of the refused one`).toBe('insufficient funds');
+  const account = `the account, opened with ${opening},`;
+  expectThat(moved <= most, `${what}${moved} of ${calls.length} transfers moved; ${account} has money for ${most}`);
+  expectThat(books.balances.get(id)! >= 0, `${what}${account} has ${books.balances.get(id)}`);
+  expectMoneyKept(race);
+  for (const { outcome } of calls) if ('reason' in outcome) expect(outcome, `${what}a refusal`).toEqual(tooLittle);
 }
 
 /** Fails with `what` and the fault, when there is one. */

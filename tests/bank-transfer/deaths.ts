@@ -5,6 +5,7 @@ import { Timeline } from '../../helpers/instruments/mysql/timeline.ts';
 import type * as Kata from '../../katas/bank-transfer/bank-transfer.ts';
 import type { Books, Scene } from './accounts.ts';
 import type { Outcome } from './inside.ts';
+import { maxSteps } from './races.ts';
 import { type Services, transfer } from './service.ts';
 
 /** A transfer whose connection or process died at one of its statements, and what came after. */
@@ -36,9 +37,6 @@ const ways: readonly Way[] = [
   { name: 'another process made the same transfer and then the connection was lost', at: 'after', hasRival: true },
   { name: 'the process was killed', at: 'after', isProcess: true },
 ];
-/** More statements than a transfer needs, also one that is tried again. */
-const maxSteps = 20;
-
 /** A transfer dies at each of its statements, in every way. */
 export async function deathsOf(services: Services): Promise<Death[]> {
   const deaths: Death[] = [];
@@ -89,7 +87,7 @@ async function deathAt(services: Services, way: Way, step: number): Promise<Deat
     const rival = await rivalCall;
     const again = [await transfer(isProcess ? await services.running('A') : a, one), await transfer(b, one)];
     const what = `${name} ${at} the server ran statement ${step}\n${timeline.toString()}\n`;
-    return { what, scene, one, dying, rival, again, seen, atEnd: await services.books(scene) };
+    return { what, scene, one, dying, rival, again, seen, atEnd: await services.settledBooks(scene) };
   } finally {
     hold.release();
     for (const { proxy } of [a, b]) proxy.record(undefined);

@@ -1,4 +1,6 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import type { RowDataPacket } from 'mysql2/promise';
+import { until } from '../../helpers/foundations/waiting/until.ts';
 import type { Session } from '../../helpers/instruments/mysql/schedule-explorer.ts';
 import type { TestDatabase } from '../../helpers/instruments/mysql/test-database.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
@@ -85,6 +87,16 @@ export class Services {
     const ended = [...this.#running.values()];
     this.#running.clear();
     await Promise.all(ended.map((service) => service[Symbol.asyncDispose]()));
+  }
+
+  /** What a reader sees once the server has answered all that the module has asked of it. */
+  async settledBooks(scene: Scene): Promise<Books> {
+    const running = [...this.#running.values()].filter(({ subject }) => subject.alive);
+    // What was sent and not waited for is on its way to the proxy.
+    await Promise.all(running.map(({ subject }) => subject.turns(20)));
+    for (let turns = 0; turns < 10; turns++) await turn();
+    await until(() => running.every(({ proxy }) => proxy.pending.commands.length === 0));
+    return await this.books(scene);
   }
 
   /** What a reader sees now, without waiting for anybody's lock. */
