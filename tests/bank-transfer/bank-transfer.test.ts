@@ -35,7 +35,7 @@ const anError = { error: expect.any(String) };
 const test = judge<typeof Kata>('bank-transfer', { spares: 1 })
   .extend('servicesOfFile', { scope: 'file' }, async ({ database, subjects }, { onCleanup }) => {
     const services = await Services.start(database, subjects);
-    onCleanup(() => services.end());
+    onCleanup(() => services[Symbol.asyncDispose]());
     return services;
   })
   .extend('atOnce', { scope: 'file' }, ({ servicesOfFile }) => once(() => transfersAtOnce(servicesOfFile)))
@@ -139,9 +139,22 @@ describe('core', () => {
 });
 
 describe('robust', () => {
-  test('Transfers at once must all be answered: no deadlock must reach the caller.', async ({ services, atOnce }) => {
-    for (const { what, calls } of await atOnce())
+  test('Transfers at once must all be answered with what each one left; no deadlock must reach a caller.', async ({
+    services,
+    atOnce,
+  }) => {
+    for (const { what, scene, calls } of await atOnce()) {
       for (const { outcome } of calls) expect(outcome, `${what}outcome of a transfer`).toMatchObject({ moved: true });
+      const { id, opening } = scene.accounts[0];
+      if (calls.some((call) => call.transfer.to === id)) continue;
+      const left = calls.flatMap(({ outcome, transfer: { from } }) =>
+        from === id && 'balance' in outcome ? outcome.balance : [],
+      );
+      expect(
+        left.toSorted((one, other) => other - one),
+        `${what}what the transfers from an account with ${opening} left, by their answers`,
+      ).toEqual(left.map((_, index) => opening - (index + 1) * scene.amount));
+    }
 
     // Two wait for the first, which is refused. Then both may have a lock that keeps the other from going on.
     for await (const { what, calls } of races(services, {
@@ -216,9 +229,10 @@ describe('robust', () => {
   test('At every instant, a reader must find whole transfers only, also after a connection or process has died.', async ({
     deaths,
   }) => {
-    for (const { what, scene, seen, atEnd } of await deaths()) {
-      for (const [when, books] of seen) expectNone(disagreementIn(scene, books), `${what}${when}, `);
-      expectNone(disagreementIn(scene, atEnd), `${what}in the end, `);
+    for (const { what, scene, meanwhile, then, atEnd } of await deaths()) {
+      expectNone(disagreementIn(scene, meanwhile), `${what}while that statement was held, `);
+      expectNone(disagreementIn(scene, then), `${what}after that, `);
+      expectNone(disagreementIn(scene, atEnd), `${what}after two more calls with the key, `);
       expectThat(atEnd.rows.length > 0, `${what}the ledger had no row, although the transfer was tried again twice`);
     }
   });
@@ -243,10 +257,13 @@ describe('stretch', () => {
   test('When a connection or process dies, the same key tried again must move the money once in all.', async ({
     deaths,
   }) => {
-    for (const { what, scene, one, dying, rival, again, atEnd } of await deaths()) {
+    for (const { what, scene, one, dying, rival, then, again, atEnd } of await deaths()) {
       const answer = scene.firstAnswer(one);
-      for (const [who, outcome] of Object.entries({ 'the transfer': dying, 'a second call at the same time': rival }))
-        if (outcome && !('error' in outcome)) expect(outcome, `${what}answer of ${who}`).toEqual(answer);
+      for (const [who, outcome] of Object.entries({ 'the transfer': dying, 'a second call at the same time': rival })) {
+        if (!outcome || 'error' in outcome) continue;
+        expect(outcome, `${what}answer of ${who}`).toEqual(answer);
+        expect(then.rows.length, `${what}rows of the ledger after ${who} was answered as moved`).toBe(1);
+      }
       expect(again, `${what}the same key tried again, in two processes`).toEqual([answer, answer]);
       expectNone(differenceIn(scene, atEnd, scene.balancesAfter([one])), `${what}in the end, `);
     }
@@ -278,9 +295,11 @@ describe('stretch', () => {
       for (let call = 1; call <= 4; call++) outcomes.push(await transfer(a, one));
       expect(outcomes, `4 transfers ${what}, with a pool of 3 connections`).toEqual(outcomes.map(() => outcome));
       for (const account of [one.from, one.to]) {
-        const isFree = await until(() => services.isFree(account));
+        const isFree = await until(() => services.isFree('accounts', account));
         expectThat(isFree, `after 4 transfers ${what}, account ${account} was still locked`);
       }
+      const isKeyFree = await until(() => services.isFree('ledger', one.key));
+      expectThat(isKeyFree, `after 4 transfers ${what}, their key ${one.key} was still locked in the ledger`);
       const other = services.scene();
       const next = await transfer(a, other.transfer(0, 1));
       expect(next, `after 4 transfers ${what}, the next one`).toEqual(other.firstAnswer(other.transfer(0, 1)));

@@ -1,5 +1,5 @@
 import type { RowDataPacket } from 'mysql2/promise';
-import { until } from '../../helpers/foundations/waiting/until.ts';
+import { settles, until } from '../../helpers/foundations/waiting/until.ts';
 import { heldCommand, standstillOf } from '../../helpers/instruments/mysql/schedule-explorer.ts';
 import { Timeline } from '../../helpers/instruments/mysql/timeline.ts';
 import type * as Kata from '../../katas/bank-transfer/bank-transfer.ts';
@@ -19,8 +19,11 @@ export interface Death {
   readonly rival: Outcome | undefined;
   /** How the next two calls ended, one in each of two processes. */
   readonly again: readonly Outcome[];
-  /** What a reader saw, and when. */
-  readonly seen: readonly (readonly [when: string, books: Books])[];
+  /** What a reader saw while the statement was held. */
+  readonly meanwhile: Books;
+  /** What it saw when these calls had ended. */
+  readonly then: Books;
+  /** What it saw when the calls after them had ended. */
   readonly atEnd: Books;
 }
 
@@ -69,7 +72,9 @@ async function deathAt(services: Services, way: Way, step: number): Promise<Deat
     // A call that asks nothing of the server is judged all the same, once.
     if (!command && step > 1) return undefined;
     call.catch(() => undefined);
-    const seen: [string, Books][] = [[`${at} statement ${step} of the transfer`, await services.books(scene)]];
+    const reading = services.books(scene);
+    // Who locks the tables keeps the reader waiting; that is another promise's business.
+    await settles(reading, 1_000);
 
     const rivalCall = hasRival ? transfer(b, one) : undefined;
     rivalCall?.catch(() => undefined);
@@ -82,12 +87,13 @@ async function deathAt(services: Services, way: Way, step: number): Promise<Deat
     hold.release();
     const dying = await call;
     if (command) await until(async () => !(await isConnected(services, command.threadId)));
-    seen.push(['after that', await services.books(scene)]);
-
     const rival = await rivalCall;
+    const meanwhile = await reading;
+    const then = await services.settledBooks(scene);
+
     const again = [await transfer(isProcess ? await services.running('A') : a, one), await transfer(b, one)];
     const what = `${name} ${at} the server ran statement ${step}\n${timeline.toString()}\n`;
-    return { what, scene, one, dying, rival, again, seen, atEnd: await services.settledBooks(scene) };
+    return { what, scene, one, dying, rival, again, meanwhile, then, atEnd: await services.settledBooks(scene) };
   } finally {
     hold.release();
     for (const { proxy } of [a, b]) proxy.record(undefined);

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import type { RowDataPacket } from 'mysql2/promise';
+import type { Connection, RowDataPacket } from 'mysql2/promise';
 import { until } from '../../helpers/foundations/waiting/until.ts';
 import type { Session } from '../../helpers/instruments/mysql/schedule-explorer.ts';
 import type { TestDatabase } from '../../helpers/instruments/mysql/test-database.ts';
@@ -22,7 +22,7 @@ const refusals = [
 ] as const;
 
 /** The processes of this test file, by name, and the accounts and the ledger that they work on. */
-export class Services {
+export class Services implements AsyncDisposable {
   readonly database: TestDatabase;
   /** Where the server refuses to write: to the first and the third account, and rows of the ledger that take from the fourth. */
   readonly refusing: Scene;
@@ -30,8 +30,17 @@ export class Services {
   readonly #running = new Map<string, Service>();
   readonly #scenes: Scene[];
 
-  private constructor(database: TestDatabase, subjects: SubjectsOfFile<typeof Kata>, scenes: Scene[]) {
+  /** A session of its own, because a module may keep readers waiting. */
+  readonly #reader: Connection;
+
+  private constructor(
+    database: TestDatabase,
+    reader: Connection,
+    subjects: SubjectsOfFile<typeof Kata>,
+    scenes: Scene[],
+  ) {
     this.database = database;
+    this.#reader = reader;
     this.#subjects = subjects;
     this.#scenes = scenes;
     this.refusing = this.scene();
@@ -42,7 +51,7 @@ export class Services {
     const rows = scenes.flatMap(({ accounts }) => accounts.map(({ id, opening }) => [id, opening]));
     // Without figures on the table, the server may read all of it for two accounts, and lock what it reads.
     await database.admin.query('INSERT INTO accounts VALUES ?; ANALYZE TABLE accounts', [rows]);
-    const services = new Services(database, subjects, scenes);
+    const services = new Services(database, await database.connect(), subjects, scenes);
     for (const [name, event, column, account] of refusals)
       await database.admin.query(
         `CREATE TRIGGER ${name} ${event} FOR EACH ROW IF ${column} = '${services.refusing.ids[account]}' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'disk full'; END IF`,
@@ -82,6 +91,12 @@ export class Services {
     return service;
   }
 
+  /** Ends everything. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.end();
+    this.#reader.destroy();
+  }
+
   /** Ends the processes that tests share. */
   async end(): Promise<void> {
     const ended = [...this.#running.values()];
@@ -103,14 +118,15 @@ export class Services {
   async books(scene: Scene): Promise<Books> {
     const { ids } = scene;
     const values = [ids, ids, ids, `${scene.key().slice(0, 7)}%`];
-    const [results] = await this.database.admin.query<RowDataPacket[][]>(readBooksSql, values);
+    const [results] = await this.#reader.query<RowDataPacket[][]>(readBooksSql, values);
     return booksOf(results);
   }
 
-  /** Whether nobody holds a lock on an account. */
-  async isFree(account: string): Promise<boolean> {
-    const sql = 'SELECT balance FROM accounts WHERE id = ? FOR UPDATE NOWAIT';
-    return await this.database.admin.query(sql, [account]).then(
+  /** Whether nobody holds a lock on that row. */
+  async isFree(table: 'accounts' | 'ledger', id: string): Promise<boolean> {
+    const column = table === 'accounts' ? 'id' : 'transfer_key';
+    const sql = `SELECT * FROM ${table} WHERE ${column} = ? FOR UPDATE NOWAIT`;
+    return await this.database.admin.query(sql, [id]).then(
       () => true,
       () => false,
     );

@@ -6,6 +6,7 @@ import mysql, { type PoolOptions, type ResultSetHeader, type RowDataPacket } fro
 import type { Answer, Bank, Reason, Transfer } from '../../../../katas/bank-transfer/bank-transfer.ts';
 
 const again = Symbol('again');
+const conflicts = ['ER_DUP_ENTRY', 'ER_LOCK_DEADLOCK', 'ER_LOCK_WAIT_TIMEOUT'];
 
 export class SqlBank implements Bank {
   readonly #pool: mysql.Pool;
@@ -63,14 +64,8 @@ export class SqlBank implements Bank {
       isClean = true;
       return { moved: true, balance: row!.balance_after };
     } catch (error) {
-      switch ((error as { code?: string }).code) {
-        case 'ER_DUP_ENTRY':
-        case 'ER_LOCK_DEADLOCK':
-        case 'ER_LOCK_WAIT_TIMEOUT':
-          return again;
-        default:
-          throw error;
-      }
+      if (conflicts.includes((error as { code?: string }).code ?? '')) return again;
+      throw error;
     } finally {
       if (isClean) session.release();
       else session.destroy();

@@ -42,12 +42,12 @@ export function createBank(options: PoolOptions): Bank {
     return { moved: true, balance };
   }
 
-  async function attempt(transfer: Transfer): Promise<Answer> {
+  async function attempt(one: Transfer): Promise<Answer> {
     const connection = await pool.getConnection();
     try {
       await connection.query('SET TRANSACTION ISOLATION LEVEL SERIALIZABLE');
       await connection.query('START TRANSACTION');
-      const answer = await work(connection, transfer);
+      const answer = await work(connection, one);
       await connection.query(answer.moved ? 'COMMIT' : 'ROLLBACK');
       connection.release();
       return answer;
