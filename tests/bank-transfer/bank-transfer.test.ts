@@ -55,6 +55,7 @@ describe('core', () => {
     const [a, b] = [await services.running('A'), await services.running('B')];
     const scene = services.scene();
     const done: Kata.Transfer[] = [];
+    expect(await balances(a, scene.ids), 'what balance() answers before any transfer').toEqual(scene.balancesAfter([]));
     for (const [number, { from, hop, share }] of drawOne(histories).entries()) {
       const left = scene.balancesAfter(done).get(scene.ids[from]!)!;
       const amount = Math.max(1, Math.floor(left * share));
@@ -69,7 +70,10 @@ describe('core', () => {
     const what = `after ${done.length} transfers, one after the other`;
     const expected = scene.balancesAfter(done);
     expectNone(differenceIn(scene, await services.settledBooks(scene), expected), `${what}\n`);
-    expect(await balances(a, scene.ids), `${what}: what balance() answers`).toEqual(expected);
+    for (const [name, process] of Object.entries({ A: a, B: b }))
+      expect(await balances(process, scene.ids), `${what}: what balance() answers in process ${name}`).toEqual(
+        expected,
+      );
   });
 
   test('Transfers at once, in one or two processes, must neither make nor lose money.', async ({
@@ -229,9 +233,9 @@ describe('robust', () => {
   test('At every instant, a reader must find whole transfers only, also after a connection or process has died.', async ({
     deaths,
   }) => {
-    for (const { what, scene, meanwhile, then, atEnd } of await deaths()) {
+    for (const { what, scene, meanwhile, afterwards, atEnd } of await deaths()) {
       expectNone(disagreementIn(scene, meanwhile), `${what}while that statement was held, `);
-      expectNone(disagreementIn(scene, then), `${what}after that, `);
+      expectNone(disagreementIn(scene, afterwards), `${what}after that, `);
       expectNone(disagreementIn(scene, atEnd), `${what}after two more calls with the key, `);
       expectThat(atEnd.rows.length > 0, `${what}the ledger had no row, although the transfer was tried again twice`);
     }
@@ -257,12 +261,12 @@ describe('stretch', () => {
   test('When a connection or process dies, the same key tried again must move the money once in all.', async ({
     deaths,
   }) => {
-    for (const { what, scene, one, dying, rival, then, again, atEnd } of await deaths()) {
+    for (const { what, scene, one, dying, rival, afterwards, again, atEnd } of await deaths()) {
       const answer = scene.firstAnswer(one);
       for (const [who, outcome] of Object.entries({ 'the transfer': dying, 'a second call at the same time': rival })) {
         if (!outcome || 'error' in outcome) continue;
         expect(outcome, `${what}answer of ${who}`).toEqual(answer);
-        expect(then.rows.length, `${what}rows of the ledger after ${who} was answered as moved`).toBe(1);
+        expect(afterwards.rows.length, `${what}rows of the ledger after ${who} was answered as moved`).toBe(1);
       }
       expect(again, `${what}the same key tried again, in two processes`).toEqual([answer, answer]);
       expectNone(differenceIn(scene, atEnd, scene.balancesAfter([one])), `${what}in the end, `);

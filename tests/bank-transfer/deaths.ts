@@ -22,7 +22,7 @@ export interface Death {
   /** What a reader saw while the statement was held. */
   readonly meanwhile: Books;
   /** What it saw when these calls had ended. */
-  readonly then: Books;
+  readonly afterwards: Books;
   /** What it saw when the calls after them had ended. */
   readonly atEnd: Books;
 }
@@ -89,11 +89,11 @@ async function deathAt(services: Services, way: Way, step: number): Promise<Deat
     if (command) await until(async () => !(await isConnected(services, command.threadId)));
     const rival = await rivalCall;
     const meanwhile = await reading;
-    const then = await services.settledBooks(scene);
+    const afterwards = await services.settledBooks(scene);
 
     const again = [await transfer(isProcess ? await services.running('A') : a, one), await transfer(b, one)];
     const what = `${name} ${at} the server ran statement ${step}\n${timeline.toString()}\n`;
-    return { what, scene, one, dying, rival, again, meanwhile, then, atEnd: await services.settledBooks(scene) };
+    return { what, scene, one, dying, rival, again, meanwhile, afterwards, atEnd: await services.settledBooks(scene) };
   } finally {
     hold.release();
     for (const { proxy } of [a, b]) proxy.record(undefined);

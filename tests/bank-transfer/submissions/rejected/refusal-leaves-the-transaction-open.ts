@@ -1,5 +1,5 @@
 /*
-breaks: [12]
+breaks: [3, 5, 7, 12]
 why: A refused transfer gives its connection back with the transaction open and the accounts locked.
 ask: What does release() do to an open transaction?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [4]
+breaks: [4, 7, 12]
 why: A refusal is remembered, so its key stays refused after the reason is gone.
 ask: What should a client do that was refused and has paid in since?
 */
