@@ -45,11 +45,7 @@ export class Scene {
   /** All scenes of this run's seed. */
   static draw(): Scene[] {
     const small = fc.integer({ min: 0, max: 26 ** 3 - 1 });
-    const account = fc.record({
-      head: small,
-      cents: fc.integer({ min: 100_000, max: 9_000_000 }),
-      isRich: fc.boolean(),
-    });
+    const account = fc.record({ head: small, cents: fc.integer({ min: 100_000, max: 9_000_000 }) });
     const scene = fc.record({
       accounts: fc.array(account, { minLength: 4, maxLength: 4 }),
       head: small,
@@ -60,7 +56,8 @@ export class Scene {
         new Scene(
           accounts.map((one, index) => ({
             id: inLetters(one.head, 3) + inLetters(number * 4 + index, 3),
-            opening: one.isRich ? one.cents * 1_000_003 : one.cents,
+            // Two of the four are rich, far beyond 32 bits.
+            opening: (number + index) % 2 === 0 ? one.cents * 1_000_003 : one.cents,
           })),
           amount,
           `${inLetters(head, 3)}${inLetters(number, 3)}-`,

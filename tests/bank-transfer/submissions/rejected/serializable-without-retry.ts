@@ -1,5 +1,5 @@
 /*
-breaks: [5, 6]
+breaks: [5]
 why: SERIALIZABLE ends one of two transfers that get in each other's way, and that error reaches the caller.
 ask: What does the server expect of a client at SERIALIZABLE?
 */

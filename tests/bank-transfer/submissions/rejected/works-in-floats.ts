@@ -1,5 +1,5 @@
 /*
-breaks: [1, 6, 7, 8, 10]
+breaks: [1, 5, 6, 10, 12]
 why: Cents become floating-point euros and come back with an error.
 ask: What is 0.29 * 100?
 */
