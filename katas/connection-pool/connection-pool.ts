@@ -74,16 +74,12 @@ export function createPool<C extends object>(options: PoolOptions<C>): Connectio
     await destroy(connection);
   }
 
-  async function open(): Promise<void> {
+  async function open(): Promise<C> {
     opening += 1;
-    try {
-      const connection = await create();
-      size += 1;
-      opening -= 1;
-      give(connection);
-    } catch (error) {
-      console.error('could not open a connection', error);
-    }
+    const connection = await create();
+    opening -= 1;
+    size += 1;
+    return connection;
   }
 
   function acquire({ signal }: AcquireOptions = {}): Promise<C> {
@@ -94,10 +90,10 @@ export function createPool<C extends object>(options: PoolOptions<C>): Connectio
         clearTimeout(free.timer);
         return resolve(free.connection);
       }
-      waiting.push(resolve);
       setTimeout(() => reject(new AcquireTimeoutError(`no connection in ${acquireTimeoutMs} ms`)), acquireTimeoutMs);
       signal?.addEventListener('abort', () => reject(signal.reason));
-      if (size + opening < max) void open();
+      if (size + opening < max) open().then(resolve, reject);
+      else waiting.push(resolve);
     });
   }
 

@@ -23,7 +23,7 @@ const { many, idleTimeoutMs, acquireTimeoutMs, pieces, histories } = drawn;
 /** The sizes of pools that most promises are tried with. */
 const sizes = [1, 2, many];
 /** How many microtasks may lie between two events: more than any pool needs to notice. */
-const gaps = Array.from({ length: 12 }, (_, gap) => gap);
+const gaps = Array.from({ length: 10 }, (_, gap) => gap);
 
 const test = judge<typeof Kata>('connection-pool')
   .extend('openPool', ({ subject, database }) => {
@@ -74,22 +74,17 @@ describe('core', () => {
       await pool.play(['release all']);
 
       // Each round begins with none open, and a newcomer comes at another moment after the first creation.
-      for (const [round, gap] of gaps.entries()) {
-        const before = (await pool.play(['clock', 2 * idleTimeoutMs], ['hold', 'create'], ...acquires(max))).acquires
-          .length;
+      for (const gap of max === many ? [] : gaps) {
+        const opening = await pool.play(['clock', 2 * idleTimeoutMs], ['rest'], ['hold', 'create'], ...acquires(max));
+        const before = opening.acquires.length - max;
         const what = `a caller came ${gap} microtasks after a creation`;
-        const report = await pool.play(
-          ['let go', 'create'],
-          ['microtasks', gap],
-          ['acquire'],
-          ['rest'],
-          ['flow', 'create'],
-        );
+        await pool.play(['let go', 'create'], ['microtasks', gap], ['acquire']);
+        const report = await pool.play(['flow', 'create']);
         fewer(report, what);
-        expect(states(report).slice(before - max), `${what}, round ${round + 1}`).toEqual([...got(max), 'waiting']);
+        expect(states(report).slice(before), what).toEqual([...got(max), 'waiting']);
         await pool.play(['release all']);
       }
-      await pool.expectAtServer(max, 'after 12 rounds');
+      await pool.expectAtServer(max, 'when all have released');
 
       const closing = await pool.play(['hold', 'destroy'], ['clock', 2 * idleTimeoutMs], ...acquires(max));
       fewer(closing, `${max} callers came while ${max} idle connections were being closed`);
@@ -108,6 +103,11 @@ describe('core', () => {
       expectThat(closed.most === 1, `${what}: ${closed.most} connections were open in the end, with max 1`);
       expect(states(closed), `${what}; what callers got`).toEqual([...got(2), 'waiting']);
     }
+
+    const failing = await openPool();
+    await failing.play(['hold', 'create'], ...acquires(many + 3), ['rest'], ['let go', 'create', 'fails']);
+    const failed = await failing.play(['let go', 'create', 'fails'], ['rest'], ['flow', 'create']);
+    expectThat(failed.most <= many, `create failed twice: ${failed.most} were open at once, with max ${many}`);
 
     const pool = await openPool();
     await pool.play(['hold', 'create'], ...acquires(many), ['rest'], ['clock', acquireTimeoutMs], ...acquires(many));
@@ -216,10 +216,7 @@ describe('core', () => {
       expect(states(report).slice(holder + 1), came).toEqual(['got', 'waiting']);
       await gap.play(['release', holder + 1], ['rest'], ['acquire']);
     }
-    for (const { report, what: history } of await played()) {
-      expectInOrder(report, history);
-      expectThat(!states(report).includes('waiting'), `${history}: a caller still waits when all have released`);
-    }
+    for (const { report, what: history } of await played()) expectInOrder(report, history);
   });
 
   test('using must release its connection once fn has returned, thrown or rejected, and must pass that on.', async ({
@@ -243,12 +240,6 @@ describe('core', () => {
     expect(rejected.usings[1]!.state, 'using, when fn has rejected').toBe('rejected: thrown: no error');
     expect(states(rejected), 'the next caller, when fn has rejected').toEqual(got(2));
     expectUnshared(rejected, 'using and acquire');
-
-    const refused = await pool.play(['using'], ['using', 'aborted signal'], ['rest'], ['clock', acquireTimeoutMs]);
-    expect(refused.usings.slice(2), 'a call of using that timed out, and one with an aborted signal').toEqual([
-      { state: 'rejected: AcquireTimeoutError' },
-      { state: 'rejected: reason' },
-    ]);
   });
 });
 
@@ -277,6 +268,10 @@ describe('robust', () => {
       expect(states(again).slice(max + 3), `${max} callers after that, with max ${max}`).toEqual(got(max));
       expect(again.calls.create, `calls of create, with max ${max}`).toBe(max);
     }
+
+    const full = await openPool({ max: 1 });
+    const { usings } = await full.play(['acquire'], ['using'], ['rest'], ['clock', acquireTimeoutMs]);
+    expect(usings, 'a call of using after acquireTimeoutMs').toEqual([{ state: `rejected: ${late}` }]);
 
     for (const part of ['create', 'validate'] as const) {
       for (const isAwaited of [true, false]) {
@@ -310,7 +305,7 @@ describe('robust', () => {
       const dead = killed.map((number) => opened.threadIds[number]!);
       await pool.kill(dead);
       const what = `the server has closed ${killed.length} of ${max} idle connections`;
-      const report = await pool.play(...acquires(max));
+      const report = await pool.play(['acquire'], ['rest'], ...acquires(max - 1));
       expect(states(report).slice(max), `${max} callers, when ${what}`).toEqual(got(max));
       await expectAlive(pool, report, max, what);
       await pool.expectAtServer(max, what);
@@ -332,6 +327,7 @@ describe('robust', () => {
 
   test('When create fails, one waiter must reject with its error, and the place must be free again.', async ({
     openPool,
+    played,
   }) => {
     for (const max of sizes) {
       const pool = await openPool({ max });
@@ -357,6 +353,9 @@ describe('robust', () => {
       await pool.expectAtServer(open, 'in the end');
     }
 
+    for (const { report, what } of await played())
+      expectThat(!states(report).includes('waiting'), `${what}: a caller still waits when all have released`);
+
     const unwanted = await openPool({ max: 2 });
     const what = 'create failed when its waiter had got another connection';
     await unwanted.play(['acquire'], ['rest'], ['hold', 'create'], ['acquire'], ['rest'], ['release', 0]);
@@ -375,7 +374,7 @@ describe('robust', () => {
     );
     const replaced = await pool.play(['let go', 'validate', 'fails'], ['rest'], ['let go', 'create', 'fails']);
     expect(states(replaced), 'an idle connection was dead, and its replacement failed').toEqual(['got', 'refusal 0']);
-    expect(states(await pool.play(['flow', 'create'], ['acquire'])), 'the next caller').toEqual([
+    expect(states(await pool.play(['flow', 'create'], ['flow', 'validate'], ['acquire'])), 'the next caller').toEqual([
       'got',
       'refusal 0',
       'got',
@@ -397,7 +396,9 @@ describe('robust', () => {
           ...got(max),
           'waiting',
         ]);
-        expect(next.calls.reset, `${what}; calls of reset`).toBe(errors.filter((error) => error === undefined).length);
+        const rightOnes = errors.filter((error) => error === undefined).length;
+        expectThat(next.calls.reset <= rightOnes, `${what}: reset was called ${next.calls.reset} times`);
+        expect(next.calls.destroy, `${what}; calls of destroy`).toBe(0);
       };
       await pool.play(['acquire'], ['rest']);
       const twice = await pool.play(['release', 0], ['release', 0], ['rest'], ['release', 0]);
@@ -428,7 +429,7 @@ describe('robust', () => {
     for (const what of ['an empty object', 'a copy', 'one of another pool'] as const) {
       const { releases: thrown, calls } = await pool.play(['release stranger', what]);
       expect(thrown.at(-1), `release of ${what}`).toBe(refused);
-      expect(calls.reset, `calls of reset after the release of ${what}`).toBe(0);
+      expect(calls.reset + calls.destroy, `calls of reset and destroy after the release of ${what}`).toBe(0);
     }
     expect(states(await pool.play(['acquire'])), 'another caller, with max 1').toEqual(['got', 'waiting']);
     expect(states(await pool.play(['release', 0])), 'the same, after the right release').toEqual(got(2));
@@ -498,13 +499,15 @@ describe('stretch', () => {
       const pool = await openPool({ min, max });
       const opened = await pool.play(...acquires(max));
       const idle = await pool.play(...releases(range(max)));
-      expect(idle.timers, `${what}: timers that hold the process`).toBe(0);
+      expectThat(idle.timers === 0, `${what}: ${idle.timers} timers hold the process`);
       const before = await pool.play(['clock', idleTimeoutMs - 1], ['hold', 'destroy']);
       expect(before.calls.destroy, `${what}: closed 1 ms before idleTimeoutMs`).toBe(0);
       await pool.expectAtServer(max, `${what}, 1 ms before idleTimeoutMs`);
       const closing = await pool.play(['clock', idleTimeoutMs + 1], ['rest'], ['clock', idleTimeoutMs]);
-      expect(closing.calls.destroy, `${what}: closed when idleTimeoutMs is over`).toBe(max - min);
-      await pool.play(['flow', 'destroy'], ['rest'], ['clock', 3 * idleTimeoutMs]);
+      const tooMany = `${what}: ${closing.calls.destroy} were closed when idleTimeoutMs was over`;
+      expectThat(closing.calls.destroy <= max - min, tooMany);
+      const over = await pool.play(['flow', 'destroy'], ['rest'], ['clock', 3 * idleTimeoutMs]);
+      expect(over.calls.destroy, `${what}: calls of destroy in the end`).toBe(max - min);
       await pool.expectAtServer(min, what);
       const again = await pool.play(...acquires(max));
       expect(states(again).slice(max), `${max} callers after that`).toEqual(got(max));
@@ -536,6 +539,13 @@ describe('stretch', () => {
     await pool.expectAtServer(1, '1 ms before idleTimeoutMs after the last release');
     await pool.play(['clock', idleTimeoutMs + 1]);
     await pool.expectAtServer(0, 'idleTimeoutMs after the last release');
+
+    const two = await openPool();
+    await two.play(...acquires(2), ['rest'], ['release', 0], ['rest'], ['clock', partMs], ['release', 1], ['rest']);
+    const { calls } = await two.play(['clock', idleTimeoutMs - 1]);
+    expectThat(calls.destroy <= 1, 'a connection was closed 1 ms before idleTimeoutMs, when an older one was closed');
+    await two.play(['clock', idleTimeoutMs + 1]);
+    await two.expectAtServer(0, 'when both were idle for idleTimeoutMs');
   });
 
   test('An aborted waiter must reject with its signal’s reason and leave no place, listener or timer behind.', async ({
@@ -547,8 +557,6 @@ describe('stretch', () => {
       const aborted = await pool.play(['abort', max + 2], ['abort', max]);
       const reasons = [`reason ${max}`, 'waiting', `reason ${max + 2}`, 'waiting'];
       expect(states(aborted).slice(max), 'the first and third of four waiters were aborted').toEqual(reasons);
-      expect(aborted.listeners, 'listeners on signals, with two waiters left').toBeLessThanOrEqual(2);
-      expect(aborted.timers, 'timers, with two waiters left').toBeLessThanOrEqual(2);
       const served = await pool.play(['release', 0], ['rest'], ['release', max + 1]);
       expect(states(served).slice(max), 'the four, after two releases').toEqual([reasons[0], 'got', reasons[2], 'got']);
       const late = await pool.play(['abort', max + 3], ['acquire', 'aborted signal'], ['acquire', 'signal']);
@@ -587,6 +595,8 @@ describe('stretch', () => {
     const failed = await pool.play(['let go', 'create', 'fails']);
     expect(states(failed), 'the same, when create has failed').toEqual(['reason 0', 'refusal 0']);
     expect(failed.calls.create, 'calls of create for the two').toBe(1);
+    const { usings } = await pool.play(['using', 'aborted signal']);
+    expect(usings, 'a call of using with an aborted signal').toEqual([{ state: 'rejected: reason' }]);
     expectNothingBehind(failed, 'when create has failed');
     const idle = await pool.play(
       ['flow', 'create'],
@@ -609,7 +619,7 @@ describe('stretch', () => {
     const refused = 'PoolDrainedError';
     const expectDrained = async (pool: Bench, report: Report, what: string) => {
       expect(report.drains, `${what}: drain()`).toEqual(report.drains.map(() => 'resolved with 0 open'));
-      expect(report.timers, `${what}: timers that hold the process`).toBe(0);
+      expectThat(report.timers === 0, `${what}: ${report.timers} timers hold the process after drain()`);
       await pool.expectAtServer(0, what);
     };
     for (const max of sizes) {
