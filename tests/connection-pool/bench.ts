@@ -1,5 +1,4 @@
 import type { RowDataPacket } from 'mysql2/promise';
-import { expect } from 'vitest';
 import { until } from '../../helpers/foundations/waiting/until.ts';
 import type { TestDatabase } from '../../helpers/instruments/mysql/test-database.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
@@ -59,7 +58,8 @@ export class Bench {
   /** Expects so many connections at the server. One that was closed may be there for a moment. */
   async expectAtServer(count: number, what: string): Promise<void> {
     await until(async () => (await this.#threadIds()).length === count, 2_000);
-    expect((await this.#threadIds()).length, `${what}: connections at the server`).toBe(count);
+    const seen = (await this.#threadIds()).length;
+    expectThat(seen === count, `${what}: the server had ${seen} connections; expected ${count}`);
   }
 
   /** Ends these connections as an administrator does, and waits until the server has none of them. */

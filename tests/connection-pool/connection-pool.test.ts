@@ -608,6 +608,19 @@ describe('stretch', () => {
     expect(states(failed), 'the same, when create has failed').toEqual(['reason 0', 'refusal 0']);
     expect(failed.calls.create, 'calls of create for the two').toBe(1);
 
+    const moment = await openPool({ max: 1 });
+    for (const microtasks of gaps) {
+      await moment.play(['clock', 2 * idleTimeoutMs], ['rest'], ['hold', 'create'], ['acquire', 'signal']);
+      const at = 2 * microtasks;
+      const aborted = await moment.play(['let go', 'create'], ['microtasks', microtasks], ['abort', at]);
+      const what = `a caller was aborted ${microtasks} microtasks after create had resolved`;
+      const isServed = states(aborted)[at] === 'got';
+      const next = await moment.play(['flow', 'create'], ...(isServed ? releases([at]) : []), ['rest'], ['acquire']);
+      expect(states(next).at(-1), `${what}, and ${states(aborted)[at]}; the next caller, with max 1`).toBe('got');
+      expectNothingBehind(next, what);
+      await moment.play(['release', at + 1]);
+    }
+
     const free = await openPool({ max: 1 });
     const { usings } = await free.play(['using', 'aborted signal']);
     expect(usings, 'a call of using with an aborted signal').toEqual([{ state: 'rejected: reason' }]);
@@ -643,7 +656,7 @@ describe('stretch', () => {
     }
 
     const idle = await openPool();
-    const opened = await idle.play(...acquires(many));
+    await idle.play(...acquires(many));
     await idle.play(['destroy rejects'], ['hold', 'destroy'], ...releases(range(many)));
     const closing = await idle.play(['drain'], ['rest'], ['acquire']);
     expect(closing.drains, 'drain(), while idle connections are being closed').toEqual(['pending']);

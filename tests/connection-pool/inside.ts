@@ -1,4 +1,5 @@
 import { getEventListeners } from 'node:events';
+import { inspect } from 'node:util';
 import { type Connection, createConnection } from 'mysql2/promise';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import type { AccountOptions } from '../../helpers/instruments/mysql/test-database.ts';
@@ -74,7 +75,11 @@ interface Call {
   go(how: 'ok' | 'fails'): void;
 }
 
-type Using = { state: string; connection?: number; end(how: 'returns' | 'rejects'): void };
+interface Using {
+  readonly call: { state: string; connection?: number };
+  end(how: 'returns' | 'rejects'): void;
+}
+
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 interface Kept {
@@ -99,7 +104,7 @@ class Bench {
   readonly #calls: Call[] = [];
   readonly #holding = new Set<Part>();
   readonly #errors = new Map<unknown, string>();
-  readonly #acquires: (Writable<Acquire> & { controller: AbortController })[] = [];
+  readonly #acquires: { readonly call: Writable<Acquire>; readonly controller: AbortController }[] = [];
   readonly #released = new Set<number>();
   readonly #usings: Using[] = [];
   readonly #signals = new Set<AbortSignal>();
@@ -192,8 +197,8 @@ class Bench {
       >;
     return {
       ...this.#seen,
-      acquires: this.#acquires.map(({ controller: _, ...acquire }) => acquire),
-      usings: this.#usings.map(({ end: _, ...using }) => using),
+      acquires: this.#acquires.map(({ call }) => call),
+      usings: this.#usings.map(({ call }) => call),
       calls: count(this.#calls),
       held: count(this.#calls.filter(({ state }) => state === 'held')),
       open: this.#open,
@@ -303,20 +308,20 @@ class Bench {
   #acquire(kind?: 'signal' | 'aborted signal'): void {
     const controller = new AbortController();
     const at = this.#acquires.length;
-    const acquire: Writable<Acquire> & { controller: AbortController } = { state: 'waiting', controller };
-    this.#acquires.push(acquire);
+    const call: Writable<Acquire> = { state: 'waiting' };
+    this.#acquires.push({ call, controller });
     if (kind === 'aborted signal') controller.abort(this.#name(new Error('gave up'), `reason ${at}`));
     if (kind !== undefined) this.#signals.add(controller.signal);
     this.pool.acquire(...(kind === undefined ? [] : [{ signal: controller.signal }])).then(
       (connection) => {
-        acquire.connection = this.#taken(connection, `acquire ${at}`, at);
-        acquire.order = this.#got++;
-        acquire.state = 'got';
+        call.connection = this.#taken(connection, `acquire ${at}`, at);
+        call.order = this.#got++;
+        call.state = 'got';
       },
       (error: unknown) => {
         this.#moves += 1;
-        acquire.error = this.#nameOf(error);
-        acquire.state = 'rejected';
+        call.error = this.#nameOf(error);
+        call.state = 'rejected';
       },
     );
   }
@@ -331,8 +336,8 @@ class Bench {
 
   /** The acquires whose connection nobody has released. */
   get holding(): number[] {
-    return [...this.#acquires.entries()].flatMap(([at, { state }]) =>
-      state === 'got' && !this.#released.has(at) ? [at] : [],
+    return [...this.#acquires.entries()].flatMap(([at, { call }]) =>
+      call.state === 'got' && !this.#released.has(at) ? [at] : [],
     );
   }
 
@@ -343,7 +348,7 @@ class Bench {
 
   #releaseOf(acquire: number): void {
     this.#released.add(acquire);
-    const connection = this.#connections[this.#acquires[acquire]?.connection ?? -1];
+    const connection = this.#connections[this.#acquires[acquire]?.call.connection ?? -1];
     if (connection) this.#release(connection);
     else this.#seen.releases.push('there was nothing to release');
   }
@@ -375,7 +380,7 @@ class Bench {
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     const signal = kind === undefined ? undefined : AbortSignal.abort(this.#name(new Error('gave up'), 'reason'));
     const using: Using = {
-      state: 'waiting',
+      call: { state: 'waiting' },
       end(how) {
         if (how === 'returns') resolve('a value');
         else reject('no error');
@@ -383,18 +388,18 @@ class Bench {
     };
     this.#usings.push(using);
     const fn = (connection: Connection) => {
-      using.connection = this.#taken(connection, 'using', -1);
-      using.state = 'at work';
+      using.call.connection = this.#taken(connection, 'using', -1);
+      using.call.state = 'at work';
       return promise.finally(() => this.#holders.delete(connection));
     };
     this.pool.using(fn, ...(signal ? [{ signal }] : [])).then(
       (value) => {
         this.#moves += 1;
-        using.state = `returned ${value}`;
+        using.call.state = `returned ${value}`;
       },
       (error: unknown) => {
         this.#moves += 1;
-        using.state = `rejected: ${this.#nameOf(error)}`;
+        using.call.state = `rejected: ${this.#nameOf(error)}`;
       },
     );
   }
@@ -413,7 +418,7 @@ class Bench {
 
   async #query(acquire: number, sql: string): Promise<void> {
     const at = this.#seen.answers.push(undefined) - 1;
-    const connection = this.#connections[this.#acquires[acquire]?.connection ?? -1];
+    const connection = this.#connections[this.#acquires[acquire]?.call.connection ?? -1];
     this.#seen.answers[at] = await connection?.query(sql).then(
       ([rows]) => (Array.isArray(rows) ? Object.values(rows[0] ?? {})[0] : 'done'),
       (error: Error) => `failed: ${error.message}`,
@@ -465,7 +470,7 @@ export interface History extends BenchOptions {
 export async function playHistory(inside: In<History>): Promise<Report> {
   openBench(inside);
   const { bench } = inside.kept;
-  bench.take(['hold', 'create']);
+  void bench.take(['hold', 'create']);
   for (const choice of inside.args.choices) {
     await bench.rest();
     const possible: Step[] = [['acquire'], ...bench.holding.map((at): Step => ['release', at])];
@@ -474,7 +479,7 @@ export async function playHistory(inside: In<History>): Promise<Report> {
         for (const how of ['ok', 'ok', 'fails'] as const) possible.push(['let go', 'create', how, which]);
     void bench.take(possible[choice % possible.length]!);
   }
-  bench.take(['flow', 'create']);
+  void bench.take(['flow', 'create']);
   await bench.take(['release all']);
   return bench.report();
 }
@@ -488,15 +493,15 @@ export async function useInEveryWay({ kept: { bench } }: In): Promise<string[]> 
   const thrown = [error, undefined, null, 'no luck', 0, { code: 7 }];
   const ways: [what: string, how: 'returned' | 'rejected', value: unknown, fn: () => unknown][] = [
     ...values.flatMap((value): typeof ways => [
-      [`returns ${String(value)}`, 'returned', value, () => value],
-      [`resolves to ${String(value)}`, 'returned', value, async () => value],
-      [`returns a thenable of ${String(value)}`, 'returned', value, () => thenable((resolve) => resolve(value))],
+      [`returns ${said(value)}`, 'returned', value, () => value],
+      [`resolves to ${said(value)}`, 'returned', value, async () => value],
+      [`returns a thenable of ${said(value)}`, 'returned', value, () => thenable((resolve) => resolve(value))],
     ]),
     ...thrown.flatMap((value): typeof ways => [
-      [`throws ${String(value)}`, 'rejected', value, () => raise(value)],
-      [`rejects with ${String(value)}`, 'rejected', value, async () => raise(value)],
+      [`throws ${said(value)}`, 'rejected', value, () => raise(value)],
+      [`rejects with ${said(value)}`, 'rejected', value, async () => raise(value)],
       [
-        `returns a thenable that rejects with ${String(value)}`,
+        `returns a thenable that rejects with ${said(value)}`,
         'rejected',
         value,
         () => thenable((_, reject) => reject(value)),
@@ -533,6 +538,11 @@ function pass(microtasks: number): Promise<void> {
 function thenable(settle: (resolve: (value: unknown) => void, reject: (error: unknown) => void) => void) {
   // oxlint-disable-next-line unicorn/no-thenable -- a module must wait for it as for a promise
   return { then: settle };
+}
+
+/** A value in a message. */
+function said(value: unknown): string {
+  return value instanceof Error ? 'an Error' : inspect(value);
 }
 
 function raise(value: unknown): never {

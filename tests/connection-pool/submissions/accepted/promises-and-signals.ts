@@ -99,7 +99,7 @@ export function createPool<C extends object>(options: PoolOptions<C>): Connectio
   }
 
   async function acquire({ signal }: AcquireOptions = {}): Promise<C> {
-    await undefined;
+    await Promise.resolve();
     if (isOver) throw failure('PoolDrainedError', 'this pool is over');
     const tooLate = new AbortController();
     const timer = setTimeout(() => tooLate.abort(failure('AcquireTimeoutError', 'too late')), acquireTimeoutMs);
