@@ -7,7 +7,7 @@ import { installSteppedClock } from '../../helpers/instruments/stepped-clock/ste
 import type * as Kata from '../../katas/connection-pool/connection-pool.ts';
 
 /** The functions that the judge hands over. */
-export type Part = 'create' | 'validate' | 'reset' | 'destroy';
+type Part = 'create' | 'validate' | 'reset' | 'destroy';
 
 /** The options that are plain data. */
 export type Sizes = Pick<Kata.PoolOptions<object>, 'min' | 'max' | 'idleTimeoutMs' | 'acquireTimeoutMs'>;
@@ -34,7 +34,7 @@ export type Step =
   | readonly ['rest'];
 
 /** What is released although nobody can hold it. */
-export type Stranger = 'an empty object' | 'a copy' | 'one of another pool';
+type Stranger = 'an empty object' | 'a copy' | 'one of another pool';
 
 /** A call of `acquire`. `order` says as which of all acquires it got its connection. */
 export interface Acquire {
