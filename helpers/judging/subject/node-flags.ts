@@ -35,6 +35,8 @@ export function nodeFlags({ needs = [], workspace, inspect = false }: SubjectOpt
     '--disable-warning=ExperimentalWarning',
     // Node warns of --allow-child-process; see inside/children.js.
     ...(allows.has('child-process') ? ['--disable-warning=PERM0002'] : []),
+    // It says that threads may leave the permission model. inside/threads.js sees to it that they do not.
+    ...(needs.includes('worker') ? ['--disable-warning=SecurityWarning'] : []),
     // So that a module that takes memory without end is ended before the machine feels it.
     `--max-old-space-size=${heapLimitMiB}`,
     '--permission',
