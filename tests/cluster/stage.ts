@@ -3,7 +3,7 @@ import { get } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { until } from '../../helpers/foundations/waiting/until.ts';
+import { after, until } from '../../helpers/foundations/waiting/until.ts';
 import { bundleInside } from '../../helpers/judging/subject/bundle-inside.ts';
 import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
@@ -151,10 +151,14 @@ export class Stage {
   async ask(path = '/'): Promise<Answer> {
     const { promise, resolve } = Promise.withResolvers<Answer>();
     const fail = (error: Error) => resolve({ error: error.message });
-    get({ host: '127.0.0.1', port: this.#port, path, agent: false }, (response) => {
+    const request = get({ host: '127.0.0.1', port: this.#port, path, agent: false }, (response) => {
       response.toArray().then((chunks) => resolve({ pid: Number(Buffer.concat(chunks as Buffer[]).toString()) }), fail);
     }).on('error', fail);
-    return await promise;
+    // A connection that was handed to a worker as it died is never answered. Held requests wait for the judge.
+    const cancel = path === '/' ? after(patienceMs, () => request.destroy(new Error('no answer'))) : () => undefined;
+    const answer = await promise;
+    cancel();
+    return answer;
   }
 
   /** Makes a request that the worker holds until the judge lets it go. */
