@@ -488,7 +488,7 @@ function holdWithoutLeases(desk: Desk, count: number): void {
   for (let number = 0; number < count; number++) desk.held.push(desk.pool.lease().object);
 }
 
-/** Forgets objects of all pasts. Others stay, are idle, or were dropped. */
+/** Forgets objects of all pasts. Others stay, one of them without its lease, are idle, or were dropped. */
 export async function forget({
   kata,
   args: { setup, count },
@@ -503,7 +503,7 @@ export async function forget({
   const after = desk.counts();
   const left = desk.left();
   await endJob();
-  desk.giveBack();
+  desk.giveBack(stays);
   const atLast = desk.counts();
   await collectAndFinalize();
   return { before, after, left, 'at last': atLast, 'at last, after a collection': desk.counts() };
@@ -519,6 +519,7 @@ function useAndForget(desk: Desk, count: number, stays: number): void {
   desk.held.length = 0;
   for (let number = 0; number < 3; number++) desk.pool.lease();
   desk.take(stays);
+  holdWithoutLeases(desk, 1);
 }
 
 /** Acquires objects that nobody releases, and lets them be collected. Returns what the pool still counts as held. */
