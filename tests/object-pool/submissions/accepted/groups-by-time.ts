@@ -48,11 +48,8 @@ export function createObjectPool<T extends object>(options: ObjectPoolOptions<T>
 
   function release(object: T): void {
     const state = states.get(object);
-    if (state?.now !== 'held') {
-      const error = new Error(state ? 'released twice' : 'not from here');
-      error.name = state ? 'DoubleReleaseError' : 'ForeignReleaseError';
-      throw error;
-    }
+    if (!state) throw new DOMException('not from here', 'ForeignReleaseError');
+    if (state.now !== 'held') throw new DOMException('released twice', 'DoubleReleaseError');
     state.now = 'at rest';
     returned++;
     dropGroups();
