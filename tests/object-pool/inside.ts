@@ -400,7 +400,7 @@ function attempt({ createError }: Desk, act: () => void): string {
 }
 
 /** One thing that happens in a history. `pick` chooses among the objects that it may happen to. */
-export interface Happening {
+interface Happening {
   readonly what: 'acquire' | 'lease' | 'release' | 'release again' | 'release a view' | 'break and release' | 'fail';
   readonly pick: number;
 }
@@ -624,7 +624,7 @@ function attemptDispose(lease: Kata.Lease<Thing>): string {
 }
 
 /** Time passes, and then objects are acquired (more than 0) or released. */
-export interface Moment {
+interface Moment {
   readonly passMs: number;
   readonly take: number;
 }

@@ -183,9 +183,9 @@ describe('robust', () => {
 
   test('No two holders may share an object, and nobody else may change a holder’s bytes.', async ({ subject }) => {
     await expectForDrawn({
-      examples: histories,
+      examples: drawHistory,
       count: 120,
-      ask: (some) => subject.run(live, some),
+      ask: (lives) => subject.run(live, lives),
       fault: ({ fault }) => fault,
       inWords: historyInWords,
     });
@@ -277,9 +277,9 @@ describe('stretch', () => {
     holders,
   }) => {
     await expectForDrawn({
-      examples: times,
+      examples: drawTimes,
       count: 100,
-      ask: (some) => subject.run(passTime, { setup: { kind: 'buffers', max: 100, sizeBytes: 1 }, times: some }),
+      ask: (times) => subject.run(passTime, { setup: { kind: 'buffers', max: 100, sizeBytes: 1 }, times }),
       fault: ({ fault }) => fault,
       inWords: timesInWords,
     });
@@ -306,7 +306,7 @@ function frames(keeps: number): Setup {
   return { kind: 'frozen objects', max: keeps, sizeBytes };
 }
 
-const histories: fc.Arbitrary<History> = fc.record({
+const drawHistory: fc.Arbitrary<History> = fc.record({
   max: fc.integer({ min: 1, max: 4 }),
   sizeBytes: fc.integer({ min: 2, max: 8 }),
   happenings: fc.array(
@@ -334,7 +334,7 @@ function historyInWords({ max: keeps, happenings }: History): string {
   return `max is ${keeps}; ${happenings.map(({ what }) => what).join(', ')}`;
 }
 
-const times: fc.Arbitrary<Times> = fc.integer({ min: 5, max: 50 }).chain((ms) =>
+const drawTimes: fc.Arbitrary<Times> = fc.integer({ min: 5, max: 50 }).chain((ms) =>
   fc.record({
     idleMs: fc.constant(ms),
     moments: fc.array(

@@ -30,6 +30,8 @@ export function nodeFlags({ needs = [], workspace, inspect = false }: SubjectOpt
     ...(inspect ? ['--inspect=127.0.0.1:0'] : []),
     '--enable-source-maps',
     '--disable-warning=ExperimentalWarning',
+    // It says that threads may leave the permission model. inside/threads.js sees to it that they do not.
+    ...(needs.includes('worker') ? ['--disable-warning=SecurityWarning'] : []),
     // So that a module that takes memory without end is ended before the machine feels it.
     `--max-old-space-size=${heapLimitMiB}`,
     '--permission',

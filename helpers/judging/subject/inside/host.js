@@ -7,7 +7,7 @@ import { Socket } from 'node:net';
 import v8 from 'node:v8';
 import vm from 'node:vm';
 import { readFrames, writeFrame } from './frames.js';
-import { asItWas, changed, lockLanguage, lockMechanism, lockModule, takeAway } from './lockdown.js';
+import { asItWas, changed, forgetOriginals, lockLanguage, lockMechanism, lockModule, takeAway } from './lockdown.js';
 import { notPlain } from './plain.js';
 import { Seal, keyBytes, mechanism } from './seal.js';
 
@@ -42,6 +42,13 @@ const probe = process.argv.includes('heap') ? await import('./heap-probe.js') : 
 // Where each byte of the heap counts, no module uses the pool.
 if (!probe) await import('./wake-pool.js');
 if (process.argv.includes('write-files')) await import('./file-calls.js');
+if (process.argv.includes('worker')) {
+  const { holdThreads, leaveFolder } = await import('./threads.js');
+  leaveFolder();
+  holdThreads(() => hooked);
+  // The limit of this heap stays as it is. With the flag on, V8 ignores the limits that threads are given.
+  setFlagsFromString('--max-old-space-size=0');
+}
 
 /** @type {Record<string, unknown>} */
 let kata = {};
@@ -71,6 +78,8 @@ const orders = {
   run: async ({ name, args }) => plain(await runJudges(name, args)),
   evaluate: async ({ source, args }) => plain(await evaluate(source, args)),
   turns: ({ count }) => passTurns(count),
+  // The channel is still read, but no longer keeps the process alive.
+  'let go': () => void socket.unref(),
   probe: (order) => measure(order),
   'held bytes': async () => {
     const gc = collector();
@@ -247,6 +256,7 @@ function loadInside(source) {
  */
 async function load(url, source) {
   lockBuiltIns();
+  forgetOriginals();
   isLoaded = true;
   hooked = { url, source };
   const namespace = await import(url);

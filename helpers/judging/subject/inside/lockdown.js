@@ -43,11 +43,17 @@ export function asItWas(exported) {
   return originals ? Object.create(exported, originals) : exported;
 }
 
+/** From here on nobody gets them back: a module can import this file, and would have the same Map. */
+export function forgetOriginals() {
+  taken.clear();
+}
+
 /**
  * Each of these writes, signals or reads what the permission model does not look at.
  * @param {object} channel the native handle of the channel to the judge, of the class of all Unix sockets
+ * @param {boolean} [writesFiles]
  */
-export function takeAway(channel) {
+export function takeAway(channel, writesFiles = process.argv.includes('write-files')) {
   // Signals, the inspector, other users, and the handles that the judge's channel is one of.
   for (const name of [
     'kill',
@@ -74,7 +80,7 @@ export function takeAway(channel) {
     // They copy links, and write through them.
     [fs, 'fs', ['cp', 'cpSync']],
     // Without a folder to write to it can do nothing, and to look at fs.promises takes 3 ms.
-    [process.argv.includes('write-files') ? fs.promises : {}, 'fs.promises', ['cp']],
+    [writesFiles ? fs.promises : {}, 'fs.promises', ['cp']],
     [os, 'os', ['setPriority']],
     // The judge's own imports would go through them.
     [nodeModule, 'module', ['register', 'registerHooks']],
