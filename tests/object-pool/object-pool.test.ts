@@ -292,13 +292,13 @@ describe('stretch', () => {
     const burstAgain = () => subject.run(burst, { ...args, count: 2 * args.count });
     const held = await holders(seen.left !== steady, burstAgain);
     const what = `${held}after a burst of ${args.count}, ${steady} are used four times until idleMs have passed`;
+    expectAtMost(seen.bytes, 4 * steady * large, `${what}; buffers have`);
     expect(seen, what).toMatchObject({
       inBurst: { idle: args.count, held: 0 },
       created: 0,
       after: { idle: steady, held: 0 },
       left: steady,
     });
-    expectAtMost(seen.bytes, 4 * steady * large, `${what}; buffers have`);
   });
 });
 
