@@ -42,6 +42,7 @@ const probe = process.argv.includes('heap') ? await import('./heap-probe.js') : 
 // Where each byte of the heap counts, no module uses the pool.
 if (!probe) await import('./wake-pool.js');
 if (process.argv.includes('write-files')) await import('./file-calls.js');
+const children = process.argv.includes('child-process') ? await import('./children.js') : undefined;
 if (process.argv.includes('worker')) {
   const { holdThreads, leaveFolder } = await import('./threads.js');
   leaveFolder();
@@ -142,7 +143,7 @@ socket.on('close', () => exit(0));
 process.on('uncaughtExceptionMonitor', (error, origin) => send({ event: 'uncaught', origin, error: tell(error) }));
 process.on('exit', (code) => send({ event: 'exit', code, stack: new Error().stack ?? '' }));
 
-takeAway(Reflect.get(socket, '_handle'));
+takeAway(Reflect.get(socket, '_handle'), undefined, children?.kill);
 /** @param {unknown} message */
 function send(message) {
   if (toJudge) writeFrame(socket, toJudge.close(serialize(message)));

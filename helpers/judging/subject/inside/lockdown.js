@@ -11,7 +11,7 @@ const { defineProperty, freeze, getOwnPropertyDescriptor, getPrototypeOf, preven
 const { ownKeys } = Reflect;
 
 /** @param {string} name */
-const refusal = (name) =>
+export const refusal = (name) =>
   Object.assign(new Error(`${name} is not open to a kata's module`), { code: 'ERR_ACCESS_DENIED' });
 
 /**
@@ -52,12 +52,14 @@ export function forgetOriginals() {
  * Each of these writes, signals or reads what the permission model does not look at.
  * @param {object} channel the native handle of the channel to the judge, of the class of all Unix sockets
  * @param {boolean} [writesFiles]
+ * @param {Function} [kill] stands in for process.kill, where a module may start processes
  */
-export function takeAway(channel, writesFiles = process.argv.includes('write-files')) {
+export function takeAway(channel, writesFiles = process.argv.includes('write-files'), kill) {
+  fix(process, 'kill', kill);
   // Signals, the inspector, other users, and the handles that the judge's channel is one of.
   for (const name of [
-    'kill',
     '_kill',
+    'execve',
     'abort',
     '_debugProcess',
     '_debugEnd',
