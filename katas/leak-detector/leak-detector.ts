@@ -44,24 +44,25 @@ const withTimers: Schedule = (callback, ms) => {
 /** Watches a heap and tells when it leaks. */
 export function createLeakMonitor(options: MonitorOptions): LeakMonitor {
   const { intervalMs, windowSize, sample, onAlert, schedule = withTimers } = options;
-  const samples: number[] = [];
+  let taken = 0;
+  let first = 0;
   let cancel = () => {};
 
-  function check() {
-    if (samples.length < windowSize) return;
-    const first = samples[0]!;
-    const last = samples.at(-1)!;
+  function check(last: number) {
+    if (taken < windowSize) return;
     const growth = last / first;
     if (growth < alertAt) return;
     onAlert({
-      bytesPerHour: (last - first) / ((samples.length * intervalMs) / msPerHour),
+      bytesPerHour: (last - first) / ((taken * intervalMs) / msPerHour),
       confidence: growth - 1,
     });
   }
 
   function tick() {
-    samples.push(sample());
-    check();
+    const bytes = sample();
+    if (taken === 0) first = bytes;
+    taken++;
+    check(bytes);
     cancel = schedule(tick, intervalMs);
   }
 

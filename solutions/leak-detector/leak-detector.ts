@@ -33,10 +33,12 @@ export interface ClassRow {
   bytes: number;
 }
 
-/** The window is cut into so many groups. Each lasts long enough for a garbage collection, and shows the heap's floor. */
+/** The window is cut into so many groups. The lowest sample of each shows the heap's floor. */
 const groups = 8;
 /** R² of an even growth is above 0.98, that of a step at most 0.83. */
-const evenness = 0.92;
+const evenness = 0.95;
+/** A leak grows by far more than samples of one group differ. Noise that looks like a line by accident does not. */
+const leastSpreads = 3;
 const msPerHour = 3_600_000;
 
 const withTimers: Schedule = (callback, ms) => {
@@ -84,8 +86,9 @@ export function createLeakMonitor(options: MonitorOptions): LeakMonitor {
       if (window.length > windowSize) window.shift();
       if (window.length < windowSize) return undefined;
 
-      const { slope, rSquared } = lineThrough(floorsOf(window, groupSize));
-      const grows = slope > 0 && rSquared > evenness;
+      const { floors, spread } = measure(window, groupSize);
+      const { slope, rSquared } = lineThrough(floors);
+      const grows = slope * groups > leastSpreads * spread && rSquared > evenness;
       samplesSinceGrowth = grows ? 0 : samplesSinceGrowth + 1;
       // A pause is in the window for up to one and a half windows.
       if (samplesSinceGrowth > 2 * windowSize) isTold = false;
@@ -98,13 +101,16 @@ export function createLeakMonitor(options: MonitorOptions): LeakMonitor {
   return { start, stop };
 }
 
-/** The lowest sample of each group. The oldest samples, too few for a group, are left out. */
-function floorsOf(window: readonly number[], groupSize: number): number[] {
+/** The lowest sample of each group, and how far samples of a group are apart. The oldest samples, too few for a group, are left out. */
+function measure(window: readonly number[], groupSize: number): { floors: number[]; spread: number } {
   const oldest = window.length - groups * groupSize;
-  return Array.from({ length: groups }, (_, group) => {
+  const sorted = Array.from({ length: groups }, (_, group) => {
     const from = oldest + group * groupSize;
-    return Math.min(...window.slice(from, from + groupSize));
+    return window.slice(from, from + groupSize).sort((one, other) => one - other);
   });
+  const spreads = sorted.map((sizes) => sizes.at(-1)! - sizes[0]!).sort((one, other) => one - other);
+  // Many groups may have a spike, hardly all but one.
+  return { floors: sorted.map(([lowest]) => lowest!), spread: spreads[1]! };
 }
 
 /** Least squares, with x = 0, 1, 2 and so on. `rSquared` is the share of the variance that the line explains. */

@@ -73,7 +73,7 @@ function trendOf(window: readonly number[]): Trend | undefined {
     ...points.slice(1).map((_, at) => squares(points.slice(0, at + 1)) + squares(points.slice(at + 1))),
   );
   const explained = 1 - leftByLine / total;
-  return slope > 0 && explained > 0.8 && leftByLine < 0.6 * leftByStep ? { slope, explained } : undefined;
+  return slope > 0 && explained > 0.95 && leftByLine < 0.4 * leftByStep ? { slope, explained } : undefined;
 }
 
 /** Takes one size after the other and yields the trend when it is news. */

@@ -137,6 +137,6 @@ export function growingClass(snapshots: readonly (readonly ClassRow[])[]): strin
   return snapshots
     .at(-1)!
     .map(({ name }) => ({ name, sizes: snapshots.map((rows) => bytesOf(rows, name)) }))
-    .filter(({ name, sizes }) => !/^\(/.test(name) && sizes.every((size, at) => at === 0 || sizes[at - 1]! < size))
+    .filter(({ name, sizes }) => name[0] !== '(' && sizes.every((size, at) => at === 0 || sizes[at - 1]! < size))
     .toSorted((one, other) => other.sizes.at(-1)! - other.sizes[0]! - (one.sizes.at(-1)! - one.sizes[0]!))[0]?.name;
 }

@@ -35,17 +35,19 @@ export interface ClassRow {
 
 const msPerHour = 3_600_000;
 
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((one, other) => one - other);
+function median(values: Iterable<number>): number {
+  const sorted = Float64Array.from(values).sort();
   const upper = sorted.length >> 1;
   return sorted.length % 2 ? sorted[upper]! : (sorted[upper - 1]! + sorted[upper]!) / 2;
 }
 
 /** Theil and Sen: the median of the slopes of all pairs. */
 function slopeOf(sizes: readonly number[]): number {
-  return median(
-    sizes.flatMap((earlier, at) => sizes.slice(at + 1).map((later, distance) => (later - earlier) / (distance + 1))),
-  );
+  const slopes: number[] = [];
+  for (let later = 1; later < sizes.length; later++)
+    for (let earlier = 0; earlier < later; earlier++)
+      slopes.push((sizes[later]! - sizes[earlier]!) / (later - earlier));
+  return median(slopes);
 }
 
 /** Bytes per sample when each third of the window grows, and by more than the rest moves; otherwise undefined. */

@@ -71,9 +71,10 @@ export function createLeakMonitor(options: MonitorOptions): LeakMonitor {
   function leak(): Line | undefined {
     if (samples.length < 2 * windowSize) return undefined;
     const [before, now] = [lineOf(samples.slice(0, windowSize)), lineOf(samples.slice(windowSize))];
-    const isStraight = Math.min(before.correlation, now.correlation) > 0.9;
+    const isStraight = Math.min(before.correlation, now.correlation) > 0.97;
     const ratio = before.slope / now.slope;
-    return isStraight && ratio > 0.5 && ratio < 2 ? now : undefined;
+    if (!isStraight || ratio < 0.5 || ratio > 2) return undefined;
+    return { slope: (before.slope + now.slope) / 2, correlation: now.correlation };
   }
 
   function learn(size: number): void {
