@@ -18,8 +18,8 @@ export default defineConfig({
     // A judge also waits, so that two cores serve more than Vitest's one worker. Judges that share a server take turns.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     // Limits for what never comes, well above what a busy laptop needs. Nothing is judged by them.
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     // A judge never imports the module that it judges, so Vitest cannot see by itself what a change concerns.
     watchTriggerPatterns: [
       {

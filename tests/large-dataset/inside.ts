@@ -3,7 +3,7 @@ import type * as Kata from '../../katas/large-dataset/large-dataset.ts';
 
 /** How a call has ended. */
 export interface Outcome {
-  readonly how: 'done' | 'failed' | 'failed, with what is no Error' | 'never settled';
+  readonly how: 'done' | 'failed' | 'failed, with what is no Error';
   readonly report?: Kata.Report;
   readonly name: string;
   readonly message: string;
@@ -23,15 +23,11 @@ export interface Call {
   readonly abortAt?: AbortAt;
 }
 
-interface Kept {
-  outcome?: Outcome | undefined;
-}
-
 /** A log of 300 MB has some thousand chunks. */
 const mostShares = 100_000;
 
-/** Calls digestLog, and returns the outcome when it comes within a second. */
-export function begin({ kata, args, kept }: Inside<typeof Kata, Call, Kept>): Promise<Outcome | undefined> {
+/** Calls digestLog, and tells how that ended. */
+export async function digest({ kata, args }: Inside<typeof Kata, Call>): Promise<Outcome> {
   const { path, abortAt } = args;
   const shares: number[] = [];
   const controller = new AbortController();
@@ -45,19 +41,11 @@ export function begin({ kata, args, kept }: Inside<typeof Kata, Call, Kept>): Pr
   };
   const work = async () =>
     await kata.digestLog(path, { onProgress, ...(abortAt !== undefined && { signal: controller.signal }) });
-  kept.outcome = undefined;
-  const settled = work().then(
+  return await work().then(
     (report): Outcome => ({ how: 'done', report, name: '', message: '', shares }),
     (error: unknown): Outcome =>
       error instanceof Error
         ? { how: 'failed', name: String(error.name), message: String(error.message).slice(0, 2000), shares }
         : { how: 'failed, with what is no Error', name: '', message: '', shares },
   );
-  void settled.then((outcome) => (kept.outcome = outcome));
-  return Promise.race([settled, new Promise<undefined>((resolve) => void setTimeout(resolve, 1000, undefined))]);
-}
-
-/** The outcome of the last call, once there is one. */
-export function readOutcome({ kept }: Inside<typeof Kata, undefined, Kept>): Outcome | undefined {
-  return kept.outcome;
 }

@@ -9,15 +9,14 @@ import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import { expectThat, inWords } from '../../helpers/judging/verdict/expect-that.ts';
 import { until } from '../../helpers/foundations/waiting/until.ts';
 import type * as Kata from '../../katas/large-dataset/large-dataset.ts';
-import { type AbortAt, type Outcome, begin, readOutcome } from './inside.ts';
+import { type AbortAt, type Outcome, digest as digestInside } from './inside.ts';
 import { type Log, largeBytes, largeText, reportOf, writeLarge, writeLargeGzip } from './logs.ts';
 
 const megabyte = 1024 * 1024;
 /** What may be decoded, split and parsed between two turns of the event loop, as CPU time. */
 export const turnLimit = 64 * megabyte;
 export const largeBlocks = 300;
-/** For what never comes. */
-const limitMs = 20_000;
+/** For a log that is never digested. */
 const largeLimitMs = 90_000;
 
 /** A large log, and what was seen while it was digested once in a process of its own. */
@@ -60,57 +59,52 @@ export const test = judge<typeof Kata>('large-dataset', { spares: 1 })
     await using subject = await subjects.fresh({ limitMs: largeLimitMs });
     return { path, words: `a gzip of ${largeWords}`, ...(await observeDigest(subject, path)) };
   })
-  .extend('digester', ({ subject, workspace }): Digester => {
-    const digestFile: Digester['digestFile'] = async (path, abortAt) => await call(subject, path, limitMs, abortAt);
-    const digest: Digester['digest'] = async (content, name = 'access.log') => {
-      const path = join(workspace, name);
-      await writeFile(path, content);
-      return await digestFile(path);
-    };
-    return {
-      subject,
-      digest,
-      digestFile,
-      async abort(path, abortAt) {
-        await atRest(subject);
-        const before = await bytesRead(subject);
-        const outcome = await digestFile(path, abortAt);
-        await atRest(subject);
-        return { ...outcome, read: (await bytesRead(subject)) - before };
-      },
-      async expectForAll(logs, part) {
-        let isSpent = false;
-        const expectLog = async ({ content, lines }: Log) => {
-          const what = `the log ${JSON.stringify(content.toString())}`;
-          const outcome = await digest(content).finally(() => (isSpent = !subject.alive));
-          isSpent ||= outcome.how === 'never settled';
-          expectDone(outcome, what);
-          expect(part(outcome.report!), what).toEqual(part(reportOf(lines)));
-        };
-        await expectForEach(logs, 60, expectLog, () => isSpent);
-      },
-      async expectClosed(path, what) {
-        const isClosed = await until(async () => (await openDescriptors(subject, path)).length === 0);
-        expectThat(isClosed, `${what}; 5 s later the process still has the file open`);
-      },
-    };
+  .extend('digester', ({ subject, workspace }) => digesterOf(subject, workspace))
+  // For those that read most of a large log.
+  .extend('patientDigester', async ({ subjects, workspace }, { onCleanup }) => {
+    const subject = await subjects.fresh({ limitMs: largeLimitMs });
+    onCleanup(async () => await subject[Symbol.asyncDispose]());
+    return digesterOf(subject, workspace);
   });
 
 const largeWords = `a log of ${inWords(largeBytes(largeBlocks))}`;
 
-/** Calls digestLog, and waits longer than an order to a process may take: the log may be large. */
-async function call(
-  subject: Subject<typeof Kata>,
-  path: string,
-  patienceMs: number,
-  abortAt?: AbortAt,
-): Promise<Outcome> {
-  let outcome = await subject.run(begin, { path, ...(abortAt !== undefined && { abortAt }) });
-  await until(async () => {
-    outcome ??= await subject.run(readOutcome);
-    return outcome !== undefined;
-  }, patienceMs);
-  return outcome ?? { how: 'never settled', name: '', message: '', shares: [] };
+function digesterOf(subject: Subject<typeof Kata>, workspace: string): Digester {
+  const digestFile: Digester['digestFile'] = async (path, abortAt) => await call(subject, path, abortAt);
+  const digest: Digester['digest'] = async (content, name = 'access.log') => {
+    const path = join(workspace, name);
+    await writeFile(path, content);
+    return await digestFile(path);
+  };
+  return {
+    subject,
+    digest,
+    digestFile,
+    async abort(path, abortAt) {
+      await atRest(subject);
+      const before = await bytesRead(subject);
+      const outcome = await digestFile(path, abortAt);
+      await atRest(subject);
+      return { ...outcome, read: (await bytesRead(subject)) - before };
+    },
+    async expectForAll(logs, part) {
+      const expectLog = async ({ content, lines }: Log) => {
+        const what = `the log ${JSON.stringify(content.toString())}`;
+        const outcome = await digest(content);
+        expectDone(outcome, what);
+        expect(part(outcome.report!), what).toEqual(part(reportOf(lines)));
+      };
+      await expectForEach(logs, 60, expectLog, () => !subject.alive);
+    },
+    async expectClosed(path, what) {
+      const isClosed = await until(async () => (await openDescriptors(subject, path)).length === 0);
+      expectThat(isClosed, `${what}; 5 s later the process still has the file open`);
+    },
+  };
+}
+
+function call(subject: Subject<typeof Kata>, path: string, abortAt?: AbortAt): Promise<Outcome> {
+  return subject.run(digestInside, { path, ...(abortAt !== undefined && { abortAt }) });
 }
 
 /** A process that ends is an outcome, too: each promise about this log says so. */
@@ -123,7 +117,7 @@ async function observeDigest(
     const heldBytes = await peakBytes(subject);
     let outcome: Outcome | undefined;
     const busiestMs = await subject.busiestTurnMs(async () => {
-      outcome = await call(subject, path, largeLimitMs);
+      outcome = await call(subject, path);
     });
     const grownBytes = (await peakBytes(subject)) - heldBytes;
     // A processor can be slower at one time than at another: the slower measurement counts.

@@ -95,8 +95,8 @@ describe('robust', () => {
   test('A step, such as a cache that warms up, must raise no alert and must not hide a later leak.', async ({
     optimized,
   }) => {
-    const steps = [recordedHeap('cache', new Dice(seed + 3)), ...drawHeaps(['step'], 20, seed + 3)];
-    const leaks = drawHeaps(['leak after a step'], 10, seed + 4);
+    const steps = [recordedHeap('cache', new Dice(seed + 3)), ...drawHeaps(['step'], 12, seed + 3)];
+    const leaks = drawHeaps(['leak after a step'], 8, seed + 4);
 
     const [watchedSteps, watchedLeaks] = [await watchAll(optimized, steps), await watchAll(optimized, leaks)];
 

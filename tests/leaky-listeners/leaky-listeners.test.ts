@@ -61,10 +61,6 @@ describe('robust', () => {
   });
 
   test('An onChange that throws must reach onError once, and must not stop the others.', async ({ subject }) => {
-    const throws = fc
-      .constantFrom('an Error', 'undefined', 'a text')
-      .map((what): Act => ({ throws: what as 'a text' }));
-
     await expectHistories(subject, histories({}, { act: throws }), ['heard', 'error']);
   });
 
@@ -110,10 +106,12 @@ describe('stretch', () => {
     subject,
     explained,
   }) => {
-    await expectHistories(subject, histories({ dispose: 2 }, {}), ['summary']);
+    await expectHistories(subject, histories({ dispose: 2 }, { act: throws }), ['summary']);
     await expectGarbage({ subject, explained }, true);
   });
 });
+
+const throws = fc.constantFrom('an Error', 'undefined', 'a text').map((what): Act => ({ throws: what as 'a text' }));
 
 type More = Partial<Record<'dispose' | 'abort', number>>;
 

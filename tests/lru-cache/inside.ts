@@ -215,7 +215,8 @@ export async function playFetches({
 }: Inside<typeof Kata, { ttlMs: number; steps: readonly FetchStep[] }>) {
   let nowMs = 0;
   let how: 'wait' | 'throw' | 'return' = 'wait';
-  const cache = new kata.LruCache<string, number>({ max: 10, ttlMs, now: () => nowMs });
+  const sizeOf = (value: number) => value;
+  const cache = new kata.LruCache<string, number>({ max: 10, maxBytes: 10_000, sizeOf, ttlMs, now: () => nowMs });
   const loads: PromiseWithResolvers<number>[] = [];
   const keysAsked = new Set<string>();
   const answers: string[] = [];
@@ -295,7 +296,7 @@ export async function leaveInAllWays({
   tools,
 }: Inside<typeof Kata, { count: number }, Caches>): Promise<{ way: string; stayed: number }[]> {
   const stays: { way: string; stayed: number }[] = [];
-  for (const way of [...ways, 'loaded and evicted', 'not loaded'] as const) {
+  for (const way of [...ways, 'deleted after an eviction', 'loaded and evicted', 'not loaded'] as const) {
     const { cache, clock: own } = (kept[way] ??= openCache(kata, way, count));
     const lasting = [new Named(), new Named(), new Named()];
     const enter = async (key: Named, bytes: number) => {
@@ -308,7 +309,15 @@ export async function leaveInAllWays({
       if (way === 'replaced') cache.set(key, new Weighty(1));
       if (way === 'deleted') cache.delete(key);
     };
-    for (let left = count; left > 0; left--) await enter(new Named(), way === 'refused' ? 200_000 : 10);
+    const keys: Named[] = [];
+    for (let left = count; left > 0; left--) {
+      const key = new Named();
+      await enter(key, way === 'refused' ? 200_000 : 10);
+      if (way === 'deleted after an eviction') keys.push(key);
+    }
+    // By the eviction a module has looked for the oldest entry. What it looked with must not keep the others.
+    if (keys.length > 0) cache.set({}, new Filler(10));
+    for (const key of keys) cache.delete(key);
     if (way === 'replaced' || way === 'cleared') cache.clear();
     own.nowMs += 1000;
     if (way === 'expired') cache.purge();
@@ -322,8 +331,13 @@ export async function leaveInAllWays({
 
 function openCache({ LruCache }: typeof Kata, way: string, count: number): Caches[string] {
   const own = { nowMs: 0 };
+  const maxOf: Record<string, number> = {
+    'evicted by max': 10,
+    'loaded and evicted': 10,
+    'deleted after an eviction': count,
+  };
   const cache = new LruCache<object, Weighty>({
-    max: way === 'evicted by max' || way === 'loaded and evicted' ? 10 : 10 * count,
+    max: maxOf[way] ?? 10 * count,
     maxBytes: way === 'evicted by maxBytes' ? 1000 : 100_000,
     ttlMs: 1000,
     sizeOf: ({ bytes }) => bytes,

@@ -176,6 +176,7 @@ describe('robust', () => {
   }) => {
     const ids = drawOne(fc.uniqueArray(fc.integer({ min: 100, max: 999 }), { minLength: 3, maxLength: 3 }));
     const [one, two, three] = ids as [number, number, number];
+    const tooLarge = 10_001;
     await expectFetches(subject, [
       ['fetch', 'a'],
       ['fetch', 'a'],
@@ -221,8 +222,9 @@ describe('robust', () => {
       ['end', 2, 'returns', two],
       ['rest', `2 loads; ${one}, ${two}; cached a=${two}`],
     ]);
-    for (const meanwhile of [['set', 'a', three], ['delete', 'a'], ['clear']] as const satisfies FetchStep[]) {
-      const cached = meanwhile[0] === 'set' ? `a=${three}` : 'nothing';
+    const changes: FetchStep[] = [['set', 'a', three], ['set', 'a', tooLarge], ['delete', 'a'], ['clear']];
+    for (const meanwhile of changes) {
+      const cached = meanwhile[0] === 'set' && meanwhile[2] === three ? `a=${three}` : 'nothing';
       await expectFetches(subject, [
         ['fetch', 'a'],
         ['fetch', 'a'],

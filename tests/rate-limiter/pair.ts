@@ -10,7 +10,7 @@ import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import type { SubjectsOfFile } from '../../helpers/judging/subject/subjects-of-file.ts';
 import type * as Kata from '../../katas/rate-limiter/rate-limiter.ts';
-import { type Outcome, checkInStore, openStore } from './inside.ts';
+import { type Outcome, checkInStore, openStore, setClock } from './inside.ts';
 
 interface Service extends Session {
   readonly subject: Subject<typeof Kata>;
@@ -33,6 +33,8 @@ export interface Checks {
   readonly what: string;
   readonly outcomes: readonly Outcome[];
   readonly places: number;
+  /** Whether fewer may be allowed, too. */
+  readonly isUpperLimit?: boolean;
 }
 
 /** What a key has behind it when a schedule begins, and how many calls it has left then. */
@@ -120,6 +122,7 @@ export class Pair {
     for (const past of pasts)
       for (const others of [this.b, this.a])
         for await (const checks of this.#oneStopped(past, others)) seen.push(checks);
+    for await (const checks of this.#stoppedForHalfAWindow()) seen.push(checks);
     for (const past of [oneLeft, twoLeft]) seen.push(await this.#inStep(past));
     return seen;
   }
@@ -141,6 +144,35 @@ export class Pair {
         outcomes: [...first, ...rest],
         places,
       };
+  }
+
+  /** A check of A is stopped at each of its statements for half a window. B's calls of that time still count when A goes on. */
+  async *#stoppedForHalfAWindow(): AsyncGenerator<Checks> {
+    const half = Math.floor(windowMs / 2);
+    let key = '';
+    for await (const { others, step, at, timeline } of explore({
+      first: { ...this.a, call: () => this.check(this.a, { key }) },
+      others: {
+        ...this.b,
+        call: async () => {
+          this.pass(half);
+          await this.a.subject.run(setClock, this.#atMs);
+          return await this.check(this.b, { key, inTurn: limit });
+        },
+      },
+      admin: this.#database.admin,
+      reset: async () => void (key = await this.newKey()),
+      points: ['after', 'before'],
+    })) {
+      this.pass(half + 1);
+      const late = await this.check(this.b, { key, inTurn: limit });
+      yield {
+        what: `a check of process A was stopped ${at} its statement ${step} for half a window; then process B made ${limit}, and ${limit} more half a window and 1 ms later; those of B\n${timeline}\n`,
+        outcomes: [...others, ...late],
+        places: limit,
+        isUpperLimit: true,
+      };
+    }
   }
 
   /** A check of A and one of B take turns, a statement each, as far as no lock keeps them from it. */

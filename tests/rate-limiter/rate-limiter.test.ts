@@ -212,10 +212,10 @@ describe('stretch', () => {
     scheduled,
   }) => {
     for (const checks of await scheduled()) {
-      const { what, places } = checks;
+      const { what, places, isUpperLimit = false } = checks;
       const { allowed, failed } = countOf(checks);
       expectThat(failed === '', `${what}a check failed${failed}`);
-      expectThat(allowed === places, `${what}${allowed} checks were allowed; expected ${places}`);
+      expectThat(isUpperLimit || allowed === places, `${what}${allowed} checks were allowed; expected ${places}`);
     }
     await expectHistoryInStore(await pair());
   });

@@ -435,7 +435,19 @@ export async function iterate({ kata, args: keys }: In<readonly string[]>) {
   await collectAndFinalize();
   left.push(desk.left() - desk.held.size);
   for (let steps = 0; steps < 3 * keys.length && next(); steps++);
-  return { yielded: yielded.sort(), expected: keys.filter((key) => !dropped.includes(key)).sort(), left };
+  const expected = keys.filter((key) => !dropped.includes(key)).sort();
+  return { yielded: yielded.sort(), expected, left, byObjects: await iterateByObjects(kata, keys) };
+}
+
+/** Values are held, and their keys are objects that nobody but the registry has. The names of the keys that come after a collection. */
+async function iterateByObjects(kata: typeof Kata, names: readonly string[]): Promise<string[]> {
+  const registry = kata.createRegistry<Path, object>();
+  const held = names.map((name) => registry.get(new Path(name), () => new Doc(name)));
+  await collectAndFinalize();
+  const yielded = [...registry].map(([key, value]) =>
+    held.includes(value) ? key.name : `${key.name} with another value`,
+  );
+  return yielded.sort();
 }
 
 /** Opens the next documents, which nobody holds, and lets them be collected. */

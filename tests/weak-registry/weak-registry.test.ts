@@ -178,11 +178,14 @@ describe('stretch', () => {
   test('Iteration must yield each held entry once, and no collected one, even if values are collected between its steps.', async ({
     subject,
   }) => {
-    const { yielded, expected, left } = await subject.run(iterate, keys);
+    const { yielded, expected, left, byObjects } = await subject.run(iterate, keys);
 
     const what = 'values are collected while an iterator waits';
     expect(left, `${what}; those that it keeps, before and after finalizers run`).toEqual([0, 0]);
     expect(yielded, `${what}; keys that it yields`).toEqual(expected);
+    const byObjectsWhat =
+      'values are held, whose keys are objects that only the registry has; after a collection it yields';
+    expect(byObjects, byObjectsWhat).toEqual([...keys].sort());
   });
 
   test('100,000 short-lived entries must leave the heap flat.', async ({ subject, holders }) => {

@@ -30,7 +30,7 @@ export async function judge<Module extends Judged>(
   mysqlServers: ServerAddress[],
   onVerdict: (submission: Module, verdict: Verdict) => void,
   {
-    promiseLimitMs = 120_000,
+    promiseLimitMs = 300_000,
     workers = mysqlServers.length || availableParallelism() + 1,
     setupFiles = [],
     onPromise,

@@ -20,6 +20,11 @@ export interface HeldProcess {
   readonly stderr: Readable;
   /** Sends a frame to its host; what cannot be sent any more is dropped. */
   send(frame: Uint8Array): void;
+  /**
+   * Sends it a signal, and nothing to what it has started. Does nothing when it has ended.
+   * @throws Error on Windows, where a process gets no signals
+   */
+  signal(name: NodeJS.Signals): void;
   /** Ends it at once, with everything that it started. Does nothing when it has ended. */
   kill(): void;
   /** Lets the runner end although it is there. */
@@ -88,6 +93,11 @@ export function startProcess({ args, env }: ProcessOrder, events: ProcessEvents)
     stdout: child.stdout!,
     stderr: child.stderr!,
     send: (frame) => void (channel.writable && writeFrame(channel, frame)),
+    signal(name) {
+      if (process.platform === 'win32')
+        throw new Error('Windows has no signals to send. Run this kata in WSL, or on Linux or macOS.');
+      if (!hasClosed) child.kill(name);
+    },
     kill,
     unref() {
       child.unref();

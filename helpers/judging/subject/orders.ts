@@ -12,6 +12,14 @@ interface Waiting {
 
 /** How many times an order's limit may pass on the wall, while the process does not get the CPU time for it. */
 const starvedTimes = 12;
+/** A process whose threads run or wait for a processor for less than this share of the time has nothing to do. */
+const busyShare = 0.5;
+
+/** What the threads of a process have used of the processors so far, and how long they wanted one and had none, in ms. */
+export interface CpuTimes {
+  readonly usedMs: number;
+  readonly waitedMs: number;
+}
 
 export interface OrdersOptions {
   /** The module's file, for messages. */
@@ -19,8 +27,8 @@ export interface OrdersOptions {
   /** How long an order may take; see `SubjectOptions.limitMs`. */
   readonly limitMs: number;
   send(order: object): void;
-  /** CPU time that the process has used, in ms; undefined where this platform does not tell. */
-  cpuMs(): Promise<number | undefined>;
+  /** Undefined where this platform does not tell. */
+  cpuTimes(): Promise<CpuTimes | undefined>;
   /** An order has met its limit; `why` continues a sentence that starts with the module's name. */
   hung(why: string): void;
 }
@@ -39,13 +47,12 @@ export class Orders {
    * @throws SubjectError when it fails, meets its limit, or the process ends
    */
   give(doing: string, order: Record<string, unknown>, onChunk?: (chunk: Uint8Array) => void): Promise<unknown> {
-    const { limitMs, cpuMs, send } = this.#options;
+    const { limitMs, cpuTimes, send } = this.#options;
     // Not to be guessed: an answer counts only when it names its question.
     const id = randomUUID();
     return new Promise((resolve, reject) => {
-      let usedMs: number | undefined;
-      void cpuMs().then((ms) => (usedMs = ms));
-      const cancel = after(limitMs, () => void this.#hang(doing, id, usedMs));
+      const atStart = cpuTimes();
+      const cancel = after(limitMs, () => void this.#hang(doing, id, atStart));
       this.#waiting.set(id, {
         doing,
         ...(onChunk && { onChunk }),
@@ -78,28 +85,28 @@ export class Orders {
   }
 
   /** An order has met its limit on the wall: waits on while the process is starved of the CPU time that the limit allows. */
-  async #hang(doing: string, id: string, usedMs: number | undefined): Promise<void> {
-    const { limitMs, hung } = this.#options;
-    for (let times = 1; (await this.#isStarved(usedMs)) && times < starvedTimes; times++) {
+  async #hang(doing: string, id: string, atStart: Promise<CpuTimes | undefined>): Promise<void> {
+    const { limitMs, cpuTimes, hung } = this.#options;
+    const start = await atStart;
+    let before = start;
+    let isAtWork = false;
+    for (let times = 1; times < starvedTimes; times++) {
+      const now = await cpuTimes();
+      if (!start || !before || !now) break;
+      isAtWork = isBusy(before, now, limitMs);
+      if (now.usedMs - start.usedMs >= limitMs) break;
+      if (!isAtWork && (await this.#turnsSoon('turning its event loop'))) break;
+      before = now;
       await pause(limitMs);
       if (!this.#waiting.has(id)) return;
     }
-    const why = (await this.#turnsSoon(doing))
-      ? 'its event loop is free, so something that it awaits never happens'
-      : 'its event loop is blocked, as by an endless loop';
+    const turns = await this.#turnsSoon(doing);
     if (!this.#waiting.has(id)) return;
+    const free = isAtWork
+      ? 'its event loop turns, and it is still at work'
+      : 'its event loop is free, so something that it awaits never happens';
+    const why = turns ? free : 'its event loop is blocked, as by an endless loop';
     hung(`was stopped after ${limitMs / 1000} s of ${doing}: ${why}`);
-  }
-
-  /** Whether its event loop is blocked by work for which it has not had the CPU time of an order's limit yet. */
-  async #isStarved(usedMs: number | undefined): Promise<boolean> {
-    const now = await this.#options.cpuMs();
-    return (
-      usedMs !== undefined &&
-      now !== undefined &&
-      now - usedMs < this.#options.limitMs &&
-      !(await this.#turnsSoon('turning its event loop'))
-    );
   }
 
   async #turnsSoon(doing: string): Promise<boolean> {
@@ -110,4 +117,9 @@ export class Orders {
       after(1000, () => (this.#waiting.delete(id), resolve(false)));
     });
   }
+}
+
+/** Whether its threads had work in this time, done or waiting for a processor. */
+function isBusy(before: CpuTimes, now: CpuTimes, clockMs: number): boolean {
+  return now.usedMs - before.usedMs + now.waitedMs - before.waitedMs >= busyShare * clockMs;
 }

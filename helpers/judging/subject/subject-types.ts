@@ -20,6 +20,13 @@ export interface SubjectOptions {
   readonly inspect?: boolean;
 }
 
+/** How a process ended, as the operating system says it. */
+export interface Exit {
+  /** Null when a signal ended it. */
+  readonly code: number | null;
+  readonly signal: string | null;
+}
+
 /** What a function given to `evaluate` can use beside the module. */
 export interface Tools {
   /** Imports a package, or a module of Node's. */

@@ -268,6 +268,51 @@ describe('evaluate', () => {
   });
 });
 
+describe('a process that may end', () => {
+  const listens = `import { createServer } from 'node:net';
+    const server = createServer().listen(0, '127.0.0.1');
+    export const go = () => void server.close();`;
+
+  test('lives as long as the module has something to do once it was let go, and its code is told', async () => {
+    const source = `${listens}\nprocess.exitCode = 7;`;
+    await using held = await start(source, { needs: ['net'] });
+    await using subject = await start(source, { needs: ['net'] });
+    await subject.letGo();
+
+    await subject.turns(20);
+    void subject.evaluate((kata) => kata.go!()).catch(() => undefined);
+    await held.evaluate((kata) => kata.go!());
+
+    expect(await subject.ended()).toEqual({ code: 7, signal: null });
+    expect(await held.ended(100), 'one that was not let go').toBeUndefined();
+    expect(held.alive).toBe(true);
+  });
+
+  test.skipIf(process.platform === 'win32')('gets real signals, and is told from one that a signal ended', async () => {
+    const handles = "process.on('SIGTERM', () => process.exit(3));\nexport const go = 1;";
+    for (const [source, exit] of [
+      [handles, { code: 3, signal: null }],
+      ['export const go = 1;', { code: null, signal: 'SIGTERM' }],
+    ] as const) {
+      await using subject = await start(source);
+
+      subject.signal('SIGTERM');
+
+      expect(await subject.ended()).toEqual(exit);
+      subject.signal('SIGTERM');
+    }
+  });
+
+  test('cannot pass for ended when the judge has ended it', async () => {
+    await using subject = await start(
+      'import { writeSync } from "node:fs";\nexport const go = () => void writeSync(3, Buffer.alloc(40));',
+    );
+    void subject.evaluate((kata) => kata.go!()).catch(() => undefined);
+
+    await expect(subject.ended()).rejects.toThrow(/wrote to the channel/);
+  });
+});
+
 describe('nothing is left behind', () => {
   test('a disposed subject takes along what it has started', async () => {
     const source = `import { spawn } from "node:child_process";

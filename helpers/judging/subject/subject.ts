@@ -17,7 +17,7 @@ import { type FromHost, readMessage } from './from-host.ts';
 import { Orders } from './orders.ts';
 import { containerView, hostFile, nodeFlags, passedOn } from './node-flags.ts';
 import { Seal, keyBytes } from './inside/seal.js';
-import type { SubjectOptions, Tools } from './subject-types.ts';
+import type { Exit, SubjectOptions, Tools } from './subject-types.ts';
 import { whyProcessEnded } from './why-it-failed.ts';
 
 /** How long to wait for the system to start or end a process. */
@@ -46,6 +46,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   readonly #ready: Promise<void>;
   #ended: SubjectError | undefined;
   #hasHung = false;
+  #ownEnd: Exit | undefined;
   #uncaught: Extract<FromHost, { event: 'uncaught' }> | undefined;
   #exit: Extract<FromHost, { event: 'exit' }> | undefined;
 
@@ -66,7 +67,14 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
       name: this.#name,
       limitMs: options.limitMs ?? 10_000,
       send: (message) => this.#process.send(this.#toSubject.close(serialize(message))),
-      cpuMs: async () => (hasProc ? await this.#process.fromOutside('cpuMs').catch(() => undefined) : undefined),
+      cpuTimes: async () => {
+        if (!hasProc) return undefined;
+        const read = [this.#process.fromOutside('cpuMs'), this.#process.fromOutside('waitedForCpuMs')] as const;
+        return await Promise.all(read).then(
+          ([usedMs, waitedMs]) => ({ usedMs, waitedMs }),
+          () => undefined,
+        );
+      },
       hung: (why) => {
         this.#hasHung = true;
         this.#kill(why);
@@ -93,6 +101,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
         close();
       },
       closed: (code: number | null, signal: string | null) => {
+        if (!this.#ended) this.#ownEnd = { code, signal };
         const heard = { uncaught: this.#uncaught, exit: this.#exit, stderr: this.#stderr.text };
         this.#end(whyProcessEnded({ code, signal, ...heard }, this.#name));
         becomeReady();
@@ -257,6 +266,30 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
       await this[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /** From now on nothing of the judge's keeps the process alive: it ends when the module has nothing more to do. See `ended`. */
+  async letGo(): Promise<void> {
+    await this.#order('being let go', { kind: 'let go' });
+  }
+
+  /**
+   * Sends a real signal to the process. Does nothing when it has ended.
+   * @throws Error on Windows, where a process gets no signals
+   */
+  signal(name: NodeJS.Signals): void {
+    this.#process.signal(name);
+  }
+
+  /**
+   * Waits until the process has ended by itself or by a signal, and gives back what the operating system says of it; undefined when
+   * it has not ended within `limitMs` (default 5,000).
+   * @throws SubjectError when the judge had to end it
+   */
+  async ended(limitMs?: number): Promise<Exit | undefined> {
+    if (!(await settles(this.#closed, limitMs))) return undefined;
+    if (!this.#ownEnd) throw this.#ended!;
+    return this.#ownEnd;
   }
 
   /** Ends the process at once, with everything that it started. Never throws. */

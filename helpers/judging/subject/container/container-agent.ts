@@ -25,6 +25,8 @@ async function obey(order: ToAgent): Promise<void> {
   } else if (order.kind === 'frame') {
     const channel = subject?.stdio[3] as Socket | undefined;
     if (channel?.writable) writeFrame(channel, order.frame);
+  } else if (order.kind === 'signal') {
+    subject?.kill(order.name);
   } else {
     try {
       tell({ kind: 'answer', id: order.id, value: await answer(order) });

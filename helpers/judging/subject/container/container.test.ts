@@ -186,6 +186,15 @@ describe.skipIf(missing)(`a subject in a container${reason}`, () => {
     await expect(subject.evaluate((kata) => kata.write('/tmp/elsewhere'))).rejects.toThrow('restricted');
   });
 
+  test('gets signals, and its exit code is told', async () => {
+    const module = await moduleFile("process.on('SIGTERM', () => process.exit(3)); export const go = 1;");
+    await using subject = await startModule(module);
+
+    subject.signal('SIGTERM');
+
+    expect(await subject.ended(60_000)).toEqual({ code: 3, signal: null });
+  });
+
   test('leaves no container and no folder, however it ends', async () => {
     const module = await moduleFile(
       'export const end = () => process.exit(3); export const loop = () => { for (;;); };',

@@ -17,6 +17,7 @@ import { join, listenTo, say } from './wire.ts';
 export type ToAgent =
   | { readonly kind: 'start'; readonly args: readonly string[]; readonly env: Record<string, string> }
   | { readonly kind: 'frame'; readonly frame: Uint8Array }
+  | { readonly kind: 'signal'; readonly name: NodeJS.Signals }
   | {
       readonly kind: 'from outside';
       readonly id: number;
@@ -105,6 +106,10 @@ class ContainedProcess implements HeldProcess {
 
   send(frame: Uint8Array): void {
     this.#tell({ kind: 'frame', frame });
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#tell({ kind: 'signal', name });
   }
 
   kill(): void {

@@ -41,11 +41,11 @@ export function createLeakMonitor(options: MonitorOptions): LeakMonitor {
 }
 
 /**
- * Kendall's tau between time and size. It is near 1 for an even growth, and below 0.8 for a step, because pairs of samples on the same
+ * Kendall's tau between time and size. It is near 1 for an even growth, and below 0.7 for a step, because pairs of samples on the same
  * side of the step have no order. A leak is told above the upper threshold, and is over below the lower one.
  */
 class MannKendallMonitor implements LeakMonitor {
-  static readonly #growsAbove = 0.82;
+  static readonly #growsAbove = 0.88;
   static readonly #isOverBelow = 0.3;
 
   readonly #options: MonitorOptions;

@@ -58,9 +58,9 @@ function leakOf(window: readonly number[]): number | undefined {
   const rest = sizes.map((size, at) => size - slope * at);
   const level = median(rest);
   const deviation = median(rest.map((size) => Math.abs(size - level)));
-  if (slope * window.length < 12 * deviation) return undefined;
+  if (slope * window.length < 20 * deviation) return undefined;
   const cuts = [0, 1, 2, 3].map((third) => Math.round((third * sizes.length) / 3));
-  const everyThirdGrows = cuts.slice(1).every((end, third) => slopeOf(sizes.slice(cuts[third], end)) > 0.4 * slope);
+  const everyThirdGrows = cuts.slice(1).every((end, third) => slopeOf(sizes.slice(cuts[third], end)) > 0.5 * slope);
   return everyThirdGrows ? slope : undefined;
 }
 

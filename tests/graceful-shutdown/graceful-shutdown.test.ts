@@ -1,0 +1,415 @@
+import fc from 'fast-check';
+import { describe, expect } from 'vitest';
+import { judge } from '../../helpers/instruments/judge/judge.ts';
+import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
+import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
+import type * as Kata from '../../katas/graceful-shutdown/graceful-shutdown.ts';
+import type { Caller } from './caller.ts';
+import { headerBytes, largeTimes } from './messages.ts';
+import { type Choice, Service, graceMs, newPatience } from './service.ts';
+
+const test = judge<typeof Kata>('graceful-shutdown', { spares: 2 })
+  .extend('patience', { scope: 'file' }, () => newPatience())
+  .extend('open', ({ subjects, patience }, { onCleanup }) => {
+    const opened: AsyncDisposable[] = [];
+    onCleanup(async () => void (await Promise.all(opened.map((one) => one[Symbol.asyncDispose]()))));
+    return async (choice?: Choice): Promise<Service> => {
+      const subject = await subjects.fresh();
+      opened.push(subject);
+      const service = await Service.open(subject, patience, choice);
+      opened.push(service);
+      return service;
+    };
+  });
+
+/** 16 characters each, which no module can know. */
+const contents = drawOne(fc.uniqueArray(fc.stringMatching(/^[a-z]{16}$/), { minLength: 7, maxLength: 7 }));
+const [one, two, three, four, five, six, seven] = contents as [string, string, string, string, string, string, string];
+const [first, other] = drawOne(fc.shuffledSubarray(['SIGTERM', 'SIGINT'] as const, { minLength: 2 })) as [
+  NodeJS.Signals,
+  NodeJS.Signals,
+];
+/** One that everybody knows, and one that only the option names. */
+const someSignals = drawOne(
+  fc.tuple(
+    fc.constantFrom('SIGTERM' as const, 'SIGINT' as const),
+    fc.constantFrom('SIGHUP' as const, 'SIGUSR2' as const),
+  ),
+);
+
+describe('core', () => {
+  test('Requests in flight must be answered whole, and then the process must end with exit code 0.', async ({
+    open,
+  }) => {
+    const service = await open();
+    const upload = await beginUpload(service, 'upload', one, 7);
+    const held = {
+      end: await service.hold('end', 'end'),
+      head: await service.hold('head', 'head'),
+      chunked: await service.hold('chunked', 'chunked'),
+      length: await service.hold('length', 'length'),
+    };
+
+    service.signal(first);
+    await service.refuses();
+    for (const name of drawOne(fc.shuffledSubarray(['end', 'head', 'chunked', 'length'] as const, { minLength: 4 }))) {
+      service.answer('query', name, { value: two });
+      const body = { end: two, head: two, chunked: `begun, ${two}`, length: `begun, ${two}`.padEnd(headerBytes, '.') };
+      expect(await service.answerOn(held[name]), `the answer of /${name}, in flight at ${first}`).toMatchObject({
+        status: 200,
+        body: body[name],
+      });
+    }
+    expectThat(await service.lives(), 'the process ended with half of an upload to wait for');
+    upload.send(one.slice(7));
+    await service.told('the rest of the upload', 'query', 'upload');
+    service.answer('query', 'upload', { value: three });
+    expect(await service.answerOn(upload), `the answer of an upload, half sent at ${first}`).toMatchObject({
+      status: 200,
+      body: `${one}, ${three}`,
+    });
+    expect(await service.end(), 'the process, after its last answer').toBe('exit code 0');
+  });
+
+  test('While requests are in flight, new connections must be refused.', async ({ open }) => {
+    const service = await open();
+    const [begun, held] = [await service.hold('chunked', 'begun'), await service.hold('end', 'held')];
+
+    service.signal(first);
+    const isRefused = await service.refuses();
+    service.answer('query', 'held', { value: one });
+    const answer = await service.answerOn(held);
+    const tried = await service.tries();
+    service.answer('query', 'begun', { value: two });
+
+    expectThat(isRefused, `after ${first}, with two requests in flight, new connections were still accepted`);
+    expect(answer, 'the first of the two answers').toMatchObject({ status: 200, body: one });
+    expect(tried, 'a new connection, with the second one in flight').toBe('refused');
+    expect(await service.answerOn(begun), 'the second answer').toMatchObject({ status: 200, body: `begun, ${two}` });
+  });
+
+  test('Each of signals must end the process with exit code 0, also when nothing is in flight.', async ({ open }) => {
+    const seen = await Promise.all(
+      someSignals.map(async (name) => {
+        const service = await open({ signals: someSignals, isBare: true });
+        const tried = await service.tries();
+        service.signal(name);
+        const end = await service.end();
+        return { name, tried, end, poolEnds: service.count('end') };
+      }),
+    );
+
+    for (const { name, ...rest } of seen)
+      expect(rest, `signals ${someSignals.join(', ')} and no optional options; after ${name}`).toEqual({
+        tried: 'answered',
+        end: 'exit code 0',
+        poolEnds: 1,
+      });
+  });
+});
+
+describe('robust', () => {
+  test('Idle connections must not hold the process: unused ones, used ones, and those whose request ends during the shutdown.', async ({
+    open,
+  }) => {
+    for (const isBusy of [true, false]) {
+      const service = await open();
+      const unused = await service.connect();
+      const used = await service.connect();
+      for (const number of [0, 1]) {
+        used.ask(`/ping/${one}`);
+        expect(await service.answerOn(used, number), 'an answer before the signal').toMatchObject({
+          body: `pong ${one}`,
+        });
+      }
+      const idle: Record<string, Caller> = { unused, used };
+      if (isBusy) {
+        idle['whose headers were sent before'] = await service.hold('chunked', 'begun');
+        idle['whose request was held'] = await service.hold('end', 'held');
+      }
+
+      service.signal(first);
+      if (isBusy) {
+        await service.refuses();
+        await finish(service, idle['whose request was held']!, 'held', two, two);
+        await finish(service, idle['whose headers were sent before']!, 'begun', three, `begun, ${three}`);
+      }
+
+      const end = await service.end();
+      const stillOpen = Object.keys(idle).filter((name) => !idle[name]!.isClosed);
+      const when = isBusy ? 'after the last answer' : 'with nothing in flight at the signal';
+      expectThat(
+        end === 'exit code 0',
+        `the process, ${when}: ${end}; connections that were open: ${stillOpen.join(', ')}`,
+      );
+    }
+  });
+
+  test('From the signal on, each response whose headers are not sent yet must have `connection: close`.', async ({
+    open,
+  }) => {
+    const service = await open({ holds: ['readiness'] });
+    const kept = await service.connect();
+    kept.ask(`/ping/${one}`);
+    const before = await service.answerOn(kept);
+    const callers: [name: string, caller: Caller, number: number][] = [];
+    const hold = async (route: string, name: string, caller?: Caller) =>
+      void callers.push([name, await service.hold(route, name, caller), caller ? 1 : 0]);
+    await hold('end', 'kept-alive', kept);
+    for (const route of ['end', 'head', 'write']) await hold(route, `${route}-before`);
+
+    service.signal(first);
+    await service.told('onReadiness', 'readiness');
+    for (const route of ['end', 'head', 'write']) await hold(route, `${route}-after`);
+    const early = await service.connect();
+    early.ask('/ping/now');
+    const now = await service.answerOn(early);
+    service.answer('readiness', 'false');
+
+    expect(before, 'an answer before the signal').toMatchObject({ connection: 'keep-alive' });
+    expect(now, 'an answer while onReadiness is awaited').toMatchObject({ status: 200, connection: 'close' });
+    for (const [name, caller, number] of callers) {
+      service.answer('query', name, { value: one });
+      if (name.startsWith('write')) {
+        await service.told('the second query of the route', 'query', name, 2);
+        service.answer('query', name, { value: two });
+      }
+      expect(await service.answerOn(caller, number), `the answer of ${name}`).toEqual({
+        status: 200,
+        connection: 'close',
+        body: name.startsWith('write') ? one + two : one,
+      });
+    }
+  });
+
+  test('goAway must be called once for each client, and the process must wait until they have left.', async ({
+    open,
+  }) => {
+    const service = await open({ holds: ['readiness'] });
+    const callers = new Map<string, Caller>();
+    const come = async (kind: 'upgraded' | 'stream', name: string) => {
+      const caller = await service.connect();
+      if (kind === 'stream') caller.ask(`/stream/${name}`);
+      else caller.send(`GET /socket/${name} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: lines\r\n\r\n`);
+      callers.set(name, caller);
+      expectThat(await service.hears(caller, 'hello'), `the client ${name} was not welcomed`);
+    };
+    await come('upgraded', 'first');
+    await come('stream', 'second');
+    service.order({ kind: 'add a broken client' });
+    await service.told('a client was added', 'done');
+    await come('upgraded', 'third');
+
+    service.signal(first);
+    await service.told('onReadiness', 'readiness');
+    await come('upgraded', 'late');
+    service.answer('readiness', 'false');
+
+    for (const [name, caller] of callers) {
+      const bye = name === 'second' ? 'bye' : 'go away';
+      expectThat(await service.hears(caller, bye), `the client ${name} was never told to go away`);
+    }
+    for (const name of ['late', 'first', 'third']) {
+      const caller = callers.get(name)!;
+      for (let line = 1; line <= 12; line++) {
+        caller.send(`${line} ${one}\n`);
+        const is = await service.hears(caller, `echo ${line} ${one}`);
+        expectThat(is, `the client ${name} said ${line} lines before it left, and was cut off`);
+      }
+      caller.send('leave\n');
+      expectThat(await service.closes(caller), `the connection of ${name} was not closed after it had left`);
+    }
+    expect(await service.end(), 'the process, after all clients had left').toBe('exit code 0');
+    expect(service.details('goAway').toSorted(), 'calls of goAway').toEqual([...callers.keys(), 'broken'].toSorted());
+  });
+
+  test('pool.end() must be called once after the last response and awaited; if it rejects, the exit code must be 1.', async ({
+    open,
+  }) => {
+    for (const [error, code] of [
+      [undefined, 0],
+      ['the database is gone', 1],
+    ] as const) {
+      const service = await open({ holds: ['end'] });
+      const [early, late] = [await service.hold('write', 'early'), await service.hold('write', 'late')];
+
+      service.signal(first);
+      await service.refuses();
+      for (const [name, caller] of [
+        ['early', early],
+        ['late', late],
+      ] as const) {
+        service.answer('query', name, { value: one });
+        await service.told('the second query of a route', 'query', name, 2);
+        service.answer('query', name, { value: two });
+        const what = `the ${name} answer, whose route queries the pool twice`;
+        expect(await service.answerOn(caller), what).toMatchObject({ status: 200, body: one + two });
+        if (name === 'early') expectThat(await service.lives(), 'the process ended with a request in flight');
+      }
+      await service.told('pool.end()', 'end');
+      expectThat(await service.lives(), 'the process ended while pool.end() was under way');
+      service.answer('end', '', error === undefined ? {} : { error });
+
+      const how = error === undefined ? 'resolved' : 'rejected';
+      expect(await service.end(), `the process, after pool.end() had ${how}`).toBe(`exit code ${code}`);
+      expect(service.count('end'), 'calls of pool.end()').toBe(1);
+    }
+  });
+
+  test('A second signal must end the process at once with exit code 1.', async ({ open }) => {
+    const during = await open();
+    await during.hold('chunked', 'held');
+    during.signal(first);
+    expectThat(await during.refuses(), `new connections were still accepted after ${first}`);
+    expectThat(await during.lives(), `the process ended after one ${first}, with a request in flight`);
+    during.signal(first);
+    expect(await during.end(), `the process, after ${first} twice, with a request in flight`).toBe('exit code 1');
+
+    const late = await open({ holds: ['end'] });
+    late.signal(first);
+    await late.told('pool.end()', 'end');
+    late.signal(other);
+    expect(await late.end(), `the process, after ${first} and, during pool.end(), ${other}`).toBe('exit code 1');
+  });
+
+  test('When graceMs have passed, and not before, the process must end with exit code 1, whatever it waits for.', async ({
+    open,
+  }) => {
+    const cases: [what: string, begin: (service: Service) => Promise<unknown>, waits?: Waits][] = [
+      ['a request', (service) => service.hold('chunked', 'held')],
+      ['half of a body', (service) => beginUpload(service, 'half', four, 7)],
+      ['half of a head', (service) => sendHalfOfHead(service)],
+      ['a client', (service) => upgrade(service, 'stays'), 'goAway'],
+      ['pool.end()', (service) => service.tries(), 'end'],
+      ['onReadiness', (service) => service.tries(), 'readiness'],
+    ];
+    const seen = await Promise.all(
+      cases.map(async ([what, begin, waits]) => {
+        const service = await open({ holds: waits ? [waits] : [], holdsClock: true });
+        await begin(service);
+        service.signal(first);
+        await service.lives();
+        let passedMs = 0;
+        // A module may look once in a while.
+        const reaches = async () => (waits ? service.count(waits) > 0 : (await service.tries()) === 'refused');
+        while (!(await reaches()) && passedMs < graceMs / 2 && (await service.passes(500))) passedMs += 500;
+        const isEarly = !(await service.passes(graceMs - passedMs - 1)) || !(await service.lives());
+        if (!isEarly) await service.passes(1001);
+        return { what, isEarly, end: await service.end() };
+      }),
+    );
+
+    for (const { what, isEarly, end } of seen) {
+      // It may be closed at any time.
+      if (what === 'half of a head' && end === 'exit code 0') continue;
+      expectThat(!isEarly, `with ${what} to wait for, the process ended before graceMs had passed: ${end}`);
+      expect(end, `the process, 1 s after graceMs, with ${what} to wait for`).toBe('exit code 1');
+    }
+  });
+});
+
+describe('stretch', () => {
+  test('onReadiness(false) must be called once and awaited before the listener closes; requests must be answered meanwhile.', async ({
+    open,
+  }) => {
+    const service = await open({ holds: ['readiness'] });
+    const held = await service.hold('chunked', 'held');
+
+    service.signal(first);
+    await service.told('onReadiness(false)', 'readiness', 'false');
+    expectThat(await service.lives(), 'the process ended while onReadiness was awaited');
+    const late = await service.hold('end', 'late');
+    const tried = [await service.tries(), await service.tries()];
+    expect(tried, 'new connections while onReadiness is awaited').toEqual(['answered', 'answered']);
+    service.answer('readiness', 'false');
+    expectThat(await service.refuses(), 'new connections were still accepted after onReadiness had resolved');
+
+    await finish(service, late, 'late', one, one);
+    await finish(service, held, 'held', two, `begun, ${two}`);
+    expect(await service.end(), 'the process, after the last answer').toBe('exit code 0');
+    expect(service.details('readiness'), 'what onReadiness was called with').toEqual(['false']);
+  });
+
+  test('A response that a slow client still reads must arrive whole, also when its route ended before the signal.', async ({
+    open,
+  }) => {
+    const service = await open();
+    const readers = {
+      before: await service.holdLarge('before'),
+      during: await service.holdLarge('during'),
+    };
+    const held = await service.hold('end', 'held');
+    const endRoute = async (name: string) => {
+      service.answer('query', name, { value: seven });
+      await service.told('the end of a route', 'ended', name);
+    };
+    await endRoute('before');
+
+    service.signal(first);
+    expectThat(await service.refuses(), `new connections were still accepted after ${first}`);
+    await endRoute('during');
+    await finish(service, held, 'held', one, one);
+    await service.lives();
+
+    for (const [name, reader] of Object.entries(readers)) {
+      const { how, bytes } = await reader.rest();
+      expect({ how, bytes }, `a body of 16 MB whose route ended ${name} the shutdown`).toEqual({
+        how: 'complete',
+        bytes: largeTimes * seven.length,
+      });
+    }
+    expect(await service.end(), 'the process, after both have arrived').toBe('exit code 0');
+  });
+
+  test('An unhandled rejection must reach logError and cause the same shutdown with code 1; further ones must only be logged.', async ({
+    open,
+  }) => {
+    const service = await open();
+    const [begun, held] = [await service.hold('chunked', 'begun'), await service.hold('end', 'held')];
+
+    service.order({ kind: 'reject', message: five });
+    await service.told('logError was not called with the reason; that', 'error', five);
+    expectThat(await service.refuses(), 'new connections were still accepted after an unhandled rejection');
+    await finish(service, held, 'held', one, one);
+    service.order({ kind: 'reject', message: six });
+    await service.told('logError was not called for the second rejection; that', 'error', six);
+    expectThat(await service.lives(), 'a second rejection ended the process with a request in flight');
+    await finish(service, begun, 'begun', two, `begun, ${two}`);
+
+    expect(await service.end(), 'the process, after the last answer').toBe('exit code 1');
+    expect(service.details('error'), 'what logError was called with').toEqual([five, six]);
+    expect(service.details('readiness'), 'what onReadiness was called with').toEqual(['false']);
+    expect(service.count('end'), 'calls of pool.end()').toBe(1);
+  });
+});
+
+type Waits = 'goAway' | 'end' | 'readiness';
+
+/** Lets a held request go on, and sees its answer. */
+async function finish(service: Service, caller: Caller, name: string, value: string, body: string): Promise<void> {
+  service.answer('query', name, { value });
+  expect(await service.answerOn(caller), `the answer of a request in flight`).toMatchObject({ status: 200, body });
+}
+
+/** Sends the head and so many bytes of the body, and waits until the route is at it. */
+async function beginUpload(service: Service, name: string, body: string, bytes: number): Promise<Caller> {
+  const caller = await service.connect();
+  caller.send(
+    `POST /upload/${name} HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, bytes)}`,
+  );
+  await service.told(`the request /upload/${name}`, 'upload', name);
+  return caller;
+}
+
+/** Sends a part of a head, and waits until the service has taken that connection. */
+async function sendHalfOfHead(service: Service): Promise<void> {
+  (await service.connect()).send('GET /end/never HTTP/1.1\r\nHost: serv');
+  await service.tries();
+}
+
+async function upgrade(service: Service, name: string): Promise<Caller> {
+  const caller = await service.connect();
+  caller.send(`GET /socket/${name} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: lines\r\n\r\n`);
+  expectThat(await service.hears(caller, 'hello'), `the client ${name} was not welcomed`);
+  return caller;
+}

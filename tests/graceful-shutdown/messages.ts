@@ -1,0 +1,18 @@
+/** How long the body of the route `length` is, in bytes. */
+export const headerBytes = 64;
+/** How often the route `large` repeats what the database said. */
+export const largeTimes = 1024 * 1024;
+
+/** What a service tells the judge. A `query`, `readiness` and `end` wait for an answer. */
+export interface FromService {
+  readonly id: number;
+  readonly event: 'query' | 'readiness' | 'end' | 'goAway' | 'error' | 'upload' | 'ended' | 'done';
+  readonly detail: string;
+}
+
+/** What the judge tells a service: the answer to one of its questions, or an order. */
+export type ToService =
+  | { readonly id: number; readonly value?: string; readonly error?: string }
+  | { readonly kind: 'step'; readonly ms: number }
+  | { readonly kind: 'turn' | 'add a broken client' }
+  | { readonly kind: 'reject'; readonly message: string };
