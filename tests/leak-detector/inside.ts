@@ -6,7 +6,7 @@ import type { Heap } from './heaps.ts';
 type In<Args = undefined> = Inside<typeof Kata, Args, { flood?: Bench }>;
 export type Played = Pick<Heap, 'windowSize' | 'intervalMs' | 'values'>;
 
-export interface Alert {
+interface Alert {
   /** How many samples had been taken. */
   readonly after: number;
   /** Undefined where it is no number. */
