@@ -12,7 +12,7 @@ export interface Account {
   readonly opening: number;
 }
 
-export interface LedgerRow extends Transfer {
+interface LedgerRow extends Transfer {
   readonly after: number;
 }
 
