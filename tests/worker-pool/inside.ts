@@ -336,9 +336,9 @@ export function abortRunning(inside: OnStage) {
     const together = {
       controller: shared,
       value: text,
-      name: 'one of four tasks with one signal, after the first returned',
+      name: 'one of three tasks with one signal, after the first returned',
     };
-    const [done, ...rest] = stage.runMany(4, 'hold', together);
+    const [done, ...rest] = stage.runMany(3, 'hold', together);
     await stage.begins(done!, rest[0]!);
     stage.letGo(done!);
     await stage.returns(done!, text);
