@@ -135,19 +135,17 @@ export class Shop {
     return found;
   }
 
-  /** What the server counts of this kind while `call` runs, for all its sessions but the judge's own. */
+  /** What the server counts of this kind while `call` runs, without what counting itself costs. */
   async counted<Value>(counter: 'Handler_read' | 'Handler_write', call: () => Promise<Value>) {
+    const first = await this.#counter(counter);
     const before = await this.#counter(counter);
     const value = await call();
-    return { value, count: (await this.#counter(counter)) - before };
+    return { value, count: (await this.#counter(counter)) - before - (before - first) };
   }
 
   async #counter(name: string): Promise<number> {
-    const sum = async (scope: string) => {
-      const [rows] = await this.database.admin.query<RowDataPacket[]>(`SHOW ${scope} STATUS LIKE '${name}%'`);
-      return rows.reduce((total, { Value }) => total + Number(Value), 0);
-    };
-    return (await sum('GLOBAL')) - (await sum('SESSION'));
+    const [rows] = await this.database.admin.query<RowDataPacket[]>(`SHOW GLOBAL STATUS LIKE '${name}%'`);
+    return rows.reduce((total, { Value }) => total + Number(Value), 0);
   }
 
   /** EXPLAIN for each statement that the process sends while `call` runs. */
