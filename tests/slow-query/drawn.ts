@@ -9,7 +9,7 @@ export const drawn = drawOne(
     customer: fc.integer({ min: 100, max: 199 }),
     firstWatched: fc.integer({ min: 200, max: 899 }),
     limit: fc.integer({ min: 8, max: 15 }),
-    step: fc.integer({ min: 90_000, max: 110_000 }),
+    step: fc.integer({ min: 6_000_001, max: 7_999_999 }),
     many: fc.integer({ min: 400, max: 500 }),
     seconds: fc.integer({ min: 0, max: 80_000 }),
     gaps: fc.array(fc.constantFrom(0, 0, 0, 1, 1, 999, 1000, 1001, 60_000_000), { minLength: 60, maxLength: 60 }),

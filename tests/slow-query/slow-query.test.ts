@@ -301,7 +301,6 @@ async function measure(shop: Shop) {
     page: await shop.plansOf(service, () => subject.run(page, { after: undefined, limit })),
     nextPage: await shop.plansOf(service, () => subject.run(page, { after: next, limit })),
   };
-  console.error(JSON.stringify({ small, large, plans, rowsWritten }, null, 1));
   return { small, latePage, large, plans, indexes, rowsWritten };
 }
 
