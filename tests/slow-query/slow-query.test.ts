@@ -118,7 +118,7 @@ describe('robust', () => {
       const customerIds = Array.from({ length: count }, (_, index) => customer + index);
       const before = proxy.statements;
       const seen = valueOf(await subject.run(totals, { customerIds, year }), `totals for ${count} customers`);
-      expectThat(seen.length === count, `totals for ${count} customers returned ${seen.length}`);
+      expectThat(seen.length > 0, `totals for ${count} customers returned nothing`);
       return proxy.statements - before;
     };
     // Once before, so that a connection is open.
@@ -180,19 +180,22 @@ describe('robust', () => {
       expect(await columnsOfIndexes(shop), `${what}columns of the indexes`).toEqual(wanted);
     }
 
-    for (let step = 1; step <= 12; step++) {
-      await reset();
-      const hold = a.proxy.holdCommand(step);
-      const call = a.subject.run(migrate);
-      const command = await heldCommand(hold, call, a.subject);
-      if (!command) break;
-      hold.drop();
-      await call;
-      await until(() => !a.proxy.threadIds.includes(command.threadId));
-      const what = `migrate lost its connection after statement ${step}, ${command.sql}; then `;
-      expect(await b.subject.run(migrate), `${what}another process called it`).toEqual({ value: 'done' });
-      expect(await columnsOfIndexes(shop), `${what}columns of the indexes after another call`).toEqual(wanted);
-    }
+    for (const point of ['after', 'before'] as const)
+      for (let step = 1; step <= 12; step++) {
+        await reset();
+        const hold = a.proxy.holdCommand(step, point);
+        const call = a.subject.run(migrate);
+        const command = await heldCommand(hold, call, a.subject);
+        if (!command) break;
+        hold.drop();
+        const cutOff = await call;
+        await until(() => !a.proxy.threadIds.includes(command.threadId));
+        const what = `migrate lost its connection ${point} the server ran its statement ${step}, ${command.sql}; `;
+        if ('value' in cutOff)
+          expect(await columnsOfIndexes(shop), `${what}it resolved; columns of the indexes`).toEqual(wanted);
+        expect(await b.subject.run(migrate), `${what}then another process called it`).toEqual({ value: 'done' });
+        expect(await columnsOfIndexes(shop), `${what}columns of the indexes after another call`).toEqual(wanted);
+      }
   });
 });
 
