@@ -124,7 +124,10 @@ describe('robust', () => {
     // Once before, so that a connection is open.
     await statementsFor(1);
     const [forOne, forMany] = [await statementsFor(1), await statementsFor(many)];
-    expect(forMany, `totals sent ${forOne} statements for one customer; statements for ${many} customers`).toBe(forOne);
+    expectThat(
+      forMany <= forOne,
+      `totals sent ${forOne} statements for one customer, and ${forMany} statements for ${many} customers`,
+    );
   });
 
   test('page must neither skip nor repeat an order while orders are inserted and deleted.', async ({ shop }) => {
