@@ -85,7 +85,7 @@ describe('core', () => {
     const { small } = await measured();
     for (const one of [small.latest, small.totals]) {
       expectReturned(one);
-      expectAtMost(one.rows, 4 * one.useful + 60, `${one.what} in a table of ${smallCount} orders read`, 'rows');
+      expectAtMost(one.rows, 3 * one.useful + 40, `${one.what} in a table of ${smallCount} orders read`, 'rows');
     }
   });
 });
