@@ -12,7 +12,7 @@ export interface Summary {
   readonly cents: number;
 }
 
-export interface WholeOrder extends Summary {
+interface WholeOrder extends Summary {
   readonly customerId: number;
   readonly note: string;
 }

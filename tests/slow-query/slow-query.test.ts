@@ -52,8 +52,15 @@ describe('core', () => {
   });
 
   test('page must return every order once, newest first, page by page.', async ({ shop }) => {
-    await shop.newTable(bursts());
+    await shop.newTable([]);
     await expectMigrated(shop);
+    const none = await followCursors(shop, limit);
+    expect(
+      none.flatMap(({ orders }) => orders),
+      'pages of an empty table',
+    ).toEqual([]);
+
+    await shop.insert(bursts());
     const rows = await shop.rows();
     for (const most of [1, 4, limit, rows.length, 100]) {
       const pages = await followCursors(shop, most);
@@ -114,11 +121,11 @@ describe('robust', () => {
     const { subject, proxy } = await shop.service();
     await shop.newTable(bursts());
     await expectMigrated(shop);
-    const statementsFor = async (count: number) => {
-      const customerIds = Array.from({ length: count }, (_, index) => customer + index);
+    const statementsFor = async (size: number) => {
+      const customerIds = Array.from({ length: size }, (_, index) => customer + index);
       const before = proxy.statements;
-      const seen = valueOf(await subject.run(totals, { customerIds, year }), `totals for ${count} customers`);
-      expectThat(seen.length > 0, `totals for ${count} customers returned nothing`);
+      const seen = valueOf(await subject.run(totals, { customerIds, year }), `totals for ${size} customers`);
+      expectThat(seen.length > 0, `totals for ${size} customers returned nothing`);
       return proxy.statements - before;
     };
     // Once before, so that a connection is open.

@@ -19,7 +19,11 @@ class OrdersByConnection implements Orders {
   private async connected<Result>(work: (connection: Connection) => Promise<Result>): Promise<Result> {
     const { host, port, user, password, database } = this.options;
     const connection = await createConnection({
-      ...{ host: host!, port: port!, user: user!, password: password!, database: database! },
+      host: host!,
+      port: port!,
+      user: user!,
+      password: password!,
+      database: database!,
       timezone: 'Z',
       namedPlaceholders: true,
     });

@@ -48,16 +48,25 @@ export function createOrders(options: PoolOptions): Orders {
 
     page: (after, limit) =>
       reading(async (connection): Promise<Page> => {
-        const { time, id } = JSON.parse(after ?? '{"time":"9999-12-31","id":0}') as { time: string; id: number };
+        const { time, id: lastId } = JSON.parse(after ?? '{"time":"9999-12-31","id":0}') as {
+          time: string;
+          id: number;
+        };
         const [rows] = await connection.query<RowDataPacket[]>(
           `SELECT id, customer_id AS customerId, created_at AS createdAt, cents, note, DATE_FORMAT(created_at, '%Y-%m-%d %H:%i:%s.%f') AS time
            FROM orders FORCE INDEX (by_time)
-           WHERE created_at <= :time AND (created_at < :time OR id < :id) ORDER BY created_at DESC, id DESC LIMIT :limit`,
-          { time, id, limit },
+           WHERE created_at <= :time AND (created_at < :time OR id < :lastId) ORDER BY created_at DESC, id DESC LIMIT :limit`,
+          { time, lastId, limit },
         );
         const last = rows.at(-1);
         return {
-          orders: rows.map(({ time: _, ...order }) => order as Order),
+          orders: rows.map(({ id, customerId, createdAt, cents, note }): Order => ({
+            id,
+            customerId,
+            createdAt,
+            cents,
+            note,
+          })),
           next: last === undefined ? undefined : JSON.stringify({ time: last.time, id: last.id }),
         };
       }),
