@@ -179,14 +179,15 @@ describe('robust', () => {
       expect(first, 'migrate, when it ran again').toEqual({ value: 'done' });
     }
 
-    for await (const { first, others, step, command, early, timeline } of explore({
+    for await (const { first, others, step, at: point, command, early, timeline } of explore({
       first: { ...a, call: () => a.subject.run(migrate) },
       others: { ...b, call: () => b.subject.run(migrate) },
       admin: shop.database.admin,
       reset,
+      points: ['after', 'before'],
       whenAnswered: async () => 'resolved',
     })) {
-      const what = `migrate of process A was stopped after its statement ${step} while process B called it\n${timeline}\n`;
+      const what = `migrate of process A was stopped ${point} its statement ${step} while process B called it\n${timeline}\n`;
       const isEarly = early !== undefined && /\b(CREATE|ALTER)\b/i.test(command);
       expectThat(!isEarly, `${what}A had returned before it got the answer to ${command}`);
       expect([first, others], `${what}both calls`).toEqual([{ value: 'done' }, { value: 'done' }]);
