@@ -307,6 +307,17 @@ class Cursor {
     return numeric.has(type) ? text : `'${text}'`;
   }
 
+  /** A date, with its time of day where it has one; `[time]` for a duration. */
+  #time(type: number): string {
+    const value = this.bytes(this.uint8());
+    if (type === 11 || value.length < 4) return '[time]';
+    const day = [value.readUInt16LE(0), value[2], value[3]].map((part) => String(part).padStart(2, '0')).join('-');
+    if (value.length < 7) return `'${day}'`;
+    const time = [...value.subarray(4, 7)].map((part) => String(part).padStart(2, '0')).join(':');
+    const micros = value.length < 11 ? '' : `.${String(value.readUInt32LE(7)).padStart(6, '0')}`;
+    return `'${day} ${time}${micros}'`;
+  }
+
   binary(type: number): string {
     switch (type) {
       case 1:
@@ -327,8 +338,7 @@ class Cursor {
       case 10:
       case 11:
       case 12:
-        this.bytes(this.uint8());
-        return '[time]';
+        return this.#time(type);
       default: {
         const text = this.text();
         return numeric.has(type) ? text : `'${text}'`;

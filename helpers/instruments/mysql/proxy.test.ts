@@ -26,6 +26,17 @@ test('counts the statements that are answered, however many come in one command'
   expect(proxy.commands - commands, 'commands').toBe(1 + 1 + 2 + 1);
 });
 
+test('tells the times in a prepared statement as a literal that can be run again', async () => {
+  const { client, proxy } = await connected();
+  const hold = proxy.holdCommand(1);
+  const executed = client.execute('SELECT ? AS at', [new Date(2026, 0, 31, 10, 5, 0, 250)]);
+  const held = await hold.reached;
+  hold.release();
+  await executed;
+
+  expect(held.sql).toBe("SELECT '2026-01-31 10:05:00.250000' AS at");
+});
+
 test('takes the content of a file for no command, and withholds the answer that comes after it', async () => {
   const { client, proxy } = await connected();
   await client.query('CREATE TEMPORARY TABLE notes (id INT, text LONGTEXT)');

@@ -1,0 +1,432 @@
+import { describe, expect } from 'vitest';
+import { once } from '../../helpers/foundations/waiting/once.ts';
+import { settles, until } from '../../helpers/foundations/waiting/until.ts';
+import { judge } from '../../helpers/instruments/judge/judge.ts';
+import { explore, heldCommand } from '../../helpers/instruments/mysql/schedule-explorer.ts';
+import { expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-that.ts';
+import type * as Kata from '../../katas/slow-query/slow-query.ts';
+import { at, bursts, drawn, ofTheYear, older, watched, yearsEnds } from './drawn.ts';
+import { type OnePage, type Outcome, latest, migrate, page, pageAfterPages, totals } from './inside.ts';
+import { type PlanLine, type Row, type Service, Shop } from './shop.ts';
+
+const { customer, limit, many, year } = drawn;
+const [smallCount, largeCount] = [5_000, 50_000];
+/** How far into the table the late page is. */
+const [pagesBefore, pageSize] = [8, 250];
+
+const test = judge<typeof Kata>('slow-query', { spares: 1 })
+  .extend('shopOfFile', { scope: 'file' }, async ({ database, subjects }, { onCleanup }) => {
+    const shop = await Shop.open(database, subjects);
+    onCleanup(() => shop.end());
+    return shop;
+  })
+  .extend('measured', { scope: 'file' }, ({ shopOfFile }) => once(() => measure(shopOfFile)))
+  // After a promise that fails, the next test gets new processes.
+  .extend('shop', async ({ shopOfFile, task }, { onCleanup }) => {
+    onCleanup(async () => {
+      if (task.result?.state === 'fail') await shopOfFile.end();
+    });
+    return shopOfFile;
+  });
+
+describe('core', () => {
+  test('latest must return the newest orders of the customer, newest first, and higher ids first at equal times.', async ({
+    shop,
+  }) => {
+    const { subject } = await shop.service();
+    await shop.newTable(bursts());
+    await expectMigrated(shop);
+    for (const customerId of [customer, customer + 1, customer + 2, customer + 3])
+      for (const most of [1, limit, 100]) {
+        const rows = await shop.rows('customer_id = ?', [customerId]);
+        const seen = valueOf(await subject.run(latest, { customerId, limit: most }), 'latest');
+        expect(seen, `a customer with ${rows.length} orders; latest with limit ${most}`).toEqual(
+          rows.slice(0, most).map(toSummary),
+        );
+      }
+
+    await shop.insert([{ customerId: customer, at: at(400 * 86_400_000_000), cents: 1 }]);
+    const [newest] = await shop.rows('customer_id = ?', [customer]);
+    const seen = valueOf(await subject.run(latest, { customerId: customer, limit: 1 }), 'latest');
+    expect(seen, 'after a newer order came in, latest with limit 1').toEqual([toSummary(newest!)]);
+  });
+
+  test('page must return every order once, newest first, page by page.', async ({ shop }) => {
+    await shop.newTable([]);
+    await expectMigrated(shop);
+    const none = await followCursors(shop, limit);
+    expect(
+      none.flatMap(({ orders }) => orders),
+      'pages of an empty table',
+    ).toEqual([]);
+
+    await shop.insert(bursts());
+    const rows = await shop.rows();
+    for (const most of [1, 4, limit, rows.length, 100]) {
+      const pages = await followCursors(shop, most);
+      expect(
+        pages.flatMap(({ orders }) => orders),
+        `${rows.length} orders, some at equal times, in pages of ${most}`,
+      ).toEqual(rows.map((row) => ({ ...toSummary(row), customerId: row.customerId, note: row.note })));
+    }
+  });
+
+  test('totals must return the exact sum of the year for each customer, or 0.', async ({ shop }) => {
+    const { subject } = await shop.service();
+    await shop.newTable([...bursts(), ...yearsEnds()]);
+    await expectMigrated(shop);
+    const all = [customer, customer + 1, customer + 2, customer + 3];
+    for (const ofYear of [year - 1, year, year + 1])
+      for (const customerIds of [all, all.slice(0, 1), all.slice(3), [customer, customer + 1, customer], []]) {
+        const rows = await shop.rows('created_at >= ? AND created_at < ?', [`${ofYear}-01-01`, `${ofYear + 1}-01-01`]);
+        const sums = customerIds.map(
+          (id) =>
+            [id, rows.filter((row) => row.customerId === id).reduce((sum, row) => sum + Number(row.cents), 0)] as const,
+        );
+        const seen = valueOf(await subject.run(totals, { customerIds, year: ofYear }), 'totals');
+        expect(new Map(seen), `totals for customers ${customerIds.join(', ')} and ${ofYear}`).toEqual(new Map(sums));
+      }
+  });
+
+  test('latest and totals must read few rows besides those that they return or add up.', async ({ measured }) => {
+    const { small } = await measured();
+    for (const one of [small.latest, small.totals]) {
+      expectReturned(one);
+      expectAtMost(one.rows, 3 * one.useful + 40, `${one.what} in a table of ${smallCount} orders read`, 'rows');
+    }
+  });
+});
+
+describe('robust', () => {
+  test('page must read few rows besides those that it returns, however late the page is.', async ({ measured }) => {
+    const { small, latePage } = await measured();
+    for (const one of [small.firstPage, latePage]) {
+      expectReturned(one);
+      expectAtMost(one.rows, 10 * one.useful + 100, `${one.what} in a table of ${smallCount} orders read`, 'rows');
+    }
+  });
+
+  test('When the table grows tenfold, latest, page and totals must not read more rows.', async ({ measured }) => {
+    const { small, large } = await measured();
+    for (const name of ['latest', 'totals', 'firstPage', 'secondPage'] as const) {
+      const [before, after] = [small[name], large[name]];
+      expectReturned(before);
+      expectReturned(after);
+      const what = `${after.what} read ${before.rows} rows in a table of ${smallCount} orders; after it had grown to ${largeCount}, it read`;
+      expectAtMost(after.rows, 2 * before.rows + 60, what, 'rows');
+    }
+  });
+
+  test('totals must send as many statements for 500 customers as for one.', async ({ shop }) => {
+    const { subject, proxy } = await shop.service();
+    await shop.newTable(bursts());
+    await expectMigrated(shop);
+    const statementsFor = async (size: number) => {
+      const customerIds = Array.from({ length: size }, (_, index) => customer + index);
+      const before = proxy.statements;
+      const seen = valueOf(await subject.run(totals, { customerIds, year }), `totals for ${size} customers`);
+      expectThat(seen.length > 0, `totals for ${size} customers returned nothing`);
+      return proxy.statements - before;
+    };
+    // Once before, so that a connection is open.
+    await statementsFor(1);
+    const [forOne, forMany] = [await statementsFor(1), await statementsFor(many)];
+    expectThat(
+      forMany <= forOne,
+      `totals sent ${forOne} statements for one customer, and ${forMany} statements for ${many} customers`,
+    );
+  });
+
+  test('page must neither skip nor repeat an order while orders are inserted and deleted.', async ({ shop }) => {
+    for (const most of [3, limit]) {
+      await shop.newTable(bursts());
+      await expectMigrated(shop);
+      const before = await shop.rows();
+      const { admin } = shop.database;
+      let day = 0;
+      const pages = await followCursors(shop, most, async ({ orders }, number) => {
+        const last = before.find(({ id }) => id === orders.at(-1)?.id);
+        if (last === undefined) return;
+        const newest = { customerId: customer, at: at((500 + day++) * 86_400_000_000), cents: number };
+        if (number % 2 === 1) await shop.insert([newest, newest, { ...newest, at: last.at }]);
+        else await admin.query('DELETE FROM orders WHERE id IN (?)', [[last.id, orders[0]!.id]]);
+      });
+
+      const seen = pages.flatMap(({ orders }) => orders.map(({ id }) => id));
+      const what = `${before.length} orders, in pages of ${most}; after each page, orders were inserted or deleted; `;
+      const skipped = before.filter(({ id }) => !seen.includes(id)).map(({ id }) => id);
+      const repeated = seen.filter((id, index) => seen.indexOf(id) !== index);
+      expect({ skipped, repeated }, `${what}ids that were skipped and repeated`).toEqual({ skipped: [], repeated: [] });
+    }
+  });
+
+  test('migrate must succeed again, at once with another one, and after one that was cut off.', async ({ shop }) => {
+    const [a, b] = [await shop.service('A'), await shop.service('B')];
+    const reset = () => shop.newTable(bursts().slice(0, 20));
+    await reset();
+    await expectMigrated(shop);
+    const wanted = await columnsOfIndexes(shop);
+    expectThat(wanted.length > 0, 'migrate added no index');
+
+    for await (const { first, others, step } of explore({
+      first: { ...a, call: () => a.subject.run(migrate) },
+      others: { ...b, call: () => columnsOfIndexes(shop) },
+      admin: shop.database.admin,
+      reset: async () => undefined,
+      standstill: async (call) => ((await settles(call)) ? 'done' : 'not done'),
+    })) {
+      expect(others, `migrate ran again; after its statement ${step}, the columns of the indexes`).toEqual(wanted);
+      expect(first, 'migrate, when it ran again').toEqual({ value: 'done' });
+    }
+
+    for await (const { first, others, step, at: point, command, early, timeline } of explore({
+      first: { ...a, call: () => a.subject.run(migrate) },
+      others: { ...b, call: () => b.subject.run(migrate) },
+      admin: shop.database.admin,
+      reset,
+      points: ['after', 'before'],
+      whenAnswered: async () => 'resolved',
+    })) {
+      const what = `migrate of process A was stopped ${point} its statement ${step} while process B called it\n${timeline}\n`;
+      const isEarly = early !== undefined && /\b(CREATE|ALTER)\b/i.test(command);
+      expectThat(!isEarly, `${what}A had returned before it got the answer to ${command}`);
+      expect([first, others], `${what}both calls`).toEqual([{ value: 'done' }, { value: 'done' }]);
+      expect(await columnsOfIndexes(shop), `${what}columns of the indexes`).toEqual(wanted);
+    }
+
+    for (const point of ['after', 'before'] as const)
+      for (let step = 1; step <= 12; step++) {
+        await reset();
+        const hold = a.proxy.holdCommand(step, point);
+        const call = a.subject.run(migrate);
+        const command = await heldCommand(hold, call, a.subject);
+        if (!command) break;
+        hold.drop();
+        const cutOff = await call;
+        await until(() => !a.proxy.threadIds.includes(command.threadId));
+        const what = `migrate lost its connection ${point} the server ran its statement ${step}, ${command.sql}; `;
+        if ('value' in cutOff)
+          expect(await columnsOfIndexes(shop), `${what}it resolved; columns of the indexes`).toEqual(wanted);
+        expect(await b.subject.run(migrate), `${what}then another process called it`).toEqual({ value: 'done' });
+        expect(await columnsOfIndexes(shop), `${what}columns of the indexes after another call`).toEqual(wanted);
+      }
+  });
+});
+
+describe('stretch', () => {
+  test('migrate must not keep others from writing, lose a write, or copy the table.', async ({ shop, measured }) => {
+    const a = await shop.service();
+    await using rival = await shop.database.connect();
+    let write = '';
+    for await (const { step, at: point, first, standstill, timeline } of explore({
+      first: { ...a, call: () => a.subject.run(migrate) },
+      others: {
+        ...a,
+        call: async () => {
+          await rival.query('UPDATE orders SET note = ? WHERE id = 1', [write]);
+          await rival.query('DELETE FROM orders WHERE id = 2');
+          await rival.query('INSERT INTO orders (customer_id, created_at, cents, note) VALUES (?, ?, 5, ?)', [
+            customer,
+            at(5),
+            write,
+          ]);
+        },
+      },
+      admin: shop.database.admin,
+      reset: async () => {
+        await shop.newTable(bursts().slice(0, 20));
+        write = `written ${Math.random()}`;
+      },
+      points: ['after', 'before'],
+      standstill: async (call) => ((await settles(call)) ? 'done' : 'not done'),
+    })) {
+      const what = `migrate was stopped ${point} its statement ${step} while another session updated, deleted and inserted an order\n${timeline}\n`;
+      expect(standstill, `${what}the writes were`).toBe('done');
+      expect(first, `${what}migrate`).toEqual({ value: 'done' });
+      const written = await shop.rows('note = ? OR id = 2', [write]);
+      expect(
+        written.map(({ id }) => id),
+        `${what}ids of the orders that were written, after migrate`,
+      ).toEqual(expect.arrayContaining([1]));
+      expect(written.length, `${what}orders that were written, after migrate; one was deleted`).toBe(2);
+    }
+
+    const { rowsWritten, indexes } = await measured();
+    expectThat(indexes.size > 0, 'migrate added no index');
+    expectAtMost(rowsWritten, 1_000, `migrate of ${smallCount} orders made the server write`, 'rows');
+  });
+
+  test('migrate must add no index that no call uses.', async ({ measured }) => {
+    const { indexes, plans } = await measured();
+    expectThat(indexes.size > 0, 'migrate added no index');
+    const lines = Object.values(plans).flat();
+    const used = new Set(lines.flatMap(({ keys }) => keys));
+    const unused = [...indexes].filter(([name]) => !used.has(name)).map(([name, columns]) => `${name} (${columns})`);
+    expect(unused, `indexes that no statement of latest, page or totals uses\n${inWords(lines)}\nunused`).toEqual([]);
+  });
+
+  test('latest must be answered from its index alone.', async ({ measured }) => {
+    const { plans } = await measured();
+    const lines = plans.latest.filter(({ table }) => table !== undefined && !table.startsWith('<'));
+    const what = `EXPLAIN of latest\n${inWords(lines)}\n`;
+    expectThat(lines.length > 0, `${what}it names no table`);
+    for (const { extra } of lines)
+      expect(extra, `${what}Extra`).toEqual(expect.stringMatching(/Using index(?! condition)/));
+  });
+});
+
+/** A call, and how many rows the server read for it. */
+interface Counted {
+  readonly what: string;
+  readonly rows: number;
+  /** Rows that it had to read, as it returned them or added them up. */
+  readonly useful: number;
+  /** How many orders or totals it returned, and was expected to return; or its error. */
+  readonly returned: Outcome<number>;
+  readonly expected: number;
+}
+
+type Calls = Readonly<Record<'latest' | 'totals' | 'firstPage' | 'secondPage', Counted>>;
+
+/** Fills the table, migrates it, counts what calls read, lets it grow tenfold, and counts again. */
+async function measure(shop: Shop) {
+  const service = await shop.service();
+  const { subject } = service;
+  await shop.newTable(ofTheYear());
+  await shop.insertCrowd(smallCount - ofTheYear().length, drawn.step);
+  const { value: migrated, count: rowsWritten } = await shop.counted('Handler_write', () => subject.run(migrate));
+  expect(migrated, 'migrate').toEqual({ value: 'done' });
+  const indexes = await shop.indexes();
+  await shop.analyze();
+  const small = await countCalls(shop, service);
+  const latePage = await countPage(
+    shop,
+    service,
+    `a page of ${limit} after ${pagesBefore * pageSize} orders`,
+    await subject.run(pageAfterPages, { pages: pagesBefore, limit: pageSize }),
+  );
+  await shop.insert(older());
+  await shop.insertCrowd(largeCount - smallCount - older().length, drawn.step + 1);
+  await shop.analyze();
+  const large = await countCalls(shop, service);
+
+  const first = await subject.run(page, { after: undefined, limit });
+  const next = 'value' in first ? first.value.next : undefined;
+  const plans = {
+    latest: await shop.plansOf(service, () => subject.run(latest, { customerId: customer, limit })),
+    totals: await shop.plansOf(service, () => subject.run(totals, { customerIds: watched, year })),
+    page: await shop.plansOf(service, () => subject.run(page, { after: undefined, limit })),
+    nextPage: await shop.plansOf(service, () => subject.run(page, { after: next, limit })),
+  };
+  return { small, latePage, large, plans, indexes, rowsWritten };
+}
+
+async function countCalls(shop: Shop, service: Service): Promise<Calls> {
+  const { subject } = service;
+  const addedUp = ofTheYear().filter(({ customerId }) => watched.includes(customerId)).length;
+  return {
+    latest: await count(shop, `latest with limit ${limit}`, limit, limit, async () =>
+      sizeOf(await subject.run(latest, { customerId: customer, limit })),
+    ),
+    totals: await count(
+      shop,
+      `totals for ${watched.length} customers, with ${addedUp} orders in the year,`,
+      watched.length,
+      addedUp + watched.length,
+      async () => sizeOf(await subject.run(totals, { customerIds: watched, year })),
+    ),
+    firstPage: await countPage(shop, service, `the first page of ${limit}`),
+    secondPage: await countPage(
+      shop,
+      service,
+      `the second page of ${limit}`,
+      await subject.run(page, { after: undefined, limit }),
+    ),
+  };
+}
+
+/** Counts a page: the one that follows `previous`, or the first one. */
+async function countPage(
+  shop: Shop,
+  { subject }: Service,
+  what: string,
+  previous?: Outcome<OnePage>,
+): Promise<Counted> {
+  const after = previous && 'value' in previous ? previous.value.next : undefined;
+  const counted = await count(shop, what, limit, limit, async () =>
+    sizeOf(await subject.run(page, { after, limit }), 'orders'),
+  );
+  if (previous === undefined || after !== undefined) return counted;
+  return { ...counted, returned: { error: 'error' in previous ? previous.error : 'the page before had no next' } };
+}
+
+async function count(
+  shop: Shop,
+  what: string,
+  expected: number,
+  useful: number,
+  call: () => Promise<Outcome<number>>,
+): Promise<Counted> {
+  // Once before, so that connections and tables are open.
+  await call();
+  const { value: returned, count: rows } = await shop.counted('Handler_read', call);
+  return { what, rows, useful, returned, expected };
+}
+
+/** Reads pages until there is none, in two processes by turns, with `meanwhile` after each page. */
+async function followCursors(
+  shop: Shop,
+  most: number,
+  meanwhile: (page: OnePage, number: number) => Promise<void> = async () => undefined,
+): Promise<OnePage[]> {
+  const services = [await shop.service('A'), await shop.service('B')];
+  const pages: OnePage[] = [];
+  let after: string | undefined;
+  do {
+    const number = pages.length + 1;
+    expectThat(number <= 150, `page ${number} of ${most} orders each came with another cursor, ${after}`);
+    const { subject } = services[number % 2]!;
+    const seen = valueOf(await subject.run(page, { after, limit: most }), `page ${number} of ${most} orders`);
+    expectThat(seen.orders.length <= most, `page with limit ${most} returned ${seen.orders.length} orders`);
+    pages.push(seen);
+    await meanwhile(seen, number);
+    after = seen.next;
+  } while (after !== undefined);
+  return pages;
+}
+
+async function expectMigrated(shop: Shop): Promise<void> {
+  const { subject } = await shop.service();
+  expect(await subject.run(migrate), 'migrate').toEqual({ value: 'done' });
+}
+
+async function columnsOfIndexes(shop: Shop): Promise<string[]> {
+  return [...(await shop.indexes()).values()].toSorted();
+}
+
+function expectReturned({ what, returned, expected }: Counted): void {
+  expect(returned, `${what} returned`).toEqual({ value: expected });
+}
+
+function valueOf<Value>(outcome: Outcome<Value>, what: string): Value {
+  if ('error' in outcome) expectThat(false, `${what} failed: ${outcome.error}`);
+  return (outcome as { value: Value }).value;
+}
+
+function sizeOf(outcome: Outcome<readonly unknown[]>): Outcome<number>;
+function sizeOf(outcome: Outcome<OnePage>, of: 'orders'): Outcome<number>;
+function sizeOf(outcome: Outcome<readonly unknown[] | OnePage>): Outcome<number> {
+  if ('error' in outcome) return outcome;
+  return { value: 'orders' in outcome.value ? outcome.value.orders.length : outcome.value.length };
+}
+
+function toSummary({ id, at: time, cents }: Row) {
+  return { id, createdAt: `${time.replace(' ', 'T').slice(0, 23)}Z`, cents };
+}
+
+function inWords(lines: readonly PlanLine[]): string {
+  return lines
+    .map(({ sql, table, keys, extra }) => `${table ?? '–'}: key ${keys.join() || 'none'}; ${extra || '–'}; ${sql}`)
+    .map((line) => (line.length > 300 ? `${line.slice(0, 300)} …` : line))
+    .join('\n');
+}
