@@ -187,9 +187,8 @@ export class HubServer {
     return await this.subject.run(waitingBytes, { name: this.name, user });
   }
 
-  /** Those who read have got what was published so far, as far as it reaches them within a second. */
+  /** Those who read have got what was published so far, as far as it leaves within a second. */
   async settle(): Promise<void> {
-    await this.#fence();
     await this.pass(graceMs);
     await this.#fence();
   }

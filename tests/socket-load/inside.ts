@@ -105,7 +105,7 @@ export function publishAround({
   };
 }
 
-/** Whether `publishAround` still waits for a client. */
+/** The users in each of these rooms, sorted. */
 export function members({ args: { name, rooms }, kept }: In<{ name: string; rooms: readonly string[] }>): string[][] {
   return rooms.map((room) => kept[name]!.hub.members(room).map(String).toSorted());
 }
