@@ -68,9 +68,9 @@ export function createHub(io: Server, { maxBufferedBytes, keep, keepMs }: Starte
     }
 
     socket.on('join', (name: unknown, after: unknown, answer: unknown) => {
-      if (typeof name !== 'string' || !(after === null || Number.isSafeInteger(after))) return;
+      const from = after === null ? seq : after;
+      if (typeof name !== 'string' || typeof from !== 'number' || !Number.isSafeInteger(from) || from < 0) return;
       const room = open(name);
-      const from = after === null ? seq : Number(after);
       forgetOld(room);
       if (!joined.has(room)) {
         for (const { at: _at, ...message } of room.log) if (message.seq > from) socket.emit('message', message);

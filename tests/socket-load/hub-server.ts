@@ -4,7 +4,7 @@ import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import type * as Kata from '../../katas/socket-load/socket-load.ts';
 import {
   type Counts,
-  count,
+  countOnServer,
   endHub,
   members,
   openHub,
@@ -180,7 +180,7 @@ export class HubServer {
   }
 
   async counts(): Promise<Counts> {
-    return await this.subject.run(count, this.name);
+    return await this.subject.run(countOnServer, this.name);
   }
 
   async waitingBytes(user: string): Promise<number | undefined> {

@@ -110,7 +110,7 @@ export function members({ args: { name, rooms }, kept }: In<{ name: string; room
   return rooms.map((room) => kept[name]!.hub.members(room).map(String).toSorted());
 }
 
-export async function count({ args: name, kept }: In<string>): Promise<Counts> {
+export async function countOnServer({ args: name, kept }: In<string>): Promise<Counts> {
   const { http, io } = kept[name]!;
   const connections = await new Promise<number>((resolve) => http.getConnections((_error, number) => resolve(number)));
   return { clients: io.sockets.sockets.size, connections };

@@ -13,7 +13,7 @@ abstract class Session {
   abstract send(message: object): void;
 
   leaveAll(): void {
-    for (const leave of [...this.rooms.values()]) leave();
+    for (const leave of this.rooms.values()) leave();
   }
 }
 

@@ -111,7 +111,7 @@ export function createHub(io: Server, options: Options) {
       const seq = ++room.seq;
       highest = Math.max(highest, seq);
       room.log.push({ seq, text, at: performance.now() });
-      for (const socket of [...room.sockets]) {
+      for (const socket of room.sockets) {
         socket.emit('message', { room: name, seq, text });
         if (isTooSlow(socket)) socket.conn.close(true);
       }

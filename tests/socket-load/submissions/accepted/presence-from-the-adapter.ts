@@ -61,7 +61,7 @@ class Hub {
 
   *#sockets(room: string): Generator<Socket> {
     const { rooms, nsp } = this.#io.of('/').adapter;
-    for (const id of [...(rooms.get(`hub/${room}`) ?? [])]) {
+    for (const id of rooms.get(`hub/${room}`) ?? []) {
       const socket = (nsp.sockets as Map<string, Socket>).get(id);
       if (socket) yield socket;
     }
