@@ -6,6 +6,7 @@ import {
   type Counts,
   countOnServer,
   endHub,
+  graceMs,
   members,
   openHub,
   publish,
@@ -14,8 +15,8 @@ import {
   waitingBytes,
 } from './inside.ts';
 
-/** What the module does so much later by its own clock counts as done at once. */
-const graceMs = 1_000;
+/** While a client waits: rounds, how long each of them is, and how far the module's clock moves. */
+const rounds = { count: 50, judgeMs: 100, moduleMs: 15 };
 const atOnce = 100;
 
 /** The WebSocket of a client, from the package ws. */
@@ -120,12 +121,24 @@ export class Client {
     return (this.#socket.io.engine.transport as unknown as { ws: WebSocketLike }).ws;
   }
 
+  /** The module's clock moves a little while a client waits, so that an answer may come from a timer. */
   async #wait<T>(promise: Promise<T>, what: string): Promise<T> {
-    if (await settles(promise)) return await promise;
-    // It tells the process's last words when that has ended.
-    await this.#subject.turns(1);
+    for (let round = 0; round < rounds.count; round++) {
+      if (await settles(promise, rounds.judgeMs)) return await promise;
+      // It tells the process's last words when that has ended.
+      await stepForAll(this.#subject);
+    }
     throw new Error(what);
   }
+}
+
+const steps = new WeakMap<object, Promise<void>>();
+
+/** One step for all who wait. */
+function stepForAll(subject: Subject<typeof Kata>): Promise<void> {
+  const step = steps.get(subject) ?? subject.run(stepClock, rounds.moduleMs).finally(() => steps.delete(subject));
+  steps.set(subject, step);
+  return step;
 }
 
 /** A real Socket.IO server with a hub in the module's process, and the judge's clients there. */

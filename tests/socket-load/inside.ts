@@ -32,6 +32,8 @@ type Texts = readonly (readonly [room: string, text: string])[];
 /** With one of 25 s, a client that does not hear of the moved clock would be taken for dead. */
 const pingInterval = 2 ** 30;
 const mostTurns = 2_000;
+/** What the module does so much later by its own clock counts as done at once. */
+export const graceMs = 1_000;
 const clock = installSteppedClock();
 
 /** From now on only `stepClock` lets time pass for the module. */
@@ -146,7 +148,7 @@ export async function costOfPublishing({
       const sockets = [...io.sockets.sockets.values()];
       const before = tools.cpuMs();
       for (let number = 0; number < perRound; number++) hub.publish(room, text);
-      await tools.turns(3);
+      await clock.step(graceMs);
       costs[at]!.push(tools.cpuMs() - before);
       const isBusy = () => sockets.some((socket) => queuedIn(socket) + socket.request.socket.writableLength > 0);
       for (let turn = 0; turn < mostTurns && isBusy(); turn++) await tools.turns(1);

@@ -45,6 +45,9 @@ const largeBytes = 64 * kB;
 const bufferLimit = 8 * MB;
 /** What is published at most to clients that don't read; the system takes a few MB of it for each. */
 const mostPublished = 40 * MB;
+/** So many at once; four batches a second of the module's clock are 1 MB a second. */
+const perBatch = 4;
+const batchMs = 250;
 /** What a visitor may leave: less than the smallest object that something keeps of it. */
 const visitLimit = 80;
 const visitors = 12;
@@ -239,13 +242,14 @@ describe('robust', () => {
     const large = 'x'.repeat(largeBytes);
     const isThere = async () => (await server.counts()).clients === 4;
     let others = 0;
-    for (let sent = 0; sent < mostPublished && (others > 0 || (await isThere())); sent += 4 * largeBytes) {
-      const some = Array.from({ length: 4 }, (_, at) => `${sent} ${at} ${text}`);
+    for (let sent = 0; sent < mostPublished && (others > 0 || (await isThere())); sent += perBatch * largeBytes) {
+      const some = Array.from({ length: perBatch }, (_, at) => `${sent} ${at} ${text}`);
       await server.publish(...some.map((one) => [red, one + large] as const), [blue, `${sent} ${text}`]);
       inRed.push(...some.map((one) => one + large));
       inBlue.push(`${sent} ${text}`);
-      await reached([first, sameUser], red, inRed.length);
-      await reached([first, sameUser, elsewhere], blue, inBlue.length);
+      await reached(server, [first, sameUser], red, inRed.length);
+      await reached(server, [first, sameUser, elsewhere], blue, inBlue.length);
+      await server.pass(batchMs);
       // It goes on for a little once the client is gone.
       if (!(await isThere()) && ++others === 2) break;
     }
@@ -271,19 +275,19 @@ describe('robust', () => {
     const isStuck = async () => ((await server.waitingBytes(bob)) ?? Infinity) > 0;
     for (let stuck = 0; stuck < 3 && sent * largeBytes < mostPublished; stuck = (await isStuck()) ? stuck + 1 : 0) {
       await server.publishLarge({ room: red, from: sent, count: 1, bytes: largeBytes });
-      await reached([reads], red, ++sent);
+      await reached(server, [reads], red, ++sent);
     }
-    for (const end = sent + 3_000; sent < end;) {
+    for (const end = sent + 2_000; sent < end;) {
       await server.publishLarge({ room: red, from: sent, count: 500, bytes: 60 });
-      await reached([reads], red, (sent += 500));
+      await reached(server, [reads], red, (sent += 500));
     }
     await server.settle();
     const { clients } = await server.counts();
     pauses.goOn();
-    await reached([pauses], red, sent);
+    await reached(server, [pauses], red, sent);
     await server.settle();
 
-    const waited = 'a client stopped reading until about 500 KB waited for it, 3,000 short messages among them';
+    const waited = 'a client stopped reading until about 400 KB waited for it, 2,000 short messages among them';
     expectThat(clients === 2, `${waited}; it was dropped`);
     const numbers = (client: Client) => client.textsOf(red).map((one) => Number.parseInt(one, 10));
     const all = Array.from({ length: sent }, (_, number) => number);
@@ -532,8 +536,12 @@ function expectRising(client: Client, rooms: readonly string[]): void {
 }
 
 /** Waits until these clients have got so many messages of the room, or never will. */
-async function reached(clients: readonly Client[], room: string, count: number): Promise<void> {
-  const isThere = await until(() => clients.every((client) => client.textsOf(room).length >= count));
+async function reached(server: HubServer, clients: readonly Client[], room: string, count: number): Promise<void> {
+  const isThere = await until(async () => {
+    if (clients.every((client) => client.textsOf(room).length >= count)) return true;
+    await server.pass(5);
+    return false;
+  });
   const counts = clients.map((client) => client.textsOf(room).length);
   expectThat(isThere, `${count} messages were published in a room; clients that read got ${counts.join(', ')} of them`);
 }
@@ -543,15 +551,15 @@ async function publishTo(
   server: HubServer,
   { room, reads, stopped }: { room: string; reads: Client; stopped: readonly Client[] },
 ): Promise<{ peak: number; published: number }> {
-  const perBatch = 4;
   for (const client of stopped) client.stopReading();
   const before = inMemory(await collect(server.subject));
   let [peak, count] = [0, 0];
   while (count * largeBytes < mostPublished && peak <= 1.5 * bufferLimit && (await server.counts()).clients > 1) {
     await server.publishLarge({ room, from: count, count: perBatch, bytes: largeBytes });
     count += perBatch;
-    await reached([reads], room, count);
+    await reached(server, [reads], room, count);
     const held = (now: HeapFigures) => inMemory(now) - before;
+    await server.pass(batchMs);
     if (count % (4 * perBatch) === 0) peak = Math.max(peak, held(await collectUntil(server.subject, () => true)));
   }
   return { peak, published: count * largeBytes };
