@@ -33,7 +33,7 @@ export async function openService({ kata, args, tools }: Inside<typeof Kata, Ser
     if (order.kind === 'step') await clock.step(order.ms);
     if (order.kind === 'turn') await tools.turns(1);
     if (order.kind === 'reject') void Promise.reject(new Error(order.message));
-    if (order.kind === 'add a broken client') clients.add(brokenClient(link));
+    if (order.kind === 'add a broken client') addBrokenClient(clients, link);
   };
 
   const { signals, graceMs, isBare, holdsClock } = args;
@@ -118,14 +118,16 @@ function addRoutes(server: Server, { link, database, clients }: Parts): void {
   });
 }
 
-/** A client whose connection is long gone, and who was never removed. */
-function brokenClient(link: Link): Kata.LongLivedClient {
-  return {
+/** A client whose connection breaks when it is asked to leave. */
+function addBrokenClient(clients: Set<Kata.LongLivedClient>, link: Link): void {
+  const client = {
     goAway: () => {
       link.tell('goAway', 'broken');
+      clients.delete(client);
       throw new Error('the socket is closed');
     },
   };
+  clients.add(client);
 }
 
 /** The database is the judge, at the other end of the link. */

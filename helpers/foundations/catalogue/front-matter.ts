@@ -7,6 +7,7 @@ import { repositoryRoot } from './target.ts';
 /**
  * What a kata's module may use beyond its own file and the installed packages. `read-files` and `write-files` are about
  * the workspace of the judge's test file, and no other folder. `heap` grants nothing: it says that its heap is measured.
+ * `child-process` lets it fork Node with a file that it may read, and nothing else; it does not go with `worker`.
  */
 const needs = ['mysql', 'net', 'worker', 'child-process', 'heap', 'read-files', 'write-files'] as const;
 export type Need = (typeof needs)[number];

@@ -16,6 +16,8 @@ export interface JudgeOptions {
   readonly furnish?: Run<never, undefined, unknown>;
   /** How many processes are kept ready for tests that start one of their own; 0 unless told. */
   readonly spares?: number;
+  /** How long each call of a process may take, in ms; 10,000 unless told. See `SubjectOptions.limitMs`. */
+  readonly limitMs?: number;
 }
 
 /**
@@ -29,7 +31,7 @@ export interface JudgeOptions {
  *
  * What runs in the subject's process are the functions that `tests/<slug>/inside.ts` exports; see `Subject.run`.
  */
-export function judge<Kata>(slug: string, { furnish, spares = 0 }: JudgeOptions = {}) {
+export function judge<Kata>(slug: string, { furnish, spares = 0, limitMs }: JudgeOptions = {}) {
   const insideFile = join(repositoryRoot, 'tests', slug, 'inside.ts');
   return base
     .extend('workspace', { scope: 'file' }, async ({}, { onCleanup }) => await testFolder(onCleanup))
@@ -40,6 +42,7 @@ export function judge<Kata>(slug: string, { furnish, spares = 0 }: JudgeOptions 
         spares,
         ...(existsSync(insideFile) && { insideFile }),
         ...(furnish && { furnish }),
+        ...(limitMs !== undefined && { limitMs }),
       });
       onCleanup(() => subjects[Symbol.asyncDispose]());
       return subjects;

@@ -23,6 +23,9 @@ export function nodeFlags({ needs = [], workspace, inspect = false }: SubjectOpt
   const folders = [...packageFolders(), insideFolder];
   const allows = new Set<string>(needs.map((need) => (need === 'mysql' ? 'net' : need)));
   if (inspect) allows.add('inspector');
+  // A thread has modules of its own, where nothing holds back what may be started.
+  if (allows.has('worker') && allows.has('child-process'))
+    throw new Error('A kata can need worker or child-process, but not both.');
   // Both names of the workspace too: the system's temporary folder is a link on macOS.
   const workspaces = workspace === undefined ? [] : [workspace, realpathSync(workspace)];
   return [
@@ -30,6 +33,10 @@ export function nodeFlags({ needs = [], workspace, inspect = false }: SubjectOpt
     ...(inspect ? ['--inspect=127.0.0.1:0'] : []),
     '--enable-source-maps',
     '--disable-warning=ExperimentalWarning',
+    // Node warns of --allow-child-process; see inside/children.js.
+    ...(allows.has('child-process') ? ['--disable-warning=PERM0002'] : []),
+    // It says that threads may leave the permission model. inside/threads.js sees to it that they do not.
+    ...(needs.includes('worker') ? ['--disable-warning=SecurityWarning'] : []),
     // So that a module that takes memory without end is ended before the machine feels it.
     `--max-old-space-size=${heapLimitMiB}`,
     '--permission',

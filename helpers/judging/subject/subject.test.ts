@@ -314,18 +314,6 @@ describe('a process that may end', () => {
 });
 
 describe('nothing is left behind', () => {
-  test('a disposed subject takes along what it has started', async () => {
-    const source = `import { spawn } from "node:child_process";
-      export const go = () => spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "inherit" }).pid;`;
-    const subject = await start(source, { needs: ['child-process'] });
-    const grandchild = (await subject.evaluate((kata) => kata.go!())) as number;
-    expect(isAlive(grandchild)).toBe(true);
-
-    await subject[Symbol.asyncDispose]();
-
-    expect(await until(() => !isAlive(grandchild) && !isAlive(subject.pid))).toBe(true);
-  });
-
   test.for(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)(
     '%s to the runner ends a subject that is in an endless loop',
     async (signal) => {

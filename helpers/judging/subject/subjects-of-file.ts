@@ -14,6 +14,8 @@ export interface SubjectsOptions {
   readonly furnish?: Run<never, undefined, unknown>;
   /** How many processes are started ahead of the calls that ask for a fresh one. */
   readonly spares: number;
+  /** The limit of those that are not given one. */
+  readonly limitMs?: number;
 }
 
 /** How a process of one's own differs from the others. `needs` may only leave out some: without `heap`, V8 optimizes the module. */
@@ -89,19 +91,22 @@ export class SubjectsOfFile<Kata> implements AsyncDisposable {
     if (hangs > 0)
       return this.#create({
         ...options,
-        limitMs: (options.limitMs ?? usualLimitMs) * shareAfterHangs[Math.min(hangs, shareAfterHangs.length - 1)]!,
+        limitMs:
+          (options.limitMs ?? this.#options.limitMs ?? usualLimitMs) *
+          shareAfterHangs[Math.min(hangs, shareAfterHangs.length - 1)]!,
       });
     const spare = Object.keys(options).length === 0 ? this.#spares.shift() : undefined;
     return spare?.alive ? spare : this.#create(options);
   }
 
   #create(options: FreshOptions): Subject<Kata> {
-    const { workspace, insideFile } = this.#options;
+    const { workspace, insideFile, limitMs } = this.#options;
     return new Subject<Kata>(this.#file, {
       needs: this.#needs,
       name: moduleName(this.#slug, this.#file),
       workspace,
       ...(insideFile !== undefined && { insideFile }),
+      ...(limitMs !== undefined && { limitMs }),
       ...options,
     });
   }

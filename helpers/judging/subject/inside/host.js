@@ -7,7 +7,7 @@ import { Socket } from 'node:net';
 import v8 from 'node:v8';
 import vm from 'node:vm';
 import { readFrames, writeFrame } from './frames.js';
-import { asItWas, changed, lockLanguage, lockMechanism, lockModule, takeAway } from './lockdown.js';
+import { asItWas, changed, forgetOriginals, lockLanguage, lockMechanism, lockModule, takeAway } from './lockdown.js';
 import { notPlain } from './plain.js';
 import { Seal, keyBytes, mechanism } from './seal.js';
 
@@ -42,6 +42,14 @@ const probe = process.argv.includes('heap') ? await import('./heap-probe.js') : 
 // Where each byte of the heap counts, no module uses the pool.
 if (!probe) await import('./wake-pool.js');
 if (process.argv.includes('write-files')) await import('./file-calls.js');
+const children = process.argv.includes('child-process') ? await import('./children.js') : undefined;
+if (process.argv.includes('worker')) {
+  const { holdThreads, leaveFolder } = await import('./threads.js');
+  leaveFolder();
+  holdThreads(() => hooked);
+  // The limit of this heap stays as it is. With the flag on, V8 ignores the limits that threads are given.
+  setFlagsFromString('--max-old-space-size=0');
+}
 
 /** @type {Record<string, unknown>} */
 let kata = {};
@@ -135,7 +143,7 @@ socket.on('close', () => exit(0));
 process.on('uncaughtExceptionMonitor', (error, origin) => send({ event: 'uncaught', origin, error: tell(error) }));
 process.on('exit', (code) => send({ event: 'exit', code, stack: new Error().stack ?? '' }));
 
-takeAway(Reflect.get(socket, '_handle'));
+takeAway(Reflect.get(socket, '_handle'), undefined, children?.kill);
 /** @param {unknown} message */
 function send(message) {
   if (toJudge) writeFrame(socket, toJudge.close(serialize(message)));
@@ -249,6 +257,7 @@ function loadInside(source) {
  */
 async function load(url, source) {
   lockBuiltIns();
+  forgetOriginals();
   isLoaded = true;
   hooked = { url, source };
   const namespace = await import(url);

@@ -11,7 +11,7 @@ const { defineProperty, freeze, getOwnPropertyDescriptor, getPrototypeOf, preven
 const { ownKeys } = Reflect;
 
 /** @param {string} name */
-const refusal = (name) =>
+export const refusal = (name) =>
   Object.assign(new Error(`${name} is not open to a kata's module`), { code: 'ERR_ACCESS_DENIED' });
 
 /**
@@ -43,15 +43,23 @@ export function asItWas(exported) {
   return originals ? Object.create(exported, originals) : exported;
 }
 
+/** From here on nobody gets them back: a module can import this file, and would have the same Map. */
+export function forgetOriginals() {
+  taken.clear();
+}
+
 /**
  * Each of these writes, signals or reads what the permission model does not look at.
  * @param {object} channel the native handle of the channel to the judge, of the class of all Unix sockets
+ * @param {boolean} [writesFiles]
+ * @param {Function} [kill] stands in for process.kill, where a module may start processes
  */
-export function takeAway(channel) {
+export function takeAway(channel, writesFiles = process.argv.includes('write-files'), kill) {
+  fix(process, 'kill', kill);
   // Signals, the inspector, other users, and the handles that the judge's channel is one of.
   for (const name of [
-    'kill',
     '_kill',
+    'execve',
     'abort',
     '_debugProcess',
     '_debugEnd',
@@ -74,7 +82,7 @@ export function takeAway(channel) {
     // They copy links, and write through them.
     [fs, 'fs', ['cp', 'cpSync']],
     // Without a folder to write to it can do nothing, and to look at fs.promises takes 3 ms.
-    [process.argv.includes('write-files') ? fs.promises : {}, 'fs.promises', ['cp']],
+    [writesFiles ? fs.promises : {}, 'fs.promises', ['cp']],
     [os, 'os', ['setPriority']],
     // The judge's own imports would go through them.
     [nodeModule, 'module', ['register', 'registerHooks']],

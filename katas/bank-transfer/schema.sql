@@ -1,0 +1,12 @@
+CREATE TABLE accounts (
+  id VARCHAR(64) NOT NULL PRIMARY KEY,
+  balance BIGINT NOT NULL
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE ledger (
+  transfer_key VARCHAR(64) NOT NULL PRIMARY KEY,
+  from_account VARCHAR(64) NOT NULL,
+  to_account VARCHAR(64) NOT NULL,
+  amount BIGINT NOT NULL,
+  balance_after BIGINT NOT NULL
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

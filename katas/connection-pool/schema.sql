@@ -1,0 +1,4 @@
+CREATE TABLE stock (
+  id INT NOT NULL PRIMARY KEY,
+  pieces INT NOT NULL
+) ENGINE = InnoDB;

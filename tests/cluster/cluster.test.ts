@@ -1,0 +1,407 @@
+import { basename } from 'node:path';
+import { describe, expect } from 'vitest';
+import { until } from '../../helpers/foundations/waiting/until.ts';
+import { judge } from '../../helpers/instruments/judge/judge.ts';
+import type * as Kata from '../../katas/cluster/cluster.ts';
+import { Boss, type SeenWorker } from './boss.ts';
+import { type Choice, Stage, drawn, pidsOf } from './stage.ts';
+
+const { restartMs, maxFailures, stopMs, code } = drawn;
+const pings = { pingMs: 1_000, hangMs: 8_000 };
+/** Longer than all waits of a cluster together. */
+const longMs = 100_000;
+
+// A process of its own for each test: what one cluster has left behind is not the next one's.
+const test = judge<typeof Kata>('cluster', { spares: 1 })
+  .extend('open', async ({ fresh, workspace }, { onCleanup }) => {
+    const bosses: Boss[] = [];
+    onCleanup(async () => void (await Promise.all(bosses.map((boss) => boss[Symbol.asyncDispose]()))));
+    return async (choice: Choice = {}): Promise<Stage> => {
+      const [subject, boss] = await Promise.all([fresh(), Boss.open()]);
+      bosses.push(boss);
+      return await Stage.open(subject, workspace, boss, choice);
+    };
+  })
+  .extend('running', ({ open }) => async (choice: Choice = {}): Promise<Stage> => {
+    const stage = await open(choice);
+    await stage.starts();
+    return stage;
+  });
+
+describe('core', () => {
+  test('startCluster must resolve when size workers listen on port; stats() must list their process ids.', async ({
+    open,
+  }) => {
+    const size = drawn.size;
+    const stage = await open({ size, plan: (index) => (index === size - 1 ? 'wait' : 'listen') });
+    // The others are started before it or beside it.
+    const slow = await stage.worker(size - 1);
+    const others = stage.boss.workers.filter((worker) => worker !== slow);
+    await stage.answeredBy(others);
+    const { start } = await stage.pass(0);
+    expect(start.ended, `startCluster, while ${size - 1} of ${size} workers listen`).toBe('pending');
+
+    slow.order({ do: 'listen' });
+    await stage.starts();
+
+    await stage.answeredBy(stage.boss.workers);
+    expect(
+      stage.boss.workers.map(({ port }) => port),
+      'PORT of the workers',
+    ).toEqual(Array(size).fill(String(stage.settings.port)));
+    expect(stage.seen.forks, 'processes started').toBe(size);
+
+    stage.boss.plan = () => 'wait';
+    slow.order({ do: 'die' });
+    const newcomer = await stage.worker(size);
+    await stage.pass(0);
+    await stage.serves(() => others);
+    newcomer.order({ do: 'listen' });
+    await stage.serves(() => [...others, newcomer]);
+  });
+
+  test('A worker that dies must be replaced at once, whatever its exit code or signal.', async ({ running }) => {
+    const stage = await running();
+
+    for (const [at, exitCode] of [0, 1].entries()) {
+      stage.boss.living[at]!.order({ do: 'exit', code: exitCode });
+      const newcomer = await stage.worker(2 + at);
+      await stage.sees('the death of a worker', () => stage.boss.living.length === 2);
+      await stage.serves();
+      await stage.answeredBy([newcomer]);
+    }
+    for (const worker of stage.boss.living) worker.order({ do: 'die' });
+    await stage.worker(5);
+    await stage.sees('the death of two workers', () => stage.boss.living.length === 2);
+    await stage.serves();
+
+    await stage.answeredBy(stage.boss.living);
+    expect(stage.seen.forks, 'processes started, for 2 workers of which 4 died').toBe(6);
+  });
+
+  test('stop() must end every worker, replace none, and resolve after the last one has exited.', async ({
+    running,
+  }) => {
+    const stage = await running({ size: 3 });
+    const [last, ...others] = stage.boss.workers as [SeenWorker, ...SeenWorker[]];
+    last.order({ do: 'ignore' });
+
+    const stops = [await stage.call('stop'), await stage.call('stop')];
+    await stage.sees('the others to exit', ({ exits }) => exits === 2 && others.every(({ isGone }) => isGone));
+    const { calls } = await stage.pass(0);
+    expect(
+      calls.map(({ ended }) => ended),
+      'two calls of stop(), while one worker of 3 is alive',
+    ).toEqual(['pending', 'pending']);
+    last.order({ do: 'exit', code });
+
+    for (const stop of stops)
+      expect(await stage.ended(stop, 'stop()'), 'stop(), and workers alive at that moment').toEqual({
+        ended: 'resolved',
+        alive: 0,
+      });
+    const { forks, serving } = await stage.pass(longMs);
+    expect(forks, 'processes started for 3 workers').toBe(3);
+    expect(serving, 'stats()').toEqual([]);
+  });
+});
+
+describe('robust', () => {
+  test('stop() must refuse new connections and let every request in flight be answered.', async ({ running }) => {
+    const stage = await running();
+    const workers = stage.boss.living;
+    const held = await stage.holdAt(workers);
+
+    const stop = await stage.call('stop');
+    const refuses = await until(async () => 'error' in (await stage.ask()));
+    await stage.sees('all workers to be asked to stop', () => workers.every(({ isAsked }) => isAsked));
+    const { calls } = await stage.pass(stopMs / 2);
+    expect(refuses, 'new connections are refused').toBe(true);
+    expect(calls[stop]!.ended, 'stop(), while requests are in flight').toBe('pending');
+    for (const [at, worker] of workers.entries()) {
+      for (const answer of await stage.release(held.filter((one) => one.worker === worker)))
+        expect(answer, 'answer to a request in flight').toEqual({ pid: worker.pid });
+      await stage.sees('a worker that has answered all to exit', ({ exits }) => exits === at + 1);
+      if (at === 0) expect(stage.seen.calls[stop]!.ended, 'stop(), while one worker holds a request').toBe('pending');
+    }
+
+    expect(await stage.ended(stop, 'stop()'), 'stop()').toEqual({ ended: 'resolved', alive: 0 });
+  });
+
+  test('A worker that has not exited stopMs after it was asked to stop must be killed, not earlier.', async ({
+    running,
+  }) => {
+    const stage = await running(pings);
+    for (const name of ['reload', 'stop'] as const) {
+      const slow = stage.boss.living[0]!;
+      slow.order({ do: 'ignore' });
+      const held = await stage.holdAt([slow]);
+      const last = name === 'reload' ? held.pop() : undefined;
+      // The last one is the only one at this worker.
+      await stage.release(held);
+
+      const call = await stage.call(name);
+      await stage.sees('the worker to be asked to stop', () => slow.isAsked);
+      await stage.pass(stopMs - 1);
+      if (last) {
+        const answers = await stage.release([last]);
+        expect(answers, 'a request in flight, answered 1 ms before stopMs').toEqual([{ pid: slow.pid }]);
+      }
+      expect((await stage.look()).calls[call]!.ended, `${name}(), 1 ms before stopMs`).toBe('pending');
+      expect(slow.isGone, `${name}(): the worker is gone, 1 ms before stopMs`).toBe(false);
+      await stage.pass(stopMs / 10);
+
+      await stage.sees(`${name}() to kill the worker after stopMs`, () => slow.isGone);
+      const ended = await stage.ended(call, `${name}()`);
+      expect(ended, `${name}(), and workers alive at that moment`).toEqual({
+        ended: 'resolved',
+        alive: name === 'stop' ? 0 : 2,
+      });
+    }
+  });
+
+  test('A failed start must be retried after restartMs, doubled for each further one in a row, up to maxRestartMs.', async ({
+    open,
+  }) => {
+    const fails = { value: true };
+    const failures = 5;
+    const stage = await open({
+      size: 1,
+      maxFailures: failures + 2,
+      plan: () => (fails.value ? { exit: code } : 'listen'),
+    });
+    const delays = [1, 2, 4, 5, 5].map((times) => times * restartMs);
+
+    for (const [at, delayMs] of delays.entries()) {
+      await failsAfter(stage, at + 1);
+      if (at === delays.length - 1) fails.value = false;
+      await startsAfter(stage, delayMs, at + 1);
+    }
+    await stage.starts();
+    fails.value = true;
+    stage.boss.living[0]!.order({ do: 'die' });
+    await failsAfter(stage, failures + 2);
+    await startsAfter(stage, restartMs, failures + 2);
+    await failsAfter(stage, failures + 3);
+    await startsAfter(stage, 2 * restartMs, failures + 3);
+  });
+
+  test('After maxFailures failed starts in a row, startCluster must end all workers and reject, naming the file.', async ({
+    open,
+  }) => {
+    const stage = await open({ plan: (index) => (index === 0 ? 'listen' : 'wait') });
+    const [first, second] = [await stage.worker(0), await stage.worker(1)];
+    await stage.answeredBy([first]);
+    await stage.pass(0);
+    first.order({ do: 'ignore' });
+    second.order({ do: 'exit', code });
+
+    for (let failures = 1; failures < maxFailures; failures++) {
+      await failsAfter(stage, failures);
+      const { start } = await stage.pass(5 * restartMs);
+      expect(start.ended, `startCluster, after failed start ${failures} of ${maxFailures}`).toBe('pending');
+      (await stage.worker(failures + 1)).order({ do: 'exit', code });
+    }
+    await failsAfter(stage, maxFailures);
+    await stage.pass(stopMs);
+
+    await stage.sees('startCluster to reject', ({ start }) => start.ended !== 'pending');
+    const { start } = stage.seen;
+    expect(start.ended, 'startCluster').toMatch(/^rejected: /);
+    expect(start.ended, 'startCluster').toContain(basename(stage.settings.worker));
+    expect(start.alive, 'workers alive when it rejected').toBe(0);
+    const { forks } = await stage.pass(longMs);
+    expect(forks, `processes started, with maxFailures ${maxFailures} and one other worker`).toBe(1 + maxFailures);
+  });
+
+  test('Once the cluster runs, giving up must be told to onGiveUp, once; the other workers must go on.', async ({
+    running,
+  }) => {
+    const stage = await running();
+    const [victim, other] = stage.boss.workers as [SeenWorker, SeenWorker];
+    stage.boss.plan = () => 'wait';
+    victim.order({ do: 'die' });
+
+    for (let failures = 1; failures <= maxFailures; failures++) {
+      (await stage.worker(1 + failures)).order({ do: 'exit', code });
+      await failsAfter(stage, 1 + failures);
+      if (failures === maxFailures) break;
+      const { givenUp } = await stage.pass(5 * restartMs);
+      expect(givenUp, `onGiveUp, after failed start ${failures} of ${maxFailures}`).toEqual([]);
+    }
+
+    await stage.sees('onGiveUp', ({ givenUp }) => givenUp.length > 0);
+    const { givenUp, forks } = await stage.pass(longMs);
+    expect(givenUp, 'errors that onGiveUp heard').toEqual([expect.stringContaining(basename(stage.settings.worker))]);
+    expect(forks, `processes started, 2 that listened and ${maxFailures} that failed`).toBe(2 + maxFailures);
+    await stage.answeredBy([other]);
+    await stage.serves(() => [other]);
+  });
+});
+
+describe('stretch', () => {
+  test('reload() must replace every worker; no request may fail, and size workers must listen throughout.', async ({
+    running,
+  }) => {
+    const size = 2 + (drawn.size % 2);
+    const stage = await running({ size });
+    const old = stage.boss.living;
+    stage.boss.plan = () => 'wait';
+    const held = await stage.holdAt(old);
+    await using load = startLoad(stage);
+
+    const reload = await stage.call('reload');
+    const newcomer = await stage.worker(size);
+    await stage.pass(0);
+    await stage.answeredBy(old);
+    expect(old.filter(({ isAsked }) => isAsked).length, 'old workers asked to stop before a new one listens').toBe(0);
+    stage.boss.plan = () => 'listen';
+    for (const worker of stage.boss.workers.slice(size)) worker.order({ do: 'listen' });
+    await stage.answeredBy([newcomer]);
+    expect((await stage.look()).calls[reload]!.ended, 'reload(), while old workers hold requests').toBe('pending');
+    const answers = await stage.release(held);
+
+    const ended = await stage.ended(reload, 'reload()');
+    const failed = await load.stop();
+    expect(ended, 'reload(), and workers alive at that moment').toEqual({ ended: 'resolved', alive: size });
+    expect(failed, 'requests that failed meanwhile').toEqual([]);
+    expect(answers, 'answers to the requests that were in flight').toEqual(
+      held.map(({ worker: { pid } }) => ({ pid })),
+    );
+    await stage.serves();
+    expect(old.filter(({ isGone }) => !isGone).length, 'old workers that are left').toBe(0);
+    expect(stage.boss.living.length, 'workers').toBe(size);
+  });
+
+  test('If new workers cannot start, reload() must reject, and the old ones must go on.', async ({ running }) => {
+    const stage = await running();
+    const old = stage.boss.living;
+    stage.boss.plan = () => 'wait';
+
+    const reload = await stage.call('reload');
+    // One after the other, or several at a time.
+    for (let failures = 0, before = 2; failures < maxFailures; failures++) {
+      await stage.sees('reload() to start a worker', ({ forks }) => forks > before);
+      await stage.sees('all workers to start', ({ forks }) => stage.boss.workers.length === forks);
+      before = stage.seen.forks;
+      expect(stage.seen.calls[reload]!.ended, `reload(), after ${failures} failed starts of ${maxFailures}`).toBe(
+        'pending',
+      );
+      // One by one: what is sent to a process that is just dying may fail.
+      for (const worker of stage.boss.living.filter((one) => !old.includes(one))) {
+        if ((await stage.look()).calls[reload]!.ended !== 'pending' || worker.isAsked) break;
+        worker.order({ do: 'exit', code });
+        const ended = () => stage.boss.workers.length - stage.boss.living.length;
+        await stage.sees('a worker to exit', ({ exits }) => worker.isGone && exits === ended());
+      }
+      await stage.pass(5 * restartMs);
+    }
+
+    const { ended } = await stage.ended(reload, 'reload()');
+    expect(ended, 'reload()').toMatch(/^rejected: /);
+    await stage.pass(longMs);
+    expect(pidsOf(stage.boss.living), 'workers that are alive').toEqual(pidsOf(old));
+    await stage.answeredBy(old);
+    await stage.serves();
+    stage.boss.plan = () => 'listen';
+    expect((await stage.ended(await stage.call('reload'), 'a later reload()')).ended, 'a later reload()').toBe(
+      'resolved',
+    );
+  });
+
+  test('A worker that answers no ping for hangMs must be killed and replaced; the others must live.', async ({
+    running,
+  }) => {
+    const { pingMs, hangMs } = pings;
+    const stage = await running(pings);
+
+    await stage.pass(2 * hangMs);
+    expect(stage.seen.forks, 'processes started, for 2 workers that answer pings').toBe(2);
+    for (const starts of [3, 4]) {
+      const [hung, other] = stage.boss.living as [SeenWorker, SeenWorker];
+      hung.order({ do: 'freeze' });
+      await stage.sees('the worker to hang', () => hung.isFrozen);
+      await stage.pass(hangMs - 2 * pingMs);
+      expect(hung.isGone, 'the worker that hangs is gone, 2 pings before hangMs').toBe(false);
+      await stage.pass(4 * pingMs);
+
+      await stage.sees('the worker that hangs to be killed', () => hung.isGone);
+      const newcomer = await stage.worker(starts - 1);
+      await stage.serves(() => [other, newcomer]);
+      await stage.pass(hangMs);
+      await stage.answeredBy([other, newcomer]);
+      expect((await stage.look()).forks, 'processes started').toBe(starts);
+    }
+  });
+
+  test('stop() may come at any time: no worker, retry, timer or listener must be left.', async ({ running }) => {
+    const stage = await running({ size: 1 });
+    stage.boss.plan = () => 'wait';
+    stage.boss.living[0]!.order({ do: 'die' });
+    (await stage.worker(1)).order({ do: 'exit', code });
+    await failsAfter(stage, 2);
+
+    const stop = await stage.call('stop');
+    expect((await stage.ended(stop, 'stop(), while a start waits for its time,')).ended).toBe('resolved');
+    const first = stage.seen;
+    expect(first.timers, 'timers that hold the process after stop()').toBe(0);
+    const { forks } = await stage.pass(longMs);
+    expect(forks, 'processes started, with stop() while the next start waits for its time').toBe(2);
+
+    await stage.again();
+    await stage.starts();
+    stage.boss.plan = () => 'wait';
+    await stage.call('reload');
+    await stage.worker(3);
+    await stage.pass(0);
+    const last = await stage.call('stop');
+    expect(await stage.ended(last, 'stop() during reload()'), 'stop() during reload()').toEqual({
+      ended: 'resolved',
+      alive: 0,
+    });
+    const { timers, listeners } = stage.seen;
+
+    expect(timers, 'timers that hold the process after stop()').toBe(0);
+    expect(listeners, 'listeners at cluster and process, as after the first cluster').toBe(first.listeners);
+    const end = await stage.pass(longMs);
+    expect(end.forks, 'processes started, 1 by startCluster and 1 by reload()').toBe(2);
+    await stage.sees('all workers to exit', () => stage.boss.living.length === 0);
+  });
+});
+
+/** Waits until so many processes have ended, and the module has heard of it. */
+async function failsAfter(stage: Stage, exits: number): Promise<void> {
+  await stage.sees(`process ${exits} to end`, (seen) => seen.exits >= exits);
+}
+
+/** Sees that the next process is started after that time, and not a millisecond before. A tenth later is soon enough. */
+async function startsAfter(stage: Stage, delayMs: number, started: number): Promise<void> {
+  const early = await stage.pass(delayMs - 1);
+  expect(early.forks, `processes started, ${delayMs - 1} ms after number ${started} has failed`).toBe(started);
+  await stage.pass(delayMs / 10);
+  await stage.sees(`a start ${delayMs} ms after number ${started} has failed`, ({ forks }) => forks === started + 1);
+}
+
+/** A client that asks without a pause, each time on a new connection. */
+function startLoad(stage: Stage): AsyncDisposable & { stop(): Promise<string[]> } {
+  const failed: string[] = [];
+  let isOver = false;
+  const client = async () => {
+    while (!isOver) {
+      const answer = await stage.ask();
+      if ('error' in answer) failed.push(answer.error);
+    }
+  };
+  const asking = client();
+  const stop = async () => {
+    isOver = true;
+    await asking;
+    return failed;
+  };
+  return {
+    stop,
+    async [Symbol.asyncDispose]() {
+      await stop();
+    },
+  };
+}

@@ -1,0 +1,233 @@
+import { writeFile } from 'node:fs/promises';
+import { get } from 'node:http';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { after, until } from '../../helpers/foundations/waiting/until.ts';
+import { bundleInside } from '../../helpers/judging/subject/bundle-inside.ts';
+import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
+import type { Subject } from '../../helpers/judging/subject/subject.ts';
+import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
+import type * as Kata from '../../katas/cluster/cluster.ts';
+import type { Boss, Plan, SeenWorker } from './boss.ts';
+import { type Report, type Settings, call, open, pass, report } from './inside.ts';
+
+/** What a client got: the process that answered, or what went wrong. */
+export type Answer = { readonly pid: number } | { readonly error: string };
+
+/** What differs from seed to seed. */
+export const drawn = drawOne(
+  fc.record({
+    size: fc.integer({ min: 2, max: 4 }),
+    restartMs: fc.integer({ min: 100, max: 300 }),
+    maxFailures: fc.integer({ min: 2, max: 4 }),
+    stopMs: fc.integer({ min: 12_000, max: 18_000 }),
+    code: fc.constantFrom(0, 1, 7),
+    name: fc.stringMatching(/^[a-z]{6,9}$/),
+  }),
+);
+
+const usual = {
+  size: 2,
+  restartMs: drawn.restartMs,
+  maxRestartMs: 5 * drawn.restartMs,
+  maxFailures: drawn.maxFailures,
+  stopMs: drawn.stopMs,
+  pingMs: 200_000,
+  hangMs: 900_000,
+};
+export type Choice = Partial<typeof usual> & { readonly plan?: (index: number) => Plan };
+
+/** Where no system gives ports to connections by itself. */
+const firstPort = 20_000;
+const portCount = 12_000;
+/** How long the judge waits for what must come. Once it has waited in vain, the next waits get half. */
+let patienceMs = 8_000;
+let lastFile = 0;
+
+/** A request that a worker holds. */
+export interface Held {
+  readonly worker: SeenWorker;
+  readonly path: string;
+  readonly answer: Promise<Answer>;
+}
+
+/** One primary process with its workers, their boss, and clients. */
+export class Stage {
+  readonly boss: Boss;
+  readonly settings: Settings;
+  readonly #subject: Subject<typeof Kata>;
+  readonly #port: number;
+  #report: Report;
+  #lastHeld = 0;
+
+  private constructor(subject: Subject<typeof Kata>, boss: Boss, settings: Settings, port: number, seen: Report) {
+    this.#subject = subject;
+    this.boss = boss;
+    this.settings = settings;
+    this.#port = port;
+    this.#report = seen;
+  }
+
+  /** Calls startCluster, and does not wait for it. */
+  static async open(subject: Subject<typeof Kata>, workspace: string, boss: Boss, choice: Choice): Promise<Stage> {
+    const { plan = () => 'listen', ...settings } = choice;
+    boss.plan = plan;
+    const worker = join(workspace, `${drawn.name}-${++lastFile}.cjs`);
+    const address = JSON.stringify(await subject.addressInside(boss.address));
+    const source = await bundleInside(join(import.meta.dirname, 'worker.ts'));
+    await writeFile(worker, source.replace('"ADDRESS"', JSON.stringify(address)));
+    const all = { ...usual, ...settings, worker, port: await freePort() };
+    const seen = await subject.run(open, all);
+    return new Stage(subject, boss, all, await subject.portOutside(all.port), seen);
+  }
+
+  /** What was seen last. */
+  get seen(): Report {
+    return this.#report;
+  }
+
+  async look(): Promise<Report> {
+    return (this.#report = await this.#subject.run(report));
+  }
+
+  /** Moves the clocks of the primary process, and lets each worker that can answer its pings meanwhile. */
+  async pass(ms: number): Promise<Report> {
+    const frozen = this.boss.living.filter(({ isFrozen }) => isFrozen).map(({ pid }) => pid);
+    const stepMs = this.settings.pingMs;
+    for (let leftMs = ms; leftMs > stepMs; ms = leftMs -= stepMs) await this.#subject.run(pass, { ms: stepMs, frozen });
+    return (this.#report = await this.#subject.run(pass, { ms, frozen }));
+  }
+
+  /** Calls startCluster once more in the same process, with workers that listen, and does not wait for it. */
+  async again(): Promise<void> {
+    this.boss.plan = () => 'listen';
+    this.#report = await this.#subject.run(open, this.settings);
+  }
+
+  /** Calls stop or reload, and does not wait for it. Gives back its number among the calls. */
+  async call(name: 'stop' | 'reload'): Promise<number> {
+    this.#report = await this.#subject.run(call, name);
+    return this.#report.calls.length - 1;
+  }
+
+  /** Waits for a state; the test fails when it does not come. `what` continues "the judge waited for". */
+  async sees(what: string, isThere: (seen: Report) => boolean): Promise<void> {
+    const hasCome = await until(async () => isThere(await this.look()), patienceMs);
+    if (!hasCome) patienceMs = 4_000;
+    expectThat(hasCome, `the judge waited in vain for ${what}; ${this.#inWords()}`);
+  }
+
+  /** Waits until startCluster has resolved. */
+  async starts(): Promise<void> {
+    await this.sees('startCluster', ({ start }) => start.ended !== 'pending');
+    expectThat(this.seen.start.ended === 'resolved', `startCluster ${this.seen.start.ended}`);
+    await this.sees('all workers to start', () => this.boss.living.length === this.settings.size);
+    await this.serves();
+  }
+
+  /** Waits until stats() lists these; by default all that are alive. */
+  async serves(workers: () => readonly SeenWorker[] = () => this.boss.living): Promise<void> {
+    const list = () => pidsOf(workers()).join();
+    await this.sees(
+      'stats() to list the workers that listen, and no others',
+      ({ serving }) => serving.join() === list(),
+    );
+  }
+
+  /** Waits for the worker that started as number `index`, from 0. */
+  async worker(index: number): Promise<SeenWorker> {
+    await this.sees(`the start of process ${index + 1}`, () => this.boss.workers.length > index);
+    return this.boss.workers[index]!;
+  }
+
+  /** Waits until the call of that number has settled, and says how. */
+  async ended(number: number, what: string): Promise<Report['calls'][number]> {
+    await this.sees(`${what} to settle`, ({ calls }) => calls[number]!.ended !== 'pending');
+    return this.seen.calls[number]!;
+  }
+
+  /** One request on a connection of its own. */
+  async ask(path = '/'): Promise<Answer> {
+    const { promise, resolve } = Promise.withResolvers<Answer>();
+    const fail = (error: Error) => resolve({ error: error.message });
+    const request = get({ host: '127.0.0.1', port: this.#port, path, agent: false }, (response) => {
+      response.toArray().then((chunks) => resolve({ pid: Number(Buffer.concat(chunks as Buffer[]).toString()) }), fail);
+    }).on('error', fail);
+    // A connection that was handed to a worker as it died is never answered. Held requests wait for the judge.
+    const cancel = path === '/' ? after(patienceMs, () => request.destroy(new Error('no answer'))) : () => undefined;
+    const answer = await promise;
+    cancel();
+    return answer;
+  }
+
+  /** Makes a request that the worker holds until the judge lets it go. */
+  async hold(): Promise<Held> {
+    const path = `/held-${++this.#lastHeld}`;
+    const answer = this.ask(path);
+    const holder = () => this.boss.workers.find(({ holds }) => holds.has(path));
+    await this.sees(`a worker that takes request ${path}`, () => holder() !== undefined);
+    return { worker: holder()!, path, answer };
+  }
+
+  /** Makes requests until each of these workers holds one. */
+  async holdAt(workers: readonly SeenWorker[]): Promise<Held[]> {
+    const held: Held[] = [];
+    while (!workers.every((worker) => held.some((one) => one.worker === worker)) && held.length < manyRequests)
+      held.push(await this.hold());
+    expectThat(
+      held.length < manyRequests,
+      `${manyRequests} requests did not reach all of the ${workers.length} workers`,
+    );
+    return held;
+  }
+
+  /** Lets the workers answer these, and gives back what the clients got. */
+  async release(held: readonly Held[]): Promise<Answer[]> {
+    for (const { worker, path } of held) worker.order({ do: 'answer', path });
+    return await Promise.all(held.map(({ answer }) => answer));
+  }
+
+  /** Makes requests until each of these workers has answered one. */
+  async answeredBy(workers: readonly SeenWorker[]): Promise<void> {
+    await this.sees('a worker to listen', () => workers.every(({ listens, isGone }) => listens || isGone));
+    const missing = new Set(workers.map(({ pid }) => pid));
+    const errors: string[] = [];
+    for (let count = 0; missing.size > 0 && count < manyRequests; count++) {
+      const answer = await this.ask();
+      if ('pid' in answer) missing.delete(answer.pid);
+      else errors.push(answer.error);
+    }
+    expectThat(
+      missing.size === 0,
+      `of ${manyRequests} requests none was answered by process ${[...missing].join(', ')}; ${errors.length} failed${errors[0] ? `: ${errors[0]}` : ''}`,
+    );
+  }
+
+  #inWords(): string {
+    const { forks, exits, serving, start, calls } = this.seen;
+    const called = calls.map(({ ended }) => ended).join(', ');
+    return `seen: startCluster ${start.ended}${called && `, calls ${called}`}, ${forks} processes started, ${exits} of them ended, stats() lists ${serving.length}`;
+  }
+}
+
+/** A cluster hands out connections in turn; anything that reaches a worker at all needs far fewer. */
+const manyRequests = 100;
+
+/** In ascending order. */
+export function pidsOf(workers: readonly SeenWorker[]): number[] {
+  return workers.map(({ pid }) => pid).toSorted((one, other) => one - other);
+}
+
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = firstPort + Math.floor(Math.random() * portCount);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!isFree) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
+}

@@ -1,0 +1,71 @@
+// What each worker process runs. It does what the judge orders over a connection of its own; the module hears nothing of that.
+import { type ServerResponse, createServer } from 'node:http';
+import { connect } from 'node:net';
+import { createInterface } from 'node:readline';
+
+/** What the judge orders. */
+export type Order =
+  /** Listens, as a worker does that has started. */
+  | { readonly do: 'listen' }
+  | { readonly do: 'exit'; readonly code: number }
+  | { readonly do: 'die' }
+  /** Never comes back to its event loop. */
+  | { readonly do: 'freeze' }
+  /** Does not exit when it is asked to stop. */
+  | { readonly do: 'ignore' }
+  | { readonly do: 'answer'; readonly path: string };
+
+/** What the worker tells. */
+export type Told =
+  | { readonly told: 'started'; readonly pid: number; readonly port: string | undefined }
+  | { readonly told: 'listens' | 'frozen' | 'asked' }
+  | { readonly told: 'holds'; readonly path: string };
+
+const address = JSON.parse('ADDRESS') as { host: string; port: number };
+const control = connect({ ...address, noDelay: true });
+const held = new Map<string, ServerResponse>();
+let ignores = false;
+
+function tell(told: Told, sent?: () => void): void {
+  control.write(`${JSON.stringify(told)}\n`, sent);
+}
+
+const server = createServer(({ url = '' }, response) => {
+  // A kept connection would be a request in flight that nobody sees.
+  response.setHeader('connection', 'close');
+  if (!url.startsWith('/held')) {
+    response.end(String(process.pid));
+    return;
+  }
+  held.set(url, response);
+  tell({ told: 'holds', path: url });
+});
+
+// Otherwise Node, when it closes the server, also ends new connections whose request has not arrived yet. None is kept after its answer.
+server.closeIdleConnections = () => undefined;
+
+function obey(order: Order): void {
+  if (order.do === 'listen') server.listen(Number(process.env['PORT']), '127.0.0.1', () => tell({ told: 'listens' }));
+  if (order.do === 'exit') process.exit(order.code);
+  if (order.do === 'die') process.kill(process.pid, 'SIGKILL');
+  if (order.do === 'ignore') ignores = true;
+  if (order.do === 'answer') held.get(order.path)?.end(String(process.pid));
+  if (order.do === 'freeze')
+    tell({ told: 'frozen' }, () => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0));
+}
+
+function stop(): void {
+  tell({ told: 'asked' });
+  if (!ignores) control.unref();
+}
+
+control.on('error', () => process.exit(3));
+control.on('close', () => process.exit(3));
+createInterface({ input: control }).on('line', (line) => obey(JSON.parse(line) as Order));
+// Only SIGKILL ends it against its will.
+process.on('SIGTERM', () => undefined);
+process.on('message', (message) => void process.send?.(message === 'ping' ? 'pong' : message, () => undefined));
+// Node itself closes the server then, and its channel after the last request in flight.
+process.on('internalMessage', (message: { act?: string }) => void (message.act === 'disconnect' && stop()));
+process.on('disconnect', stop);
+tell({ told: 'started', pid: process.pid, port: process.env['PORT'] });

@@ -1,0 +1,76 @@
+import type { RowDataPacket } from 'mysql2/promise';
+import { until } from '../../helpers/foundations/waiting/until.ts';
+import type { TestDatabase } from '../../helpers/instruments/mysql/test-database.ts';
+import type { Subject } from '../../helpers/judging/subject/subject.ts';
+import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
+import type * as Kata from '../../katas/connection-pool/connection-pool.ts';
+import {
+  type BenchOptions,
+  type Report,
+  type Sizes,
+  type Step,
+  openBench,
+  openOtherPool,
+  play,
+  playHistory,
+  useInEveryWay,
+} from './inside.ts';
+
+/** One pool at work, seen from the module's process and from the server. */
+export class Bench {
+  readonly #subject: Subject<typeof Kata>;
+  readonly #database: TestDatabase;
+  readonly #options: BenchOptions;
+
+  private constructor(subject: Subject<typeof Kata>, database: TestDatabase, options: BenchOptions) {
+    this.#subject = subject;
+    this.#database = database;
+    this.#options = options;
+  }
+
+  /** Makes a new pool, and ends the connections of the one before. */
+  static async open(subject: Subject<typeof Kata>, database: TestDatabase, sizes: Sizes): Promise<Bench> {
+    const account = await subject.addressInside(database.accountOptions());
+    const bench = new Bench(subject, database, { account, sizes });
+    await subject.run(openBench, bench.#options);
+    await until(async () => (await bench.#threadIds()).length === 0);
+    return bench;
+  }
+
+  /** Takes steps, and looks when only the judge can make something happen. */
+  async play(...steps: readonly Step[]): Promise<Report> {
+    return await this.#subject.run(play, steps);
+  }
+
+  /** Plays a history of its own; see `playHistory`. */
+  async playHistory(choices: readonly number[]): Promise<Report> {
+    return await this.#subject.run(playHistory, { ...this.#options, choices });
+  }
+
+  async openOtherPool(): Promise<void> {
+    await this.#subject.run(openOtherPool, this.#options);
+  }
+
+  async useInEveryWay(): Promise<string[]> {
+    return await this.#subject.run(useInEveryWay);
+  }
+
+  /** Expects so many connections at the server. One that was closed may be there for a moment. */
+  async expectAtServer(count: number, what: string): Promise<void> {
+    await until(async () => (await this.#threadIds()).length === count, 2_000);
+    const seen = (await this.#threadIds()).length;
+    expectThat(seen === count, `${what}: the server had ${seen} connections; expected ${count}`);
+  }
+
+  /** Ends these connections as an administrator does, and waits until the server has none of them. */
+  async kill(threadIds: readonly number[]): Promise<void> {
+    for (const id of threadIds) await this.#database.admin.query(`KILL ${id}`);
+    const areGone = await until(async () => !(await this.#threadIds()).some((id) => threadIds.includes(id)), 60_000);
+    expectThat(areGone, 'the server kept connections that the judge had killed');
+  }
+
+  async #threadIds(): Promise<number[]> {
+    const [rows] = await this.#database.admin.query<RowDataPacket[]>('SHOW PROCESSLIST');
+    return rows.filter(({ User }) => User === this.#database.name).map(({ Id }) => Number(Id));
+  }
+}

@@ -1,0 +1,550 @@
+import { getEventListeners } from 'node:events';
+import { inspect } from 'node:util';
+import { type Connection, createConnection } from 'mysql2/promise';
+import type { Inside } from '../../helpers/instruments/judge/judge.ts';
+import type { AccountOptions } from '../../helpers/instruments/mysql/test-database.ts';
+import { installSteppedClock } from '../../helpers/instruments/stepped-clock/stepped-clock.ts';
+import type * as Kata from '../../katas/connection-pool/connection-pool.ts';
+
+/** The functions that the judge hands over. */
+type Part = 'create' | 'validate' | 'reset' | 'destroy';
+
+/** The options that are plain data. */
+export type Sizes = Pick<Kata.PoolOptions<object>, 'min' | 'max' | 'idleTimeoutMs' | 'acquireTimeoutMs'>;
+
+/** What the judge does. Steps follow each other in one go, but for those that take time: `microtasks`, `clock`, `query`, `rest`, `release all`. */
+export type Step =
+  | readonly ['acquire', signal?: 'signal' | 'aborted signal']
+  | readonly ['abort', acquire: number]
+  | readonly ['release', acquire: number]
+  /** Everybody releases, those who waited, too. */
+  | readonly ['release all']
+  | readonly ['release stranger', what: Stranger]
+  | readonly ['using', signal?: 'aborted signal']
+  | readonly ['end', using: number, how: 'returns' | 'rejects']
+  /** From now on the function waits until it is let go; `flow` ends that. */
+  | readonly ['hold' | 'flow', part: Part]
+  | readonly ['let go', part: Part, how?: 'ok' | 'fails', which?: 'first' | 'last']
+  /** From now on `destroy` closes its connection and rejects. */
+  | readonly ['destroy rejects']
+  | readonly ['drain']
+  | readonly ['microtasks', count: number]
+  | readonly ['clock', ms: number]
+  | readonly ['query', acquire: number, sql: string]
+  | readonly ['rest'];
+
+/** What is released although nobody can hold it. */
+type Stranger = 'an empty object' | 'a copy' | 'one of another pool';
+
+/** A call of `acquire`. `order` says as which of all acquires it got its connection. */
+export interface Acquire {
+  readonly state: 'waiting' | 'got' | 'rejected';
+  readonly connection?: number;
+  readonly order?: number;
+  readonly error?: string;
+}
+
+/** What the judge sees at a rest. Connections have numbers from 0, in the order in which they were opened. */
+export interface Report {
+  readonly acquires: readonly Acquire[];
+  readonly usings: readonly { readonly state: string; readonly connection?: number }[];
+  /** What each release has thrown, `undefined` for nothing. */
+  readonly releases: readonly (string | undefined)[];
+  readonly drains: readonly string[];
+  /** How many calls of each function there were, and how many are held. */
+  readonly calls: Readonly<Record<Part, number>>;
+  readonly held: Readonly<Record<Part, number>>;
+  readonly open: number;
+  /** The most that were open at once. */
+  readonly most: number;
+  /** Who got a connection that somebody else held. */
+  readonly shared: readonly string[];
+  /** The ids of the connections at the server, by number. */
+  readonly threadIds: readonly number[];
+  /** Timers that hold the process, and listeners on all signals. */
+  readonly timers: number;
+  readonly listeners: number;
+  /** The error of each create that was refused. */
+  readonly refusals: readonly string[];
+  readonly answers: readonly unknown[];
+}
+
+interface Call {
+  readonly part: Part;
+  state: 'running' | 'held' | 'over';
+  go(how: 'ok' | 'fails'): void;
+}
+
+interface Using {
+  readonly call: { state: string; connection?: number };
+  end(how: 'returns' | 'rejects'): void;
+}
+
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+interface Kept {
+  bench: Bench;
+  benches: Bench[];
+}
+
+type In<Args = undefined> = Inside<typeof Kata, Args, Kept>;
+
+/** Timers stand still. When nothing is under way for so many turns of the event loop, only the judge can make something happen. */
+const quietTurns = 25;
+const parts = ['create', 'validate', 'reset', 'destroy'] as const;
+const clock = installSteppedClock();
+
+/** One pool, the connections that it opened, and what the judge did with it. */
+class Bench {
+  readonly #options: AccountOptions;
+  readonly #tools: In['tools'];
+  readonly pool: Kata.ConnectionPool<Connection>;
+  readonly #connections: Connection[] = [];
+  readonly #holders = new Map<Connection, number>();
+  readonly #calls: Call[] = [];
+  readonly #holding = new Set<Part>();
+  readonly #errors = new Map<unknown, string>();
+  readonly #acquires: { readonly call: Writable<Acquire>; readonly controller: AbortController }[] = [];
+  readonly #released = new Set<number>();
+  readonly #usings: Using[] = [];
+  readonly #signals = new Set<AbortSignal>();
+  readonly #seen = {
+    releases: [] as (string | undefined)[],
+    drains: [] as string[],
+    shared: [] as string[],
+    refusals: [] as string[],
+    answers: [] as unknown[],
+  };
+  #destroyRejects = false;
+  #running = 0;
+  #moves = 0;
+  #open = 0;
+  #most = 0;
+  #got = 0;
+
+  constructor({ createPool }: typeof Kata, options: AccountOptions, sizes: Sizes, tools: In['tools']) {
+    this.#options = options;
+    this.#tools = tools;
+    this.pool = createPool({
+      ...sizes,
+      create: () => this.#create(),
+      validate: (connection) => this.#call('validate', async () => await this.#isAlive(connection)),
+      reset: (connection) => this.#call('reset', async () => void (await connection.query('ROLLBACK'))),
+      destroy: (connection) =>
+        this.#call('destroy', async () => {
+          await this.#close(connection);
+          if (this.#destroyRejects) throw new Error('destroy was refused');
+        }).finally(() => (this.#open -= 1)),
+    });
+  }
+
+  /** Takes a step; what it returns has to be waited for. */
+  take(step: Step): Promise<unknown> | void {
+    this.#moves += 1;
+    switch (step[0]) {
+      case 'acquire':
+        return this.#acquire(step[1]);
+      case 'abort':
+        return this.#acquires[step[1]]!.controller.abort(this.#name(new Error('gave up'), `reason ${step[1]}`));
+      case 'release':
+        return this.#releaseOf(step[1]);
+      case 'release all':
+        return this.#releaseAll();
+      case 'release stranger':
+        return this.#release(this.#stranger(step[1]));
+      case 'using':
+        return this.#using(step[1]);
+      case 'end':
+        return this.#usings[step[1]]!.end(step[2]);
+      case 'hold':
+        return void this.#holding.add(step[1]);
+      case 'flow':
+        this.#holding.delete(step[1]);
+        for (const call of this.#heldCalls(step[1])) call.go('ok');
+        return;
+      case 'let go':
+        return this.#heldCalls(step[1])
+          .at(step[3] === 'last' ? -1 : 0)
+          ?.go(step[2] ?? 'ok');
+      case 'destroy rejects':
+        return void (this.#destroyRejects = true);
+      case 'drain':
+        return this.#drain();
+      case 'microtasks':
+        return pass(step[1]);
+      case 'clock':
+        return clock.step(step[1]);
+      case 'query':
+        return this.#query(step[1], step[2]);
+      case 'rest':
+        return this.rest();
+    }
+  }
+
+  /** Waits until nothing is under way but what the judge holds. */
+  async rest(): Promise<void> {
+    for (let quiet = 0, last = -1; quiet < quietTurns; last = this.#moves) {
+      await this.#tools.turns(1);
+      quiet = this.#running === 0 && this.#moves === last ? quiet + 1 : 0;
+    }
+  }
+
+  report(): Report {
+    const count = (calls: readonly Call[]) =>
+      Object.fromEntries(parts.map((part) => [part, calls.filter((call) => call.part === part).length])) as Record<
+        Part,
+        number
+      >;
+    return {
+      ...this.#seen,
+      acquires: this.#acquires.map(({ call }) => call),
+      usings: this.#usings.map(({ call }) => call),
+      calls: count(this.#calls),
+      held: count(this.#calls.filter(({ state }) => state === 'held')),
+      open: this.#open,
+      most: this.#most,
+      threadIds: this.#connections.map(({ threadId }) => threadId),
+      timers: this.#tools.timers(),
+      listeners: [...this.#signals].reduce((sum, signal) => sum + getEventListeners(signal, 'abort').length, 0),
+    };
+  }
+
+  /** Ends all connections, whatever the pool does. */
+  end(): void {
+    for (const connection of this.#connections) connection.destroy();
+  }
+
+  #name(error: Error, name: string): Error {
+    this.#errors.set(error, name);
+    return error;
+  }
+
+  #nameOf(error: unknown): string {
+    return this.#errors.get(error) ?? (error instanceof Error ? error.name : `thrown: ${String(error)}`);
+  }
+
+  #heldCalls(part: Part): Call[] {
+    return this.#calls.filter((call) => call.part === part && call.state === 'held');
+  }
+
+  /** A call of one of the functions, which waits as long as the judge holds it, and works then. */
+  async #call<T>(part: Part, work: () => Promise<T>): Promise<T> {
+    const gate = Promise.withResolvers<'ok' | 'fails'>();
+    const call: Call = {
+      part,
+      state: 'held',
+      go: (how) => {
+        call.state = 'running';
+        this.#running += 1;
+        gate.resolve(how);
+      },
+    };
+    this.#calls.push(call);
+    this.#moves += 1;
+    if (!this.#holding.has(part)) call.go('ok');
+    const how = await gate.promise;
+    try {
+      if (how === 'ok') return await work();
+      throw new Error(`${part} failed`);
+    } finally {
+      call.state = 'over';
+      this.#running -= 1;
+      this.#moves += 1;
+    }
+  }
+
+  /** Opens a connection, and holds it back when it is open; one that is to fail is refused by the server. */
+  async #create(): Promise<Connection> {
+    this.#open += 1;
+    this.#most = Math.max(this.#most, this.#open);
+    let connection: Connection | undefined;
+    try {
+      connection = await this.#connect();
+      const opened = connection;
+      await this.#call('create', async () => void this.#connections.push(opened));
+      return opened;
+    } catch {
+      await connection?.end();
+      const refusal = await this.#connect('a wrong password').catch((error: Error) => error);
+      const name = `refusal ${this.#seen.refusals.length}`;
+      this.#seen.refusals.push(name);
+      this.#open -= 1;
+      throw this.#name(refusal as Error, name);
+    }
+  }
+
+  async #connect(password = this.#options.password): Promise<Connection> {
+    const { host, port, user, database } = this.#options;
+    this.#running += 1;
+    try {
+      const connection = await createConnection({ host, port, user, password, database, connectTimeout: 0 });
+      // Otherwise a connection that the server closes ends the process.
+      connection.on('error', () => undefined);
+      return connection;
+    } finally {
+      this.#running -= 1;
+      this.#moves += 1;
+    }
+  }
+
+  async #isAlive(connection: Connection): Promise<boolean> {
+    // Every second dead one rejects.
+    const rejects = this.#connections.indexOf(connection) % 2 === 1;
+    return await connection.ping().then(
+      () => true,
+      (error: unknown) => {
+        if (rejects) throw error;
+        return false;
+      },
+    );
+  }
+
+  /** Says goodbye to the server; a connection that the server has closed is only let go. */
+  async #close(connection: Connection): Promise<void> {
+    if (await connection.ping().catch(() => false)) await connection.end();
+    else connection.destroy();
+  }
+
+  #acquire(kind?: 'signal' | 'aborted signal'): void {
+    const controller = new AbortController();
+    const at = this.#acquires.length;
+    const call: Writable<Acquire> = { state: 'waiting' };
+    this.#acquires.push({ call, controller });
+    if (kind === 'aborted signal') controller.abort(this.#name(new Error('gave up'), `reason ${at}`));
+    if (kind !== undefined) this.#signals.add(controller.signal);
+    this.pool.acquire(...(kind === undefined ? [] : [{ signal: controller.signal }])).then(
+      (connection) => {
+        call.connection = this.#taken(connection, `acquire ${at}`, at);
+        call.order = this.#got++;
+        call.state = 'got';
+      },
+      (error: unknown) => {
+        this.#moves += 1;
+        call.error = this.#nameOf(error);
+        call.state = 'rejected';
+      },
+    );
+  }
+
+  #taken(connection: Connection, by: string, holder: number): number {
+    this.#moves += 1;
+    const number = this.#connections.indexOf(connection);
+    if (this.#holders.has(connection)) this.#seen.shared.push(`${by} got connection ${number}, which somebody held`);
+    this.#holders.set(connection, holder);
+    return number;
+  }
+
+  /** The acquires whose connection nobody has released. */
+  get holding(): number[] {
+    return [...this.#acquires.entries()].flatMap(([at, { call }]) =>
+      call.state === 'got' && !this.#released.has(at) ? [at] : [],
+    );
+  }
+
+  async #releaseAll(): Promise<void> {
+    for (await this.rest(); this.holding.length > 0; await this.rest())
+      for (const acquire of this.holding) this.#releaseOf(acquire);
+  }
+
+  #releaseOf(acquire: number): void {
+    this.#released.add(acquire);
+    const connection = this.#connections[this.#acquires[acquire]?.call.connection ?? -1];
+    if (connection) this.#release(connection);
+    else this.#seen.releases.push('there was nothing to release');
+  }
+
+  #release(connection: Connection): void {
+    const at = this.#seen.releases.push(undefined) - 1;
+    this.#holders.delete(connection);
+    const failed = (error: unknown) => {
+      this.#moves += 1;
+      this.#seen.releases[at] = this.#nameOf(error);
+    };
+    try {
+      // One that returns a promise may reject as well.
+      const result: unknown = this.pool.release(connection);
+      if (result instanceof Promise) result.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  #stranger(what: Stranger): Connection {
+    const connection = this.#connections[0]!;
+    if (what === 'an empty object') return {} as Connection;
+    if (what === 'a copy') return Object.assign(Object.create(Object.getPrototypeOf(connection)), connection);
+    return strangers.get(this)!;
+  }
+
+  #using(kind?: 'aborted signal'): void {
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    const signal = kind === undefined ? undefined : AbortSignal.abort(this.#name(new Error('gave up'), 'reason'));
+    const using: Using = {
+      call: { state: 'waiting' },
+      end(how) {
+        if (how === 'returns') resolve('a value');
+        else reject('no error');
+      },
+    };
+    this.#usings.push(using);
+    const fn = (connection: Connection) => {
+      using.call.connection = this.#taken(connection, 'using', -1);
+      using.call.state = 'at work';
+      return promise.finally(() => this.#holders.delete(connection));
+    };
+    this.pool.using(fn, ...(signal ? [{ signal }] : [])).then(
+      (value) => {
+        this.#moves += 1;
+        using.call.state = `returned ${value}`;
+      },
+      (error: unknown) => {
+        this.#moves += 1;
+        using.call.state = `rejected: ${this.#nameOf(error)}`;
+      },
+    );
+  }
+
+  #drain(): void {
+    const at = this.#seen.drains.push('pending') - 1;
+    const ended = (how: string) => {
+      this.#moves += 1;
+      this.#seen.drains[at] = how;
+    };
+    this.pool.drain().then(
+      () => ended(`resolved with ${this.#open} open`),
+      (error: unknown) => ended(`rejected: ${this.#nameOf(error)}`),
+    );
+  }
+
+  async #query(acquire: number, sql: string): Promise<void> {
+    const at = this.#seen.answers.push(undefined) - 1;
+    const connection = this.#connections[this.#acquires[acquire]?.call.connection ?? -1];
+    this.#seen.answers[at] = await connection?.query(sql).then(
+      ([rows]) => (Array.isArray(rows) ? Object.values(rows[0] ?? {})[0] : 'done'),
+      (error: Error) => `failed: ${error.message}`,
+    );
+  }
+}
+
+/** For each bench a connection that another pool has handed out. */
+const strangers = new WeakMap<Bench, Connection>();
+
+/** What a pool is made of. */
+export interface BenchOptions {
+  readonly account: AccountOptions;
+  readonly sizes: Sizes;
+}
+
+/** Makes a new pool. From now on the process's clocks stand still. */
+export function openBench({ kata, args: { account, sizes }, kept, tools }: In<BenchOptions>): void {
+  for (const bench of kept.benches ?? []) bench.end();
+  clock.release();
+  clock.hold();
+  kept.bench = new Bench(kata, account, sizes, tools);
+  kept.benches = [kept.bench];
+}
+
+/** A second pool, one of whose connections is held; that is what `release stranger` gives to the first pool. */
+export async function openOtherPool({ kata, args: { account, sizes }, kept, tools }: In<BenchOptions>): Promise<void> {
+  const other = new Bench(kata, account, sizes, tools);
+  kept.benches.push(other);
+  strangers.set(kept.bench, await other.pool.acquire());
+}
+
+/** Takes these steps, and reports at the rest that follows. */
+export async function play({ args: steps, kept: { bench } }: In<readonly Step[]>): Promise<Report> {
+  for (const step of steps) {
+    const taken = bench.take(step);
+    if (taken) await taken;
+  }
+  await bench.rest();
+  return bench.report();
+}
+
+/** A pool in which creations are held, and numbers that say what happens: each chooses among what is possible then. */
+export interface History extends BenchOptions {
+  readonly choices: readonly number[];
+}
+
+/** Plays a history to its end: in the end creations succeed, and each holder releases. */
+export async function playHistory(inside: In<History>): Promise<Report> {
+  openBench(inside);
+  const { bench } = inside.kept;
+  void bench.take(['hold', 'create']);
+  for (const choice of inside.args.choices) {
+    await bench.rest();
+    const possible: Step[] = [['acquire'], ...bench.holding.map((at): Step => ['release', at])];
+    if (bench.report().held.create > 0)
+      for (const which of ['first', 'last'] as const)
+        for (const how of ['ok', 'ok', 'fails'] as const) possible.push(['let go', 'create', how, which]);
+    void bench.take(possible[choice % possible.length]!);
+  }
+  void bench.take(['flow', 'create']);
+  await bench.take(['release all']);
+  return bench.report();
+}
+
+/** Calls `using` with functions of every kind on a pool with one connection. Returns what was wrong. */
+export async function useInEveryWay({ kept: { bench } }: In): Promise<string[]> {
+  const { pool } = bench;
+  const faults: string[] = [];
+  const error = new Error('no luck');
+  const values = [undefined, null, false, 0, '', error, { rows: 3 }];
+  const thrown = [error, undefined, null, 'no luck', 0, { code: 7 }];
+  const ways: [what: string, how: 'returned' | 'rejected', value: unknown, fn: () => unknown][] = [
+    ...values.flatMap((value): typeof ways => [
+      [`returns ${said(value)}`, 'returned', value, () => value],
+      [`resolves to ${said(value)}`, 'returned', value, async () => value],
+      [`returns a thenable of ${said(value)}`, 'returned', value, () => thenable((resolve) => resolve(value))],
+    ]),
+    ...thrown.flatMap((value): typeof ways => [
+      [`throws ${said(value)}`, 'rejected', value, () => raise(value)],
+      [`rejects with ${said(value)}`, 'rejected', value, async () => raise(value)],
+      [
+        `returns a thenable that rejects with ${said(value)}`,
+        'rejected',
+        value,
+        () => thenable((_, reject) => reject(value)),
+      ],
+    ]),
+  ];
+  for (const [what, how, expected, work] of ways) {
+    let calls = 0;
+    let seen: readonly [how: string, value?: unknown] = ['not settled'];
+    const fn = () => {
+      calls += 1;
+      return work();
+    };
+    pool.using(fn).then(
+      (value) => (seen = ['returned', value]),
+      (failure: unknown) => (seen = ['rejected', failure]),
+    );
+    for (let quiet = 0; seen[0] === 'not settled' && quiet < 3; quiet++) await bench.rest();
+    if (seen[0] !== how) faults.push(`fn ${what}: expected using to be ${how}, saw it ${seen[0]}`);
+    else if (!Object.is(seen[1], expected)) faults.push(`fn ${what}: using ${how} with another value`);
+    if (calls !== 1) faults.push(`fn ${what}: fn was called ${calls} times`);
+    if (seen[0] === 'not settled') break;
+  }
+  return faults;
+}
+
+/** Whoever awaits it goes on after exactly so many microtasks. */
+function pass(microtasks: number): Promise<void> {
+  let passed = Promise.resolve();
+  for (let left = microtasks - 1; left > 0; left--) passed = passed.then(() => undefined);
+  return passed;
+}
+
+function thenable(settle: (resolve: (value: unknown) => void, reject: (error: unknown) => void) => void) {
+  // oxlint-disable-next-line unicorn/no-thenable -- a module must wait for it as for a promise
+  return { then: settle };
+}
+
+/** A value in a message. */
+function said(value: unknown): string {
+  return value instanceof Error ? 'an Error' : inspect(value);
+}
+
+function raise(value: unknown): never {
+  throw value;
+}

@@ -1,0 +1,514 @@
+import { subscribe } from 'node:diagnostics_channel';
+import { getEventListeners } from 'node:events';
+import { isDeepStrictEqual } from 'node:util';
+import type { Worker } from 'node:worker_threads';
+import type { Inside } from '../../helpers/instruments/judge/judge.ts';
+import type * as Kata from '../../katas/worker-pool/worker-pool.ts';
+import { type Call, type Stage, fault, inWords, onStage } from './stage.ts';
+
+interface Kept {
+  /** All threads that were started in this process. */
+  threads: Worker[];
+  batches?: { pool: Kata.WorkerPool; board: Int32Array };
+  finished?: {
+    pool: Kata.WorkerPool;
+    threads: Worker[];
+    run: (value: unknown, signal?: AbortSignal) => Promise<unknown>;
+  };
+}
+
+interface Given {
+  readonly file: string;
+  readonly size: number;
+  /** Drawn, so that no answer knows them. */
+  readonly text: string;
+}
+
+type OnStage<Args extends Given = Given> = Inside<typeof Kata, Args, Kept>;
+
+/** Node tells of each thread that is started, however it is. */
+export function watchThreads({ kept }: Inside<unknown, undefined, Kept>): void {
+  kept.threads = [];
+  subscribe('worker_threads', (message) => kept.threads.push((message as { worker: Worker }).worker));
+}
+
+const play = ({ kata, args, kept }: OnStage, part: (stage: Stage) => Promise<void>) =>
+  onStage(kata, args.file, kept.threads, part);
+
+/** Results of many kinds, in another order than the calls; and the order of the tasks. */
+export function deliver(inside: OnStage<Given & { turns: readonly number[] }>) {
+  const { size, text, turns } = inside.args;
+  return play(inside, async (stage) => {
+    stage.open(3);
+    const values = [text, undefined, null, 0, NaN, false, '', [text, [1n]], new Map([[text, new Date(0)]]), { text }];
+    const calls = values.flatMap((value) =>
+      ['echo', 'later'].map((deed) => ({
+        value,
+        call: stage.run(deed, { value, name: `a task that returns ${inWords(value)}` }),
+      })),
+    );
+    for (const { call, value } of calls) await stage.returns(call, value);
+    const held = turns.map((turn) => stage.run('hold', { value: `${text} ${turn}`, name: `task ${turn}` }));
+    await stage.begins(...held);
+    for (const turn of turns) {
+      stage.letGo(held[turn]!);
+      await stage.returns(held[turn]!, `${text} ${turns[turn]}`);
+    }
+
+    stage.open(1);
+    const first = stage.run('hold', { name: 'the first task' });
+    const line = stage.runMany(4 + 3 * size, 'echo', { name: 'a task that waited' });
+    stage.letGo(first);
+    await stage.settles(...line);
+    const orders = line.map((call) => stage.order(call));
+    const late = orders.findIndex((order, index) => index > 0 && order < orders[index - 1]!);
+    if (late !== -1) fault(`${line.length} tasks waited, and the ${late + 1}th began before the ${late}th`);
+  });
+}
+
+/** Tasks that hold their threads, in all of a pool's and more. */
+export function fill(inside: OnStage<Given & { deeds: readonly string[]; turns: readonly number[] }>) {
+  const { deeds, turns, text } = inside.args;
+  return play(inside, async (stage) => {
+    for (const size of [1, 2, 3]) {
+      stage.open(size);
+      const calls: Call[] = [];
+      const add = () =>
+        calls.push(stage.run(deeds[calls.length % deeds.length]!, { value: text, name: `task ${calls.length + 1}` }));
+      for (let count = 0; count < 2 * size + 1; count++) add();
+      const total = turns.length + 2 * size + 1;
+      let ended = 0;
+      for (const turn of [undefined, ...turns]) {
+        if (turn !== undefined) {
+          const atWork = calls.filter((call) => stage.order(call) > 0 && call.outcome === undefined);
+          const next = atWork[turn % atWork.length]!;
+          stage.letGo(next);
+          await stage.returns(next, text);
+          ended += 1;
+          add();
+        }
+        await stage.until(
+          () => stage.begun >= ended + size,
+          () => `size ${size}: ${calls.length - stage.begun} tasks waited while ${stage.begun - ended} ran`,
+        );
+        if (turn === undefined) await stage.allSeen();
+        if (stage.most > size) fault(`size ${size}: ${stage.most} tasks ran at once`);
+      }
+      stage.letGo(...calls);
+      for (const call of calls) await stage.returns(call, text);
+      if (stage.most > size) fault(`size ${size}: ${stage.most} tasks ran at once`);
+      if (calls.length !== total) throw new Error(`${calls.length} calls of ${total}`);
+    }
+  });
+}
+
+/** Bursts of tasks, and single ones. */
+export function reuse(inside: OnStage) {
+  const { size, text } = inside.args;
+  return play(inside, async (stage) => {
+    stage.open(size);
+    let tasks = 0;
+    for (const burst of [5 * size, 1, 1, 3 * size, 1]) {
+      const calls = stage.runMany(burst, 'later', { value: text });
+      for (const call of calls) await stage.returns(call, text);
+      tasks += burst;
+      const { length: started } = stage.threads;
+      if (started > size) fault(`${tasks} tasks were run in ${started} threads; the size is ${size}`);
+      if (started === 0) fault(`${tasks} tasks were run, and no thread was started`);
+    }
+  });
+}
+
+export function countTasks(inside: OnStage) {
+  const { size, text } = inside.args;
+  return play(inside, async (stage) => {
+    const pool = stage.open(size);
+    const expectStats = async (when: string, running: number, waiting: number) =>
+      await stage.until(
+        () => isDeepStrictEqual({ ...pool.stats() }, { running, waiting }),
+        () =>
+          `${when}, stats() returned ${JSON.stringify(pool.stats())} instead of ${JSON.stringify({ running, waiting })}`,
+      );
+    await expectStats('before the first task', 0, 0);
+    const first = stage.run('hold', { value: text });
+    await stage.begins(first);
+    await expectStats('with one task', 1, 0);
+    const others = stage.runMany(size - 1, 'hold');
+    await stage.begins(...others);
+    await expectStats('with as many tasks as threads', size, 0);
+    const controller = new AbortController();
+    const waiting = [stage.run('hold'), stage.run('hold', { controller }), stage.run('hold')];
+    await expectStats('with 3 tasks more', size, 3);
+    controller.abort();
+    await expectStats('with 2 tasks more', size, 2);
+    stage.letGo(first);
+    await stage.returns(first, text);
+    await expectStats('when one of them had begun', size, 1);
+    stage.letGo(...others, ...waiting);
+    await stage.settles(...others, ...waiting);
+    await expectStats('when all had ended', 0, 0);
+    await stage.settles(stage.run('throw', { value: text }));
+    await expectStats('after a task that threw', 0, 0);
+  });
+}
+
+const failures = [
+  ['throw', 'an error'],
+  ['reject', 'an error'],
+  ['throw', 'text'],
+  ['reject', 'undefined'],
+  ['throw', 'a function'],
+  ['reject', 'an error with a function as its cause'],
+  ['return a function', ''],
+  ['echo', 'data'],
+] as const;
+
+/** Tasks that fail without harm to their thread, beside one that goes on. */
+export function fail(inside: OnStage) {
+  const { size, text } = inside.args;
+  return play(inside, async (stage) => {
+    stage.open(size);
+    const beside = stage.run('hold', { value: text, name: 'the task beside them' });
+    await stage.begins(beside);
+    const attempt = (deed: string, kind: string) => {
+      const value = kind === 'an error' || kind === 'text' ? `${kind === 'text' ? 'text ' : ''}${text}` : kind;
+      return kind === 'data'
+        ? stage.run(deed, { data: { deed, callback: () => text }, name: 'a task whose data holds a function' })
+        : stage.run(deed, { value, name: kind ? `a task that throws ${kind}` : 'a task that returns a function' });
+    };
+    const expectFailure = async (call: Call, kind: string) => {
+      if (kind === 'an error')
+        await stage.rejects(call, (reason) => reason instanceof Error && reason.message === text, `an error "${text}"`);
+      else if (kind === 'text') await stage.rejects(call, (reason) => reason === `text ${text}`, `"text ${text}"`);
+      else if (kind === 'undefined') await stage.rejects(call, (reason) => reason === undefined, 'undefined');
+      else await stage.rejects(call, (reason) => reason instanceof Error, 'an error');
+    };
+    for (const [deed, kind] of failures) await expectFailure(attempt(deed, kind), kind);
+    stage.letGo(beside);
+    await stage.returns(beside, text);
+    await stage.expectFullSize('tasks that failed');
+
+    stage.open(1);
+    const first = stage.run('hold', { value: text, name: 'the first task' });
+    const waiting = failures.map(([deed, kind]) => ({
+      kind,
+      call: attempt(deed, kind),
+      next: stage.run('echo', { value: `${text} ${kind}`, name: 'a task that waited with failing ones' }),
+    }));
+    await stage.begins(first);
+    stage.letGo(first);
+    await stage.returns(first, text);
+    for (const { kind, call, next } of waiting) {
+      await expectFailure(call, kind);
+      await stage.returns(next, `${text} ${kind}`);
+    }
+  });
+}
+
+/** Threads that end: under a task, with others waiting, and between two tasks. */
+export function die(inside: OnStage<Given & { exitCode: number }>) {
+  const { size, text, exitCode } = inside.args;
+  return play(inside, async (stage) => {
+    stage.open(size);
+    const dies = async (deed: string, value?: number) => {
+      const beside = stage.run('hold', { value: text, name: `a task beside one that ends its thread (${deed})` });
+      await stage.begins(beside);
+      const call = stage.run(deed, {
+        value,
+        name: `a task that ends its thread (${deed}${value === undefined ? '' : ` ${value}`})`,
+      });
+      await stage.rejects(call, (reason) => reason instanceof Error, 'an error');
+      stage.letGo(beside);
+      await stage.returns(beside, text);
+    };
+    await dies('exit', 0);
+    await dies('exit later', exitCode);
+    await stage.expectFullSize('exits of threads');
+    await dies('throw in a timer');
+    await dies('reject unheard');
+    await dies('take all memory');
+    await stage.expectFullSize('threads that died of errors');
+
+    const idle = stage.runMany(size, 'exit when told', { value: text });
+    for (const call of idle) await stage.returns(call, text);
+    const [last] = idle.splice(-1);
+    stage.letGo(last!);
+    const thread = stage.thread(last!);
+    await stage.until(
+      () => stage.thread(last!) === undefined,
+      () => `the thread ${thread?.threadId} did not end`,
+    );
+    await stage.expectFullSize('a thread that ended between two tasks');
+
+    stage.open(1);
+    const calls = [stage.run('exit', { value: exitCode }), stage.run('exit', { value: 0 })];
+    const waiting = stage.runMany(3, 'later', { value: text, name: 'a task that waited while threads died' });
+    await stage.settles(...calls);
+    for (const call of waiting) await stage.returns(call, text);
+  });
+}
+
+/** Aborts of tasks that wait. */
+export function abortWaiting(inside: OnStage<Given & { turns: readonly number[] }>) {
+  const { text, turns } = inside.args;
+  return play(inside, async (stage) => {
+    stage.open(1);
+    const first = stage.run('hold', { value: text, name: 'the first task' });
+    await stage.begins(first);
+    const lines = turns.map((turn) => {
+      const aborted = stage.run('echo', { name: `an aborted task`, controller: new AbortController() });
+      const kept = stage.run('echo', {
+        value: `${text} ${turn}`,
+        name: `a task that waited with aborted ones`,
+        controller: new AbortController(),
+      });
+      return { aborted, kept, turn };
+    });
+    const shared = new AbortController();
+    const together = stage.runMany(3, 'echo', { controller: shared, name: 'one of three tasks with one signal' });
+    const last = stage.run('echo', { value: text, name: 'the last task' });
+    for (const turn of turns) {
+      const { aborted } = lines[turn]!;
+      aborted.controller.abort(turn % 2 === 0 ? new Error(text) : undefined);
+      await stage.aborts(aborted);
+    }
+    shared.abort({ text });
+    for (const call of together) await stage.aborts(call);
+    const early = new AbortController();
+    early.abort(new Error('aborted before'));
+    const never = stage.run('echo', { controller: early, name: 'a task whose signal was aborted before' });
+    await stage.aborts(never);
+    if (first.outcome) fault(`the call of the task at work ${stage.told(first)} when waiting ones were aborted`);
+    stage.letGo(first);
+    await stage.returns(first, text);
+    for (const { kept, turn } of lines) await stage.returns(kept, `${text} ${turn}`);
+    await stage.returns(last, text);
+    const ran = [...lines.map(({ aborted }) => aborted), ...together, never].filter((call) => stage.order(call) > 0);
+    if (ran.length > 0)
+      fault(`${ran.length} of ${lines.length + 4} tasks ran although they were aborted while they waited`);
+    for (const { kept } of lines) kept.controller.abort();
+    await stage.expectFullSize('aborts of waiting and of finished tasks');
+  });
+}
+
+/** Aborts of tasks at work, and of what has ended. */
+export function abortRunning(inside: OnStage) {
+  const { text } = inside.args;
+  return play(inside, async (stage) => {
+    stage.open(2);
+    const beside = stage.run('hold', {
+      value: text,
+      name: 'the task beside an aborted one',
+      controller: new AbortController(),
+    });
+    for (const deed of ['spin', 'hold', 'block']) {
+      const name = deed === 'spin' ? 'an endless loop' : 'a task at work';
+      const running = stage.run(deed, { name, controller: new AbortController() });
+      const waiting = stage.run('echo', { name: 'an aborted task', controller: new AbortController() });
+      const next = stage.run('echo', { value: text, name: 'the task behind two aborted ones' });
+      await stage.begins(beside, running);
+      const thread = stage.thread(running);
+      waiting.controller.abort(new Error('first'));
+      running.controller.abort(deed === 'block' ? undefined : new Error(text));
+      await stage.aborts(running);
+      await stage.aborts(waiting);
+      await stage.returns(next, text);
+      await stage.until(
+        () => thread === undefined || thread.threadId === -1,
+        () => `${name} was aborted, and its thread goes on`,
+      );
+    }
+    if (beside.outcome) fault(`the call of ${beside.name} ${stage.told(beside)}`);
+    stage.letGo(beside);
+    await stage.returns(beside, text);
+
+    // Whoever now works in its thread has nothing to do with its signal.
+    const [heir, other] = stage.runMany(2, 'hold', {
+      value: text,
+      name: 'a task in the thread of one that ended before its abort',
+    });
+    await stage.begins(heir!, other!);
+    beside.controller.abort(new Error('too late'));
+    stage.letGo(heir!, other!);
+    for (const call of [heir!, other!]) await stage.returns(call, text);
+
+    const shared = new AbortController();
+    const together = stage.runMany(3, 'hold', { controller: shared, name: 'one of three tasks with one signal' });
+    await stage.begins(...together.slice(0, 2));
+    shared.abort(new Error(text));
+    for (const call of together) await stage.aborts(call);
+    await stage.expectFullSize('aborts of tasks at work');
+  });
+}
+
+/** What holds the process, but for the pipes that Node opens with the first thread. */
+const openResources = () =>
+  process
+    .getActiveResourcesInfo()
+    .filter((kind) => !kind.startsWith('Pipe'))
+    .sort();
+
+/** What was seen of one call of close(): how many threads lived when it resolved. */
+interface Closing {
+  done: boolean;
+  living: number;
+  error?: unknown;
+}
+
+/** Closes pools at work, pools whose threads die, and idle ones. */
+export function close(inside: OnStage) {
+  const { text, size } = inside.args;
+  const isClosed = async (stage: Stage, closing: Closing) => {
+    await stage.until(
+      () => closing.done,
+      () => `close() did not resolve; ${stage.living.length} threads live`,
+    );
+    if ('error' in closing) fault(`close() rejected with ${inWords(closing.error)}`);
+    if (closing.living > 0) fault(`close() resolved while ${closing.living} threads lived`);
+  };
+  const beginClose = (stage: Stage) => {
+    const closing: Closing = { done: false, living: 0 };
+    stage.pool.close().then(
+      () => Object.assign(closing, { done: true, living: stage.living.length }),
+      (error: unknown) => Object.assign(closing, { done: true, error }),
+    );
+    return closing;
+  };
+  const expectRefused = async (stage: Stage, when: string) =>
+    await stage.rejects(
+      stage.run('echo', { name: `a task given ${when}` }),
+      (reason) => reason instanceof Error,
+      'an error',
+    );
+  return play(inside, async (stage) => {
+    const before = openResources();
+    stage.open(size);
+    const calls = stage.runMany(size + 2, 'hold', { value: text, name: 'a task accepted before close()' });
+    await stage.begins(...calls.slice(0, size));
+    const controller = new AbortController();
+    const aborted = stage.run('hold', { controller, name: 'a task aborted after close()' });
+    const closings = [beginClose(stage), beginClose(stage)];
+    await expectRefused(stage, 'after close()');
+    controller.abort(new Error(text));
+    await stage.settles(aborted);
+    for (const call of calls) {
+      if (closings.some(({ done }) => done)) fault('close() settled before the last task had ended');
+      stage.letGo(call);
+      await stage.returns(call, text);
+    }
+    for (const closing of closings) await isClosed(stage, closing);
+    await isClosed(stage, beginClose(stage));
+    await expectRefused(stage, 'to a closed pool');
+
+    // A thread dies, and others wait, while the pool closes.
+    stage.open(1);
+    const first = stage.run('exit later', { value: 3, name: 'a task that ends its thread' });
+    const waiting = stage.runMany(2, 'echo', {
+      value: text,
+      name: 'a task that waited for a thread that died after close()',
+    });
+    const closing = beginClose(stage);
+    await stage.settles(first);
+    for (const call of waiting) await stage.returns(call, text);
+    await isClosed(stage, closing);
+
+    for (const used of [true, false]) {
+      stage.open(size);
+      if (used) await stage.returns(stage.run('echo', { value: text }), text);
+      await isClosed(stage, beginClose(stage));
+    }
+    await stage.until(
+      () => openResources().length <= before.length,
+      () => `open before were ${inWords(before)}, and after close() ${inWords(openResources())}`,
+    );
+  });
+}
+
+/** Buffers that are moved, to tasks that begin at once and to tasks that wait; and one that is not. */
+export function move(inside: OnStage<Given & { lengths: readonly number[] }>) {
+  const { lengths, text } = inside.args;
+  return play(inside, async (stage) => {
+    stage.open(1);
+    const first = stage.run('hold', { value: text });
+    await stage.begins(first);
+    const filled = (length: number) => new Uint8Array(length).fill(length % 7).buffer;
+    const seen = lengths.map((length) => [length, length * (length % 7)]);
+    for (const deed of ['a task that waited', 'a task']) {
+      const [moved, copied] = [lengths.map(filled), lengths.map(filled)];
+      const name = `${deed} with ${lengths.length} buffers`;
+      const call = stage.run('add', { value: moved, transfer: moved, name });
+      const other = stage.run('add', { value: copied, name: `${name} to copy` });
+      stage.letGo(first);
+      await stage.returns(call, seen);
+      await stage.returns(other, seen);
+      const left = moved.filter(({ detached }) => !detached).length;
+      if (left > 0) fault(`${left} of ${moved.length} buffers in transfer were copied: their caller still has them`);
+      const lost = copied.filter(({ detached }) => detached).length;
+      if (lost > 0) fault(`${lost} buffers that were not in transfer were taken from their caller`);
+    }
+    const [buffer] = [filled(8)];
+    const wrong = stage.run('add', {
+      value: [buffer],
+      transfer: [buffer, buffer],
+      name: 'a task with one buffer twice in transfer',
+    });
+    await stage.rejects(wrong, (reason) => reason instanceof Error, 'an error');
+    await stage.expectFullSize('a transfer that failed');
+  });
+}
+
+/** Makes a pool whose tasks end in each way, for `finishTasks` to run. */
+export async function openForFinished({ kata, args, kept }: OnStage): Promise<void> {
+  const { length: earlier } = kept.threads;
+  const pool = kata.createWorkerPool(args.file, { size: args.size });
+  const board = new Int32Array(new SharedArrayBuffer(4 * 16));
+  kept.finished = {
+    pool,
+    threads: kept.threads.slice(earlier),
+    run: async (value, signal) =>
+      await pool
+        .run({ deed: value === 'failing' ? 'reject' : 'echo', board, at: 4, value }, signal ? { signal } : {})
+        .catch(() => undefined),
+  };
+}
+
+/** Runs tasks that return, that throw, and that are aborted while they wait; says what is left of them. */
+export async function finishTasks({ args, kept }: OnStage<Given & { rounds: number; bytes: number }>) {
+  const { run } = kept.finished!;
+  const { signal } = new AbortController();
+  for (let round = 0; round < args.rounds; round++) {
+    const controller = new AbortController();
+    const tasks = Array.from({ length: 20 }, (_, index) =>
+      run(`${round} ${index} `.padEnd(args.bytes, args.text), signal),
+    );
+    tasks.push(run('failing', signal));
+    const aborted = Array.from({ length: 4 }, () => run(`${round} `.padEnd(args.bytes, args.text), controller.signal));
+    controller.abort();
+    await Promise.all([...tasks, ...aborted]);
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+  const listeners = kept.threads
+    .filter(({ threadId }) => threadId !== -1)
+    .map((thread) => thread.eventNames().reduce((sum, name) => sum + thread.listenerCount(name), 0));
+  return {
+    onSignal: getEventListeners(signal, 'abort').length,
+    onThreads: listeners.reduce((sum, count) => sum + count, 0),
+    resources: process.getActiveResourcesInfo().length,
+  };
+}
+
+/** Runs a batch of small tasks, and says what it cost. The first call opens the pool. */
+export async function runBatch({ kata, args, kept }: OnStage<Given & { tasks: number }>) {
+  kept.batches ??= {
+    pool: kata.createWorkerPool(args.file, { size: args.size }),
+    board: new Int32Array(new SharedArrayBuffer(4 * 16)),
+  };
+  const { pool, board } = kept.batches;
+  const [cpuBefore, before] = [process.cpuUsage(), performance.now()];
+  const results = await Promise.all(
+    Array.from({ length: args.tasks }, (_, index) => pool.run({ deed: 'echo', board, at: 4, value: index + 1 })),
+  );
+  const wallMs = performance.now() - before;
+  const { user, system } = process.cpuUsage(cpuBefore);
+  return { wallMs, cpuMs: (user + system) / 1000, areRight: results.every((result, index) => result === index + 1) };
+}

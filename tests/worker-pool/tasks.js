@@ -1,0 +1,99 @@
+// The judge gives this file to the pool. Its default export is what the threads run. It notes on a board that is shared with the
+// judge what happens: in cell 0 how many tasks run, in 1 how many ran at once at most, in 2 how many have begun, and from `at` on
+// the task's own cells: as which one it began, in which thread, whether it may end, and how often an endless one went round.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { threadId } from 'node:worker_threads';
+
+/** @typedef {{ deed: string, board: Int32Array, at: number, value?: any }} Order */
+
+/** @type {Record<string, (order: Order) => unknown>} */
+const deeds = {
+  echo: ({ value }) => value,
+  later: async ({ value }) => await value,
+  /** Runs until it is told to end, while its thread is free to hear other messages. */
+  hold: async ({ board, at, value }) => {
+    while (Atomics.load(board, at + 2) === 0) await sleep(1);
+    return value;
+  },
+  /** The same in a thread that hears nothing meanwhile. */
+  block: ({ board, at, value }) => {
+    Atomics.wait(board, at + 2, 0);
+    return value;
+  },
+  spin: ({ board, at }) => {
+    for (;;) Atomics.add(board, at + 3, 1);
+  },
+  throw: ({ value }) => {
+    throw made(value);
+  },
+  reject: async ({ value }) => {
+    await sleep(1);
+    throw made(value);
+  },
+  'return a function': () => () => undefined,
+  exit: ({ value }) => process.exit(value),
+  'exit later': async ({ value }) => {
+    await sleep(1);
+    process.exit(value);
+  },
+  'throw in a timer': () => {
+    setTimeout(() => {
+      throw new Error('thrown in a timer');
+    });
+    return new Promise(() => undefined);
+  },
+  'reject unheard': () => {
+    void Promise.reject(new Error('nobody hears this'));
+    return new Promise(() => undefined);
+  },
+  'take all memory': () => {
+    // In a few steps, since V8 tries hard to find room before it gives up; and so that it cannot leave the arrays out.
+    /** @type {number[][]} */
+    const all = (/** @type {any} */ (globalThis).all = []);
+    // oxlint-disable-next-line unicorn/no-new-array -- the quickest way to a large array
+    for (;;) all.push(new Array(1_000_000).fill(1.5));
+  },
+  /** Returns at once. Its thread ends when it is told to. */
+  'exit when told': ({ board, at, value }) => {
+    const look = () => (Atomics.load(board, at + 2) === 0 ? setTimeout(look, 1) : process.exit());
+    look();
+    return value;
+  },
+  /** How many bytes it got, and their sum. */
+  add: ({ value }) =>
+    value.map((/** @type {ArrayBuffer} */ buffer) => [
+      buffer.byteLength,
+      new Uint8Array(buffer).reduce((sum, byte) => sum + byte, 0),
+    ]),
+};
+
+/** @param {string} what */
+function made(what) {
+  if (what === 'undefined') return undefined;
+  if (what === 'a function') return () => undefined;
+  if (what === 'an error with a function as its cause') return new Error(what, { cause: () => undefined });
+  return what.startsWith('text ') ? what : new TypeError(what);
+}
+
+/** @param {Order} order */
+// oxlint-disable-next-line import/no-default-export -- the README says so: a pool calls the default export
+export default function run(order) {
+  const { board, at, deed } = order;
+  const running = Atomics.add(board, 0, 1) + 1;
+  for (let most = 0; (most = Atomics.load(board, 1)) < running;) Atomics.compareExchange(board, 1, most, running);
+  Atomics.store(board, at, Atomics.add(board, 2, 1) + 1);
+  Atomics.store(board, at + 1, threadId);
+  const end = () => Atomics.sub(board, 0, 1);
+  let result;
+  try {
+    result = /** @type {(order: Order) => unknown} */ (deeds[deed])(order);
+  } catch (error) {
+    end();
+    throw error;
+  }
+  if (!(result instanceof Promise)) {
+    end();
+    return result;
+  }
+  return result.finally(end);
+}
