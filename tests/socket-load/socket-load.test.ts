@@ -51,6 +51,8 @@ const batchMs = 250;
 /** What a visitor may leave: less than the smallest object that something keeps of it. */
 const visitLimit = 80;
 const visitors = 16;
+/** By how much the cost of publishing may grow with the number of sockets, in per cent. Not at all, but for noise. */
+const costLimit = 30;
 
 const test = judge<typeof Kata>('socket-load', { furnish: holdClock })
   // Each test opens servers of its own; they end with it. After a broken promise their process ends instead.
@@ -407,7 +409,7 @@ describe('stretch', () => {
     const more = median(amongMany!.map((ms, at) => ms / amongFew![at]!)) - 1;
     expectAtMost(
       Math.max(0, more) * 100,
-      50,
+      costLimit,
       `publishing to a room of ${roomSize} clients was measured among ${fewSize} and among ${manySize} sockets; CPU time among many was higher by`,
       '%',
     );
@@ -554,7 +556,7 @@ async function publishTo(
   for (const client of stopped) client.stopReading();
   const before = inMemory(await collect(server.subject));
   let [peak, count] = [0, 0];
-  while (count * largeBytes < mostPublished && peak <= 1.5 * bufferLimit && (await server.counts()).clients > 1) {
+  while (count * largeBytes < mostPublished && peak <= 2 * bufferLimit && (await server.counts()).clients > 1) {
     await server.publishLarge({ room, from: count, count: perBatch, bytes: largeBytes });
     count += perBatch;
     await reached(server, [reads], room, count);
