@@ -419,12 +419,17 @@ describe('stretch', () => {
     const server = await open();
     const stays = await server.member(ann, red, blue, hall);
     const leaves = await server.member(bob, red, blue, hall);
+    // These two get nothing before they leave: one joins before all messages, the other after some.
+    const early = await server.member(dan);
+    const joined = await early.join(hall);
     await server.publish([red, `${text} a`], [blue, `${text} b`], [red, `${text} c`]);
     await server.settle();
-    // In `hall` it has got nothing yet.
-    const joined = await (await server.member(cleo)).join(hall);
+    const late = await server.member(cleo);
+    const { last } = await late.join(red);
     leaves.break();
-    await server.gone([leaves]);
+    late.disconnect();
+    early.break();
+    await server.gone([leaves, late, early]);
 
     const missedRed = Array.from({ length: keep }, (_, at) => `${text} ${at}`);
     await server.publish(...missedRed.map((one) => [red, one] as const), [hall, `${text} h`]);
@@ -435,6 +440,8 @@ describe('stretch', () => {
     await server.subject.run(publishAround, { name: server.name, room: hall, texts: live });
     const answers = [await back.join(hall, joined.last)];
     answers.push(await back.join(red, leaves.lastOf(red)!), await back.join(blue, leaves.lastOf(blue)!));
+    const lateBack = await server.member(cleo);
+    answers.push(await lateBack.join(red, last));
     await until(() => stays.textsOf(hall).length >= 1 + live.length);
     await server.publish([red, `${text} d`], [blue, `${text} e`]);
     await server.settle();
@@ -459,6 +466,10 @@ describe('stretch', () => {
     expect(
       back.textsOf(red),
       `${what}, one was published live, it left, missed one, joined again, and joined once more; of the first it got`,
+    ).toEqual([...missedRed, `${text} d`, `${text} f`]);
+    expect(
+      lateBack.textsOf(red),
+      `a newcomer of the first room left before it got a message, missed ${keep}, and came back with last; it got`,
     ).toEqual([...missedRed, `${text} d`, `${text} f`]);
     expect(back.textsOf(blue), `${what}; of the second it got`).toEqual([`${text} e`]);
     const all = [`${text} a`, `${text} c`, ...missedRed, `${text} d`, `${text} f`];
