@@ -49,9 +49,14 @@ describe('core', () => {
       chunked: await service.hold('chunked', 'chunked'),
       length: await service.hold('length', 'length'),
     };
+    const used = await service.connect();
+    used.ask('/ping/used');
+    expect(await service.answerOn(used), `an answer before ${first}`).toMatchObject({ status: 200 });
 
     service.signal(first);
     await service.refuses();
+    // It is idle, so it may be closed. If its route is called, it is in flight like the others.
+    const isLateInFlight = await service.reaches('end', 'late', used);
     for (const name of drawOne(fc.shuffledSubarray(['end', 'head', 'chunked', 'length'] as const, { minLength: 4 }))) {
       service.answer('query', name, { value: two });
       const body = { end: two, head: two, chunked: `begun, ${two}`, length: `begun, ${two}`.padEnd(headerBytes, '.') };
@@ -68,6 +73,14 @@ describe('core', () => {
       status: 200,
       body: `${one}, ${three}`,
     });
+    if (isLateInFlight) {
+      expectThat(await service.lives(), 'the process ended with a request in flight on a connection from before');
+      service.answer('query', 'late', { value: one });
+      expect(await service.answerOn(used, 1), `a request on an old connection after ${first}`).toMatchObject({
+        status: 200,
+        body: one,
+      });
+    }
     expect(await service.end(), 'the process, after its last answer').toBe('exit code 0');
   });
 
@@ -277,6 +290,7 @@ describe('robust', () => {
   }) => {
     const cases: [what: string, begin: (service: Service) => Promise<unknown>, waits?: Waits][] = [
       ['a request', (service) => service.hold('chunked', 'held')],
+      ['a request, after a rejection', (service) => service.hold('chunked', 'held')],
       ['half of a body', (service) => beginUpload(service, 'half', four, 7)],
       ['half of a head', (service) => sendHalfOfHead(service)],
       ['a client', (service) => upgrade(service, 'stays'), 'goAway'],
@@ -287,7 +301,8 @@ describe('robust', () => {
       cases.map(async ([what, begin, waits]) => {
         const service = await open({ holds: waits ? [waits] : [], holdsClock: true });
         await begin(service);
-        service.signal(first);
+        if (what.includes('rejection')) service.order({ kind: 'reject', message: one });
+        else service.signal(first);
         await service.lives();
         let passedMs = 0;
         // A module may look once in a while.

@@ -125,6 +125,19 @@ export class Service implements AsyncDisposable {
     return own;
   }
 
+  /** Asks on a connection that may be closed. Whether its route is called, and asks the database. */
+  async reaches(route: string, name: string, caller: Caller): Promise<boolean> {
+    const link = this.#link;
+    const either = {
+      get changed() {
+        return Promise.race([link.changed, caller.changed]);
+      },
+    };
+    caller.ask(`/${route}/${name}`);
+    await this.#becomes(() => this.count('query', name) > 0 || caller.isClosed || link.isClosed, either);
+    return this.count('query', name) > 0;
+  }
+
   /** Asks for 16 MB, and reads nothing until `rest` of the reader is called. */
   async holdLarge(name: string): Promise<Reader> {
     const reader = new Reader(this.port, `/large/${name}`);

@@ -333,10 +333,18 @@ export function abortRunning(inside: OnStage) {
     for (const call of [heir!, other!]) await stage.returns(call, text);
 
     const shared = new AbortController();
-    const together = stage.runMany(3, 'hold', { controller: shared, name: 'one of three tasks with one signal' });
-    await stage.begins(...together.slice(0, 2));
+    const together = {
+      controller: shared,
+      value: text,
+      name: 'one of four tasks with one signal, after the first returned',
+    };
+    const [done, ...rest] = stage.runMany(4, 'hold', together);
+    await stage.begins(done!, rest[0]!);
+    stage.letGo(done!);
+    await stage.returns(done!, text);
+    await stage.begins(rest[1]!);
     shared.abort(new Error(text));
-    for (const call of together) await stage.aborts(call);
+    for (const call of rest) await stage.aborts(call);
     await stage.expectFullSize('aborts of tasks at work');
   });
 }
