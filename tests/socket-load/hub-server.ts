@@ -1,0 +1,242 @@
+import { type Socket, io as connectTo } from 'socket.io-client';
+import { settles, until } from '../../helpers/foundations/waiting/until.ts';
+import type { Subject } from '../../helpers/judging/subject/subject.ts';
+import type * as Kata from '../../katas/socket-load/socket-load.ts';
+import {
+  type Counts,
+  countOnServer,
+  endHub,
+  graceMs,
+  members,
+  openHub,
+  publish,
+  publishLarge,
+  stepClock,
+  waitingBytes,
+} from './inside.ts';
+
+/** While a client waits: rounds, how long each of them is, and how far the module's clock moves. */
+const rounds = { count: 50, judgeMs: 100, moduleMs: 15 };
+const atOnce = 100;
+
+/** The WebSocket of a client, from the package ws. */
+interface WebSocketLike {
+  pause(): void;
+  resume(): void;
+  terminate(): void;
+}
+
+let opened = 0;
+
+/** A client of a hub. It keeps all messages that it gets. */
+export class Client {
+  readonly user: string;
+  readonly messages: Kata.Message[] = [];
+  readonly #socket: Socket;
+  readonly #subject: Subject<typeof Kata>;
+  #isReading = true;
+
+  constructor(port: number, user: string, subject: Subject<typeof Kata>) {
+    this.user = user;
+    this.#subject = subject;
+    this.#socket = connectTo(`http://127.0.0.1:${port}`, {
+      transports: ['websocket'],
+      forceNew: true,
+      reconnection: false,
+      auth: { user },
+    });
+    this.#socket.on('message', (message: Kata.Message) => void this.messages.push(message));
+  }
+
+  /** Whether it is connected and reads. */
+  get isReading(): boolean {
+    return this.#isReading && this.#socket.connected;
+  }
+
+  get id(): string {
+    return this.#socket.id!;
+  }
+
+  async connected(): Promise<void> {
+    const connection = new Promise<void>((resolve, reject) => {
+      this.#socket.once('connect', resolve).once('connect_error', reject);
+    });
+    await this.#wait(connection, 'a client could not connect');
+  }
+
+  async join(room: string, after: number | null = null): Promise<Kata.Joined> {
+    return await this.ask<Kata.Joined>('join', room, after);
+  }
+
+  async leave(room: string): Promise<void> {
+    await this.ask('leave', room);
+  }
+
+  async ask<T>(event: string, ...args: unknown[]): Promise<T> {
+    const answer = this.#socket.emitWithAck(event, ...args) as Promise<T>;
+    return await this.#wait(answer, `a client sent ${event} and got no acknowledgment`);
+  }
+
+  send(event: string, ...args: unknown[]): void {
+    this.#socket.emit(event, ...args);
+  }
+
+  textsOf(room: string): string[] {
+    return this.messages.filter((message) => message.room === room).map(({ text }) => text);
+  }
+
+  /** The number of the last message of a room. */
+  lastOf(room: string): number | undefined {
+    return this.messages.findLast((message) => message.room === room)?.seq;
+  }
+
+  /** From now on it takes nothing from its connection. */
+  stopReading(): void {
+    this.#isReading = false;
+    this.#webSocket.pause();
+  }
+
+  goOn(): void {
+    this.#isReading = true;
+    this.#webSocket.resume();
+  }
+
+  /** Ends its TCP connection without a word. */
+  break(): void {
+    this.#webSocket.terminate();
+  }
+
+  /** Says goodbye. */
+  disconnect(): void {
+    this.#socket.disconnect();
+  }
+
+  end(): void {
+    this.#isReading = false;
+    (this.#socket.io.engine as { transport?: { ws?: WebSocketLike } } | undefined)?.transport?.ws?.terminate();
+    this.#socket.disconnect();
+  }
+
+  get #webSocket(): WebSocketLike {
+    return (this.#socket.io.engine.transport as unknown as { ws: WebSocketLike }).ws;
+  }
+
+  /** The module's clock moves a little while a client waits, so that an answer may come from a timer. */
+  async #wait<T>(promise: Promise<T>, what: string): Promise<T> {
+    for (let round = 0; round < rounds.count; round++) {
+      if (await settles(promise, rounds.judgeMs)) return await promise;
+      // It tells the process's last words when that has ended.
+      await stepForAll(this.#subject);
+    }
+    throw new Error(what);
+  }
+}
+
+const steps = new WeakMap<object, Promise<void>>();
+
+/** One step for all who wait. */
+function stepForAll(subject: Subject<typeof Kata>): Promise<void> {
+  const step = steps.get(subject) ?? subject.run(stepClock, rounds.moduleMs).finally(() => steps.delete(subject));
+  steps.set(subject, step);
+  return step;
+}
+
+/** A real Socket.IO server with a hub in the module's process, and the judge's clients there. */
+export class HubServer {
+  readonly subject: Subject<typeof Kata>;
+  readonly name: string;
+  readonly #port: number;
+  readonly #clients = new Set<Client>();
+
+  private constructor(subject: Subject<typeof Kata>, name: string, port: number) {
+    this.subject = subject;
+    this.name = name;
+    this.#port = port;
+  }
+
+  static async open(subject: Subject<typeof Kata>, options: Kata.HubOptions): Promise<HubServer> {
+    const name = `server ${++opened}`;
+    const port = await subject.run(openHub, { name, options });
+    return new HubServer(subject, name, await subject.portOutside(port));
+  }
+
+  /** Connects a client for each of these users. */
+  async connect(...users: string[]): Promise<Client[]> {
+    const clients: Client[] = [];
+    for (let from = 0; from < users.length; from += atOnce) {
+      const some = users.slice(from, from + atOnce).map((user) => new Client(this.#port, user, this.subject));
+      for (const client of some) this.#clients.add(client);
+      await Promise.all(some.map((client) => client.connected()));
+      clients.push(...some);
+    }
+    return clients;
+  }
+
+  /** Connects one client, which joins these rooms as a newcomer. */
+  async member(user: string, ...rooms: string[]): Promise<Client> {
+    const [client] = await this.connect(user);
+    for (const room of rooms) await client!.join(room);
+    return client!;
+  }
+
+  async publish(...texts: (readonly [room: string, text: string])[]): Promise<void> {
+    await this.subject.run(publish, { name: this.name, texts });
+  }
+
+  async publishLarge(what: { room: string; from: number; count: number; bytes: number }): Promise<void> {
+    await this.subject.run(publishLarge, { name: this.name, ...what });
+  }
+
+  /** The users in each of these rooms, sorted. */
+  async members(...rooms: string[]): Promise<string[][]> {
+    return await this.subject.run(members, { name: this.name, rooms });
+  }
+
+  async counts(): Promise<Counts> {
+    return await this.subject.run(countOnServer, this.name);
+  }
+
+  async waitingBytes(user: string): Promise<number | undefined> {
+    return await this.subject.run(waitingBytes, { name: this.name, user });
+  }
+
+  /** Those who read have got what was published so far, as far as it leaves within a second. */
+  async settle(): Promise<void> {
+    await this.pass(graceMs);
+    await this.#fence();
+  }
+
+  /** Lets time pass for the module. */
+  async pass(ms: number): Promise<void> {
+    await this.subject.run(stepClock, ms);
+  }
+
+  /** Clients are gone when the server has noticed; another second passes. */
+  async gone(clients: readonly Client[]): Promise<void> {
+    for (const client of clients) this.#clients.delete(client);
+    const stay = this.#clients.size;
+    let seen: Counts | undefined;
+    const haveLeft = async () => (seen = await this.counts()).connections <= stay && seen.clients <= stay;
+    if (!(await until(haveLeft)))
+      throw new Error(
+        `${clients.length} clients left and ${stay} stayed, but the server has ${seen?.clients} clients and ${seen?.connections} connections`,
+      );
+    await this.pass(graceMs);
+  }
+
+  disconnectAll(): void {
+    for (const client of this.#clients) client.end();
+    this.#clients.clear();
+  }
+
+  async end(): Promise<void> {
+    this.disconnectAll();
+    await this.subject.run(endHub, this.name);
+    await this.pass(graceMs);
+  }
+
+  async #fence(): Promise<void> {
+    const reading = [...this.#clients].filter(({ isReading }) => isReading);
+    await Promise.all(reading.map((client) => client.ask('fence')));
+  }
+}

@@ -1,0 +1,600 @@
+import fc from 'fast-check';
+import { describe, expect } from 'vitest';
+import { until } from '../../helpers/foundations/waiting/until.ts';
+import { growthPerVisit } from '../../helpers/instruments/heap/churn.ts';
+import { type HeapFigures, collect, collectUntil } from '../../helpers/instruments/heap/heap-figures.ts';
+import { judge } from '../../helpers/instruments/judge/judge.ts';
+import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
+import { expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-that.ts';
+import type * as Kata from '../../katas/socket-load/socket-load.ts';
+import { type Client, HubServer } from './hub-server.ts';
+import { costOfPublishing, holdClock, publishAround } from './inside.ts';
+
+const kB = 1024;
+const MB = 1024 * kB;
+const word = fc.string({ unit: fc.constantFrom(...'abcdefghijklmnopqrstuvwxyz'), minLength: 5, maxLength: 8 });
+const drawn = drawOne(
+  fc.record({
+    words: fc.uniqueArray(word, { minLength: 8, maxLength: 8 }) as fc.Arbitrary<string[]>,
+    keep: fc.integer({ min: 5, max: 9 }),
+    keepMs: fc.integer({ min: 60_000, max: 120_000 }),
+    maxBufferedBytes: fc.integer({ min: MB, max: MB + 100 * kB }),
+  }),
+);
+const { keep, keepMs, maxBufferedBytes } = drawn;
+const [red, blue, ann, bob, cleo, dan, text, hall] = drawn.words as [
+  string,
+  string,
+  string,
+  string,
+  string,
+  string,
+  string,
+  string,
+];
+
+const crowdSize = 500;
+const groupCount = 20;
+/** Sockets on the small server whose cost of publishing is compared with that of the crowd. */
+const fewSize = 10;
+const manySize = 250;
+/** Of them, those in the room that is published to. */
+const roomSize = 3;
+const largeBytes = 64 * kB;
+/** What two clients that stop reading may cost, beside what the room keeps. */
+const bufferLimit = 8 * MB;
+/** What is published at most to clients that don't read; the system takes a few MB of it for each. */
+const mostPublished = 40 * MB;
+/** So many at once; four batches a second of the module's clock are 1 MB a second. */
+const perBatch = 4;
+const batchMs = 250;
+/** What a visitor may leave: less than the smallest object that something keeps of it. */
+const visitLimit = 80;
+const visitors = 16;
+/** By how much the cost of publishing may grow with the number of sockets, in per cent. Not at all, but for noise. */
+const costLimit = 30;
+
+const test = judge<typeof Kata>('socket-load', { furnish: holdClock })
+  // Each test opens servers of its own; they end with it. After a broken promise their process ends instead.
+  .extend('open', async ({ subject, task }, { onCleanup }) => {
+    const servers: HubServer[] = [];
+    onCleanup(async () => {
+      for (const server of servers) {
+        if (task.result?.state === 'fail' || !subject.alive) server.disconnectAll();
+        else await server.end();
+      }
+    });
+    return async (options: Partial<Kata.HubOptions> = {}) => {
+      const server = await HubServer.open(subject, { maxBufferedBytes, keep, keepMs, ...options });
+      servers.push(server);
+      return server;
+    };
+  });
+
+describe('core', () => {
+  test('500 clients must each get every message of their rooms, once and in order.', async ({ open }) => {
+    const server = await open();
+    const clients = await joinCrowd(server, crowdSize);
+    const groups = Array.from({ length: groupCount }, (_, group) => groupOf(group));
+    const rounds = Array.from({ length: 6 }, (_, round) => `${text} ${round}`);
+
+    for (const [round, one] of rounds.entries()) {
+      const toGroups = groups.map((group) => [group, `${group} ${one}`] as const);
+      // Two for all in one turn, and then one.
+      await server.publish([hall, `${one} a`], ...toGroups, [hall, `${one} b`]);
+      if (round % 3 === 0) await server.pass(1);
+      await server.publish([hall, `${one} c`]);
+    }
+    await server.settle();
+
+    const forAll = rounds.flatMap((one) => ['a', 'b', 'c'].map((part) => `${one} ${part}`));
+    const expected = new Map(groups.map((group) => [group, rounds.map((one) => `${group} ${one}`)]));
+    const what = `${crowdSize} clients joined a room for all and one of ${groupCount} groups; ${rounds.length} messages were published in each group, and ${forAll.length} for all`;
+    for (const [at, client] of clients.entries()) {
+      const group = groupOf(at);
+      expect(client.textsOf(hall), `${what}; client ${at + 1} got of the room for all`).toEqual(forAll);
+      expect(client.textsOf(group), `${what}; client ${at + 1} got of its group`).toEqual(expected.get(group));
+      expectThat(
+        client.messages.length === forAll.length + rounds.length,
+        `${what}; client ${at + 1} got ${client.messages.length} messages, some of other rooms`,
+      );
+      expectRising(client, [hall, group]);
+    }
+  });
+
+  test('Only the members of a room must get its messages.', async ({ open }) => {
+    const server = await open();
+    const inBoth = await server.member(ann, red, blue);
+    const leaver = await server.member(bob, red, blue);
+    const outside = await server.member(cleo);
+    const again = await server.member(dan, red, red);
+
+    await server.publish([red, `${text} 1`], [blue, `${text} 2`], [outside.id, `${text} 3`]);
+    await server.settle();
+    await leaver.leave(red);
+    await again.leave(red);
+    await server.publish([red, `${text} 4`], [blue, `${text} 5`]);
+    await server.settle();
+    await again.join(red);
+    await server.publish([red, `${text} 6`], [red.toUpperCase(), `${text} 7`]);
+    await server.settle();
+
+    const got = (client: Client) => client.messages.map((message) => `${message.room}: ${message.text}`);
+    const toRed = [1, 4, 6].map((number) => `${red}: ${text} ${number}`);
+    const toBlue = [2, 5].map((number) => `${blue}: ${text} ${number}`);
+    expect(got(inBoth).toSorted(), 'a client is in two rooms; it got').toEqual([...toRed, ...toBlue].toSorted());
+    expect(got(leaver), 'a client left the first room after a message in each; it got').toEqual([
+      toRed[0],
+      toBlue[0],
+      toBlue[1],
+    ]);
+    expect(
+      got(outside),
+      'a client is in no room, and one was published to the name that is its socket id; it got',
+    ).toEqual([]);
+    expect(
+      got(again),
+      'a client joined a room twice, got a message, left, missed one, and joined as a newcomer; it got',
+    ).toEqual([toRed[0], toRed[2]]);
+  });
+
+  test('members must list each user in a room once, also with several connections.', async ({ open }) => {
+    const server = await open();
+    const one = await server.member(ann, red);
+    const two = await server.member(ann, red, blue);
+    const other = await server.member(bob, blue);
+    await server.member(cleo);
+    const seen: string[][][] = [await server.members(red, blue, hall)];
+
+    for (const act of [
+      () => two.leave(red),
+      () => two.leave(red),
+      () => one.leave(red),
+      () => other.join(red),
+      () => other.join(red),
+      () => other.leave(red),
+      () => two.join(red),
+    ]) {
+      await act();
+      await server.pass(1);
+      seen.push(await server.members(red, blue, hall));
+    }
+
+    const blueNow = [ann, bob].toSorted();
+    expect(
+      seen.map(([inRed]) => inRed),
+      'two clients of one user are in a room; the second leaves it twice, then the first leaves; another user joins twice and leaves; the second client joins; members after each',
+    ).toEqual([[ann], [ann], [ann], [], [bob], [bob], [], [ann]]);
+    expect(
+      seen.map(([, inBlue]) => inBlue),
+      'meanwhile members of another room with two users',
+    ).toEqual(seen.map(() => blueNow));
+    expect(
+      seen.map(([, , inHall]) => inHall),
+      'members of a room that nobody joined',
+    ).toEqual(seen.map(() => []));
+  });
+});
+
+describe('robust', () => {
+  test('When connections break or end, members must be right.', async ({ open }) => {
+    const server = await open();
+    const annOnce = await server.member(ann, red, blue);
+    const annAgain = await server.member(ann, red, blue);
+    const breaks = await server.member(bob, red, blue, red);
+    const saysGoodbye = await server.member(cleo, blue, red);
+    await server.member(dan, red);
+    const before = (await server.members(red, blue)).map(unique);
+
+    breaks.break();
+    saysGoodbye.disconnect();
+    annOnce.break();
+    await server.gone([breaks, saysGoodbye, annOnce]);
+    const after = (await server.members(red, blue)).map(unique);
+    annAgain.break();
+    await server.gone([annAgain]);
+    const atLast = (await server.members(red, blue)).map(unique);
+    await server.member(bob, red);
+    const back = (await server.members(red, blue)).map(unique);
+
+    expect(before, 'four users joined a room, three of them another one; members').toEqual([
+      [ann, bob, cleo, dan].toSorted(),
+      [ann, bob, cleo].toSorted(),
+    ]);
+    expect(after, 'one user’s connection broke, one user said goodbye, one has a second connection; members').toEqual([
+      [ann, dan].toSorted(),
+      [ann],
+    ]);
+    expect(atLast, 'the second connection broke as well; members').toEqual([[dan], []]);
+    expect(back, 'one came back to one room; members').toEqual([[bob, dan].toSorted(), []]);
+  });
+
+  test('A client that stops reading must be dropped; until then the process must buffer little for it.', async ({
+    subject,
+    open,
+  }) => {
+    const server = await open({ keep: 4 });
+    const reads = await server.member(ann, red);
+    const stopped = [await server.member(bob, red), await server.member(cleo, red)];
+    const { peak, published } = await publishTo(server, { room: red, reads, stopped });
+    await server.pass(60_000);
+    const { connections } = await server.counts();
+    const [left] = await server.members(red);
+
+    const what = `two clients stopped reading, and ${inMegabytes(published)} were published to them`;
+    expectAtMost(peak, bufferLimit, `${what}; in memory the process held up to`);
+    expectThat(connections <= 1, `${what}; a minute later ${connections - 1} of their connections were still there`);
+    expect(left, `${what}; members afterwards`).toEqual([ann]);
+    // The process is still well.
+    expectThat(subject.alive, `${what}; the process has ended`);
+  });
+
+  test('While a client does not read, and when it is dropped, all others must get every message in order.', async ({
+    open,
+  }) => {
+    const server = await open({ keep: 4 });
+    const first = await server.member(ann, red, blue);
+    const stops = await server.member(bob, red, blue);
+    const sameUser = await server.member(bob, blue, red);
+    const elsewhere = await server.member(cleo, blue);
+    stops.stopReading();
+
+    const inRed: string[] = [];
+    const inBlue: string[] = [];
+    const large = 'x'.repeat(largeBytes);
+    const isThere = async () => (await server.counts()).clients === 4;
+    let others = 0;
+    for (let sent = 0; sent < mostPublished && (others > 0 || (await isThere())); sent += perBatch * largeBytes) {
+      const some = Array.from({ length: perBatch }, (_, at) => `${sent} ${at} ${text}`);
+      await server.publish(...some.map((one) => [red, one + large] as const), [blue, `${sent} ${text}`]);
+      inRed.push(...some.map((one) => one + large));
+      inBlue.push(`${sent} ${text}`);
+      await reached(server, [first, sameUser], red, inRed.length);
+      await reached(server, [first, sameUser, elsewhere], blue, inBlue.length);
+      await server.pass(batchMs);
+      // It goes on for a little once the client is gone.
+      if (!(await isThere()) && ++others === 2) break;
+    }
+    await server.settle();
+    const members = (await server.members(red, blue)).map(unique);
+
+    const what = `one client in two rooms stopped reading, and ${inRed.length} messages of 64 KB were published`;
+    for (const [name, client] of Object.entries({ 'another user': first, 'the same user’s other client': sameUser })) {
+      expect(client.textsOf(red).map(short), `${what}; ${name} got`).toEqual(inRed.map(short));
+      expect(client.textsOf(blue), `${what}; ${name} got in the other room`).toEqual(inBlue);
+    }
+    expect(elsewhere.textsOf(blue), `${what}; a client that is in the other room only got`).toEqual(inBlue);
+    expect(members, `${what}; members of both rooms`).toEqual([[ann, bob].toSorted(), [ann, bob, cleo].toSorted()]);
+  });
+
+  test('A client that reads on while little waits for it must stay, and must get every message.', async ({ open }) => {
+    const server = await open();
+    const reads = await server.member(ann, red);
+    const pauses = await server.member(bob, red);
+    pauses.stopReading();
+
+    let sent = 0;
+    const isStuck = async () => ((await server.waitingBytes(bob)) ?? Infinity) > 2 * largeBytes;
+    for (let stuck = 0; stuck < 2 && sent * largeBytes < mostPublished; stuck = (await isStuck()) ? stuck + 1 : 0) {
+      await server.publishLarge({ room: red, from: sent, count: 1, bytes: largeBytes });
+      await reached(server, [reads], red, ++sent);
+    }
+    for (const end = sent + 2_000; sent < end;) {
+      await server.publishLarge({ room: red, from: sent, count: 500, bytes: 60 });
+      await reached(server, [reads], red, (sent += 500));
+    }
+    await server.settle();
+    const { clients } = await server.counts();
+    pauses.goOn();
+    await reached(server, [pauses], red, sent);
+    await server.settle();
+
+    const waited = 'a client stopped reading until about 400 KB waited for it, 2,000 short messages among them';
+    expectThat(clients === 2, `${waited}; it was dropped`);
+    const numbers = (client: Client) => client.textsOf(red).map((one) => Number.parseInt(one, 10));
+    const all = Array.from({ length: sent }, (_, number) => number);
+    expect(numbers(reads), `${sent} messages were published; another client got`).toEqual(all);
+    expect(numbers(pauses), `${waited}, and read on; of ${sent} messages it got`).toEqual(all);
+  });
+
+  test('Whatever a client sends, the hub must keep serving the others.', async ({ open }) => {
+    const server = await open();
+    const stays = await server.member(ann, red);
+    const odd = await server.member(bob);
+    const names: unknown[] = [undefined, null, 5, true, {}, [red], { toString: red }];
+    for (const name of names) {
+      odd.send('join', name, null);
+      odd.send('leave', name);
+    }
+    odd.send('join');
+    odd.send('leave');
+    for (const after of ['x', {}, [], -1, 1.5, true]) odd.send('join', hall, after);
+    odd.send('join', red, null, 'no function');
+    odd.send('leave', red, 'no function');
+    odd.send('leave', blue);
+    for (const name of ['__proto__', 'constructor', 'toString', '']) {
+      await odd.join(name);
+      await server.publish([name, text]);
+      await odd.leave(name);
+    }
+    odd.send('join', blue, null);
+    // First all of it is heard, then it has its second.
+    for (let times = 0; times < 2; times++) await server.settle();
+    await server.publish([red, text], [blue, text]);
+    const later = await server.member(cleo, red);
+    await server.publish([red, `${text} 2`]);
+    await server.settle();
+
+    const what = 'a client sent join and leave with odd names, odd numbers, and no acknowledgment';
+    expect(stays.textsOf(red), `${what}; another client got`).toEqual([text, `${text} 2`]);
+    expect(later.textsOf(red), `${what}; a client that came later got`).toEqual([`${text} 2`]);
+    expect(odd.textsOf(blue), `${what}, and joined a room properly; it got`).toEqual([text]);
+    expect(
+      odd.messages.filter(({ room }) => room !== blue).map(({ room }) => room),
+      `${what}; rooms with strange names, of which it got a message while it was in them`,
+    ).toEqual(['__proto__', 'constructor', 'toString', '']);
+    expect(
+      await server.members(red, blue, hall, '__proto__', '5', 'true', 'null'),
+      `${what}; members of seven rooms`,
+    ).toEqual([[ann, cleo].toSorted(), [bob], [], [], [], [], []]);
+  });
+
+  test('Clients and rooms that are gone must leave nothing in memory.', async ({ subject, open }) => {
+    const server = await open();
+    const stays = await server.member(ann, red);
+    let visit = 0;
+    const comeAndGo = async () => {
+      const prefix = `${text} ${visit++}`;
+      const clients = await server.connect(...Array.from({ length: visitors }, (_, at) => `${prefix} user ${at}`));
+      const rooms = clients.map((_, at) => `${prefix} room ${at}`);
+      await Promise.all(clients.map((client, at) => Promise.all([client.join(red), client.join(rooms[at]!)])));
+      await server.publish(...rooms.map((room) => [room, `${room} ${text}`] as const));
+      await server.settle();
+      const got = clients.map((client, at) => client.textsOf(rooms[at]!).length);
+      expect(got, `${visitors} clients joined a room each; messages that each of them got of one`).toEqual(
+        rooms.map(() => 1),
+      );
+      for (const [at, client] of clients.entries()) {
+        if (at % 2 === 0) client.break();
+        else client.disconnect();
+      }
+      await server.gone(clients);
+      await server.pass(2 * keepMs);
+      // Who tidies up on occasion has one.
+      await server.publish(...Array.from({ length: 100 }, () => [red, text] as const));
+      await stays.leave(red);
+      await stays.join(red);
+      await server.settle();
+      stays.messages.length = 0;
+    };
+
+    const growth = await growthPerVisit({
+      subject,
+      cycle: comeAndGo,
+      perCycle: visitors,
+      warmUp: 9,
+      cycles: 5,
+      bytesOf: inMemory,
+    });
+
+    expectAtMost(
+      growth,
+      visitLimit,
+      `5 times ${visitors} clients came, joined a room of their own, and left; in memory each left`,
+    );
+  });
+});
+
+describe('stretch', () => {
+  test('The cost of publish must grow with its room, not with the number of sockets.', async ({ subject, open }) => {
+    const many = await open();
+    const few = await open();
+    await joinCrowd(many, manySize - roomSize);
+    await joinCrowd(few, fewSize - roomSize);
+    const users = Array.from({ length: roomSize }, (_, at) => `${ann} ${at}`);
+    const inRoom: Client[] = [];
+    for (const server of [many, few]) for (const user of users) inRoom.push(await server.member(user, red));
+
+    const names = [few.name, many.name];
+    const [rounds, perRound] = [11, 100];
+    await subject.run(costOfPublishing, { names, room: red, rounds: 2, perRound, text });
+    const [amongFew, amongMany] = await subject.run(costOfPublishing, { names, room: red, rounds, perRound, text });
+    await Promise.all([many.settle(), few.settle()]);
+
+    const got = new Set(inRoom.map((client) => client.messages.length));
+    expect(
+      [...got],
+      `${perRound * (rounds + 2)} messages were published to ${roomSize} clients on each server; each got`,
+    ).toEqual([perRound * (rounds + 2)]);
+    const more = median(amongMany!.map((ms, at) => ms / amongFew![at]!)) - 1;
+    expectAtMost(
+      Math.max(0, more) * 100,
+      costLimit,
+      `publishing to a room of ${roomSize} clients was measured among ${fewSize} and among ${manySize} sockets; CPU time among many was higher by`,
+      '%',
+    );
+  });
+
+  test('A client that comes back in time must get what it missed, in order and nothing twice.', async ({ open }) => {
+    const server = await open();
+    const stays = await server.member(ann, red, blue, hall);
+    const leaves = await server.member(bob, red, blue, hall);
+    // These two get nothing before they leave: one joins before all messages, the other after some.
+    const early = await server.member(dan);
+    const joined = await early.join(hall);
+    await server.publish([red, `${text} a`], [blue, `${text} b`], [red, `${text} c`]);
+    await server.settle();
+    const late = await server.member(cleo);
+    const { last } = await late.join(red);
+    leaves.break();
+    late.disconnect();
+    early.break();
+    await server.gone([leaves, late, early]);
+
+    const missedRed = Array.from({ length: keep }, (_, at) => `${text} ${at}`);
+    await server.publish(...missedRed.map((one) => [red, one] as const), [hall, `${text} h`]);
+    await server.settle();
+    await server.pass(keepMs - 10_000);
+    const back = await server.member(bob);
+    const live = Array.from({ length: 8 }, (_, at) => `${text} live ${at}`);
+    await server.subject.run(publishAround, { name: server.name, room: hall, texts: live });
+    const answers = [await back.join(hall, joined.last)];
+    answers.push(await back.join(red, leaves.lastOf(red)!), await back.join(blue, leaves.lastOf(blue)!));
+    const lateBack = await server.member(cleo);
+    answers.push(await lateBack.join(red, last));
+    await until(() => stays.textsOf(hall).length >= 1 + live.length);
+    await server.publish([red, `${text} d`], [blue, `${text} e`]);
+    await server.settle();
+
+    // It leaves properly, after a message that it has got, and comes back twice.
+    await back.leave(red);
+    await server.publish([red, `${text} f`]);
+    await server.settle();
+    answers.push(await back.join(red, back.lastOf(red)!));
+    await back.join(red, leaves.lastOf(red)!);
+    await server.settle();
+
+    const what = `a client came back after it had missed ${keep} messages of the first room, none of the second, one of the third`;
+    expect(
+      answers.map((answer) => answer?.complete),
+      `${what}; complete of each join`,
+    ).toEqual(answers.map(() => true));
+    expect(back.textsOf(hall), `${what}, while eight were published around its join; of the third it got`).toEqual([
+      `${text} h`,
+      ...live,
+    ]);
+    expect(
+      back.textsOf(red),
+      `${what}, one was published live, it left, missed one, joined again, and joined once more; of the first it got`,
+    ).toEqual([...missedRed, `${text} d`, `${text} f`]);
+    expect(
+      lateBack.textsOf(red),
+      `a newcomer of the first room left before it got a message, missed ${keep}, and came back with last; it got`,
+    ).toEqual([...missedRed, `${text} d`, `${text} f`]);
+    expect(back.textsOf(blue), `${what}; of the second it got`).toEqual([`${text} e`]);
+    const all = [`${text} a`, `${text} c`, ...missedRed, `${text} d`, `${text} f`];
+    expect(stays.textsOf(red), 'a client that stayed got of the first room').toEqual(all);
+    expectRising(back, [red, blue, hall]);
+  });
+
+  test('A client that missed more than its room keeps must be told so, and must get the rest.', async ({ open }) => {
+    const server = await open();
+    const stays = await server.member(ann, red, blue, hall);
+    const leaves = await server.member(bob, red, blue, hall);
+    const old = Array.from({ length: 3 * keep }, (_, at) => [hall, `${text} old ${at}`] as const);
+    await server.publish(...old, [red, text], [blue, text]);
+    await server.settle();
+    leaves.disconnect();
+    await server.gone([leaves]);
+
+    // One too many in the first room, and two too old in the second.
+    const numbered = Array.from({ length: keep + 1 }, (_, at) => `${text} ${at}`);
+    await server.publish([blue, `${text} 1`], [blue, `${text} 2`]);
+    await server.pass(keepMs + 5_000);
+    await server.publish(...numbered.map((one) => [red, one] as const), [blue, `${text} 3`], [blue, `${text} 4`]);
+    await server.settle();
+    const back = await server.member(bob);
+    const answers = [await back.join(red, leaves.lastOf(red)!), await back.join(blue, leaves.lastOf(blue)!)];
+    await server.settle();
+
+    // The third room is empty for so long that nothing of it needs to be kept.
+    const { seq } = leaves.messages.findLast(({ room }) => room === hall)!;
+    await server.publish([hall, `${text} missed`]);
+    await stays.leave(hall);
+    await server.pass(3 * keepMs);
+    await server.publish([red, text], [blue, text]);
+    await server.pass(3 * keepMs);
+    await stays.join(hall);
+    await server.publish([hall, `${text} new 1`], [hall, `${text} new 2`]);
+    await server.settle();
+    answers.push(await back.join(hall, seq));
+    await server.settle();
+
+    expect(
+      answers.map((answer) => answer?.complete),
+      `a client came back: it had missed ${keep + 1} messages of a room that keeps ${keep}; two too old of four; one from before the room was empty for long, and two; complete of each join`,
+    ).toEqual([false, false, false]);
+    const rest = [...numbered.slice(1), text];
+    expect(back.textsOf(red), `${keep + 1} messages were missed in a room that keeps ${keep}; it got`).toEqual(rest);
+    const young = [`${text} 3`, `${text} 4`, text];
+    expect(back.textsOf(blue), 'two missed messages were too old, two were not; it got').toEqual(young);
+    expect(
+      back.textsOf(hall),
+      'a message was missed, then the room was empty for long, and two messages followed; it got',
+    ).toEqual([`${text} new 1`, `${text} new 2`]);
+  });
+});
+
+function groupOf(client: number): string {
+  return `${blue} ${client % groupCount}`;
+}
+
+/** Each joins the room for all, and a group. A user has two of them. */
+async function joinCrowd(server: HubServer, count: number): Promise<Client[]> {
+  const clients = await server.connect(...Array.from({ length: count }, (_, at) => `${bob} ${Math.floor(at / 2)}`));
+  await Promise.all(clients.map((client, at) => Promise.all([client.join(hall), client.join(groupOf(at))])));
+  return clients;
+}
+
+/** Fails when the numbers of a room's messages don't rise. */
+function expectRising(client: Client, rooms: readonly string[]): void {
+  for (const room of rooms) {
+    const numbers = client.messages.filter((message) => message.room === room).map(({ seq }) => seq);
+    const isRising = numbers.every((seq, at) => Number.isSafeInteger(seq) && seq >= 1 && !(numbers[at - 1]! >= seq));
+    expectThat(
+      isRising,
+      `the seq of a room’s messages must be whole numbers from 1 on that rise; they were ${numbers.join(', ')}`,
+    );
+  }
+}
+
+/** Waits until these clients have got so many messages of the room, or never will. */
+async function reached(server: HubServer, clients: readonly Client[], room: string, count: number): Promise<void> {
+  const isThere = await until(async () => {
+    if (clients.every((client) => client.textsOf(room).length >= count)) return true;
+    await server.pass(5);
+    return false;
+  });
+  const counts = clients.map((client) => client.textsOf(room).length);
+  expectThat(isThere, `${count} messages were published in a room; clients that read got ${counts.join(', ')} of them`);
+}
+
+/** Publishes to clients that stop reading, until they are dropped. Returns the most memory that the process held meanwhile. */
+async function publishTo(
+  server: HubServer,
+  { room, reads, stopped }: { room: string; reads: Client; stopped: readonly Client[] },
+): Promise<{ peak: number; published: number }> {
+  for (const client of stopped) client.stopReading();
+  const before = inMemory(await collect(server.subject));
+  let [peak, count] = [0, 0];
+  while (count * largeBytes < mostPublished && peak <= 2 * bufferLimit && (await server.counts()).clients > 1) {
+    await server.publishLarge({ room, from: count, count: perBatch, bytes: largeBytes });
+    count += perBatch;
+    await reached(server, [reads], room, count);
+    const held = (now: HeapFigures) => inMemory(now) - before;
+    await server.pass(batchMs);
+    if (count % (4 * perBatch) === 0) peak = Math.max(peak, held(await collectUntil(server.subject, () => true)));
+  }
+  return { peak, published: count * largeBytes };
+}
+
+function inMemory({ heapUsed, arrayBuffers }: HeapFigures): number {
+  return heapUsed + arrayBuffers;
+}
+
+function inMegabytes(bytes: number): string {
+  return `${Math.round(bytes / MB)} MB`;
+}
+
+/** That members lists a user once is a promise of its own. */
+function unique(names: readonly string[]): string[] {
+  return [...new Set(names)];
+}
+
+function short(long: string): string {
+  return long.replace(/x+$/, '');
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+}
