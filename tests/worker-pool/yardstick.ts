@@ -5,8 +5,10 @@ import { repositoryRoot } from '../../helpers/foundations/catalogue/target.ts';
 import { Subject } from '../../helpers/judging/subject/subject.ts';
 import type * as Kata from '../../katas/worker-pool/worker-pool.ts';
 
+/** By this text a hand-out knows that the judge needs the package. */
+const piscina = 'piscina';
 const source = `
-  import { Piscina } from 'piscina';
+  import { Piscina } from '${piscina}';
   export function createWorkerPool(filename, { size }) {
     const pool = new Piscina({ filename, minThreads: size, maxThreads: size });
     return { run: (data) => pool.run(data), close: () => pool.destroy() };
@@ -35,7 +37,7 @@ export async function startPiscina(folder: string, tasksFile: string): Promise<S
   });
   await build({
     ...common,
-    entryPoints: [join(repositoryRoot, 'node_modules/piscina/dist/worker.js')],
+    entryPoints: [join(repositoryRoot, 'node_modules', piscina, 'dist/worker.js')],
     format: 'cjs',
     outfile: join(folder, 'worker.js'),
   });
