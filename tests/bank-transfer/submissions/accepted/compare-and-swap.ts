@@ -11,13 +11,14 @@ export function createBank(options: PoolOptions): Bank {
 
   /** Undefined when somebody was faster. */
   async function tryOnce({ from, to, amount, key }: Transfer): Promise<Answer | undefined> {
+    // The balances come first: whoever changed them with this key is in the ledger by the next read.
+    const [rows] = await pool.query<RowDataPacket[]>('SELECT * FROM accounts WHERE id IN (?)', [[from, to]]);
     const [[entry]] = await pool.query<RowDataPacket[]>('SELECT * FROM ledger WHERE transfer_key = ?', [key]);
     if (entry) {
       if (entry.from_account === from && entry.to_account === to && entry.amount === amount)
         return { moved: true, balance: entry.balance_after };
       return { moved: false, reason: 'key in use' };
     }
-    const [rows] = await pool.query<RowDataPacket[]>('SELECT * FROM accounts WHERE id IN (?)', [[from, to]]);
     const seen = new Map<string, number>(rows.map(({ id, balance }) => [id, balance]));
     if (seen.size < 2) return { moved: false, reason: 'unknown account' };
     const after = new Map([
