@@ -1,7 +1,9 @@
 import { copyFile, mkdir, realpath } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { Command } from 'commander';
 import { type Kata, kataSlugs, readKata } from '../../foundations/catalogue/catalogue.ts';
+import { parseArguments } from '../../foundations/command-line/parse-arguments.ts';
 import { runCommand } from '../../foundations/command-line/run-command.ts';
 import { git, headCommit } from '../../foundations/git/git.ts';
 import { leashedFolder } from '../../foundations/processes/leashed-folder.ts';
@@ -17,10 +19,14 @@ import { say } from '../../foundations/command-line/terminal.ts';
 /** The quickest of those that need a database. */
 const watchedKata = 'race-condition';
 
-// Makes a hand-out of every kata, installs it as a candidate would, with nothing of this clone in reach, and goes through
-// it from red to green. It takes as long as `npm ci` and two boards.
-
 await runCommand(async () => {
+  const command = new Command('npm run handout:prove')
+    .description(
+      'Makes a hand-out of every kata, installs it as a candidate would, with nothing of this clone in reach, and goes through it from red to green. It takes as long as `npm ci` and two boards of all katas.',
+    )
+    .addHelpText('after', '\nExit code: 0 proved, 1 something does not hold.');
+  parseArguments(command);
+
   // The real path: a kata's process may read no other.
   await using place = await leashedFolder(await realpath(tmpdir()), 'kata-prove-');
   const [folder, catalogue, home] = ['handout', 'catalogue', 'home'].map((name) => join(place.path, name)) as [
