@@ -188,15 +188,19 @@ export class Stage {
     return await Promise.all(held.map(({ answer }) => answer));
   }
 
-  /** Makes requests until each of these workers has answered one. */
+  /**
+   * Makes requests until each of these workers has answered one. Several at once: in step with another client, one after the other
+   * could always reach the same worker.
+   */
   async answeredBy(workers: readonly SeenWorker[]): Promise<void> {
     await this.sees('a worker to listen', () => workers.every(({ listens, isGone }) => listens || isGone));
     const missing = new Set(workers.map(({ pid }) => pid));
     const errors: string[] = [];
-    for (let count = 0; missing.size > 0 && count < manyRequests; count++) {
-      const answer = await this.ask();
-      if ('pid' in answer) missing.delete(answer.pid);
-      else errors.push(answer.error);
+    for (let count = 0; missing.size > 0 && count < manyRequests; count += requestsAtOnce) {
+      const answers = await Promise.all(Array.from({ length: requestsAtOnce }, () => this.ask()));
+      for (const answer of answers)
+        if ('pid' in answer) missing.delete(answer.pid);
+        else errors.push(answer.error);
     }
     expectThat(
       missing.size === 0,
@@ -213,6 +217,8 @@ export class Stage {
 
 /** A cluster hands out connections in turn; anything that reaches a worker at all needs far fewer. */
 const manyRequests = 100;
+/** More than there are workers. */
+const requestsAtOnce = 10;
 
 /** In ascending order. */
 export function pidsOf(workers: readonly SeenWorker[]): number[] {
