@@ -46,6 +46,11 @@ export class SqlBank implements Bank {
       );
       if (affectedRows < 2) {
         await session.rollback();
+        // This key may have used up the money meanwhile.
+        if (await this.#earlier(session, key)) {
+          isClean = true;
+          return again;
+        }
         const [known] = await session.execute<RowDataPacket[]>('SELECT id FROM accounts WHERE id IN (?, ?)', [
           from,
           to,
