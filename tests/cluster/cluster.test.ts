@@ -133,6 +133,7 @@ describe('robust', () => {
   }) => {
     const stage = await running(pings);
     for (const name of ['reload', 'stop'] as const) {
+      await stage.sees('two workers to be alive, and no others', () => stage.boss.living.length === 2);
       const slow = stage.boss.living[0]!;
       slow.order({ do: 'ignore' });
       const held = await stage.holdAt([slow]);
