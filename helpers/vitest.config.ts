@@ -3,7 +3,12 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** These take a minute or more. Vitest orders new files by size and would start these short files last, so the run would wait for them alone. */
-const longest = ['score/sandbox', 'verify/main', 'score/tampering', 'score/main'];
+const longest = [
+  'for-interviewers/score/sandbox',
+  'for-authors/verify/main',
+  'for-interviewers/score/tampering',
+  'for-interviewers/score/main',
+];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

@@ -1,4 +1,3 @@
-import type { RowDataPacket } from 'mysql2/promise';
 import { settles, until } from '../../helpers/foundations/waiting/until.ts';
 import { heldCommand, standstillOf } from '../../helpers/instruments/mysql/schedule-explorer.ts';
 import { Timeline } from '../../helpers/instruments/mysql/timeline.ts';
@@ -86,7 +85,8 @@ async function deathAt(services: Services, way: Way, step: number): Promise<Deat
     await until(() => !command || !a.proxy.threadIds.includes(command.threadId));
     hold.release();
     const dying = await call;
-    if (command) await until(async () => !(await isConnected(services, command.threadId)));
+    // It rolls back before it ends.
+    if (command) await until(async () => !(await services.database.sessions()).includes(command.threadId));
     const rival = await rivalCall;
     const meanwhile = await reading;
     const afterwards = await services.settledBooks(scene);
@@ -99,10 +99,4 @@ async function deathAt(services: Services, way: Way, step: number): Promise<Deat
     for (const { proxy } of [a, b]) proxy.record(undefined);
     if (isProcess) await a[Symbol.asyncDispose]();
   }
-}
-
-/** Whether the server still has the session: it rolls back before it ends one. */
-async function isConnected({ database }: Services, threadId: number): Promise<boolean> {
-  const [rows] = await database.admin.query<RowDataPacket[]>('SHOW PROCESSLIST');
-  return rows.some(({ Id }) => Id === threadId);
 }

@@ -234,6 +234,7 @@ describe('robust', () => {
   test('After an import, successful or refused, the module must leave no connection and no file open.', async ({
     importer,
     table,
+    database,
     workspace,
   }) => {
     const good = documentOf(plainProducts(about(1500)));
@@ -251,7 +252,7 @@ describe('robust', () => {
       const outcome = await importer.imports(source);
       if (source === good) expect(outcome, `${what}; the import`).toEqual({ rows: good.products.length, skipped: 0 });
       await table.sessionsEnd();
-      expect((await table.sessions()).length, `${what}; connections still open`).toBe(0);
+      expect((await database.sessions()).length, `${what}; connections still open`).toBe(0);
       if (typeof source === 'string') continue;
       const descriptors = async () => (await openDescriptors(importer.subject, importer.path)).length;
       await until(async () => (await descriptors()) === 0);

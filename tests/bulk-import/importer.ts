@@ -78,7 +78,7 @@ export class Importer implements AsyncDisposable {
   /** Waits until the server has ended the sessions whose connections are gone: until then it may be rolling back. */
   async settles(): Promise<void> {
     const goneSessions = async () =>
-      (await this.#stage.table.sessions()).filter((id) => !this.proxy.threadIds.includes(id));
+      (await this.#stage.database.sessions()).filter((id) => !this.proxy.threadIds.includes(id));
     await until(async () => (await goneSessions()).length === 0, settleLimitMs);
   }
 
@@ -109,7 +109,7 @@ export class Importer implements AsyncDisposable {
     void event.then(() => (hasHappened = true));
     const outcome = await this.waitFor(event);
     if (outcome !== undefined)
-      await until(async () => hasHappened || (await this.#stage.table.sessions()).length === 0);
+      await until(async () => hasHappened || (await this.#stage.database.sessions()).length === 0);
     return hasHappened;
   }
 
@@ -154,6 +154,6 @@ export class Importer implements AsyncDisposable {
     if (this.path === '') return true;
     if (!this.subject.alive || (await this.outcomeSoFar()) === undefined) return false;
     await atRest(this.subject);
-    return (await this.#stage.table.sessions()).length === 0;
+    return (await this.#stage.database.sessions()).length === 0;
   }
 }

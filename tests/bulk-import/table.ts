@@ -90,24 +90,17 @@ export class Table {
     };
   }
 
-  /** The server's ids of the module's sessions. */
-  async sessions(): Promise<number[]> {
-    const sql = 'SELECT id FROM information_schema.processlist WHERE user = ?';
-    const [rows] = await this.#admin.query<RowDataPacket[]>(sql, [this.#database.name]);
-    return rows.map(({ id }) => Number(id));
-  }
-
   /** Waits until the module has no session any more, and says whether that happened. */
   async sessionsEnd(): Promise<boolean> {
-    return await until(async () => (await this.sessions()).length === 0);
+    return await until(async () => (await this.#database.sessions()).length === 0);
   }
 
   /** Ends all sessions that the module has left. */
   async endSessions(): Promise<void> {
     if (await this.sessionsEnd()) return;
-    for (const id of await this.sessions()) await this.#admin.query('KILL ?', [id]).catch(() => undefined);
-    const areGone = await until(async () => (await this.sessions()).length === 0, lookLimitMs);
-    expectThat(areGone, 'the server did not end the sessions that the module had left');
+    const left = await this.#database.sessions();
+    for (const id of left) await this.#admin.query('KILL ?', [id]).catch(() => undefined);
+    await this.#database.sessionsEnd(left, 'the module that the judge had ended');
   }
 
   /** The server's process, where it is known; see `serverPid`. */

@@ -135,11 +135,7 @@ export class CacheProcess implements Session, AsyncDisposable {
   async kill(): Promise<void> {
     const threads = this.proxy.threadIdsSoFar;
     await this.subject[Symbol.asyncDispose]();
-    const areGone = await until(async () => {
-      const [rows] = await this.#database.admin.query<RowDataPacket[]>('SHOW PROCESSLIST');
-      return !rows.some(({ Id }) => threads.includes(Number(Id)));
-    }, 60_000);
-    expectThat(areGone, `the server kept sessions of process ${this.name} after the judge had killed it`);
+    await this.#database.sessionsEnd(threads, `process ${this.name} after the judge had killed it`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

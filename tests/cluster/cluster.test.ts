@@ -84,7 +84,7 @@ describe('core', () => {
   }) => {
     const stage = await running({ size: 3 });
     const [last, ...others] = stage.boss.workers as [SeenWorker, ...SeenWorker[]];
-    last.order({ do: 'ignore' });
+    await stage.ignores(last);
 
     const stops = [await stage.call('stop'), await stage.call('stop')];
     await stage.sees('the others to exit', ({ exits }) => exits === 2 && others.every(({ isGone }) => isGone));
@@ -135,7 +135,7 @@ describe('robust', () => {
     for (const name of ['reload', 'stop'] as const) {
       await stage.sees('two workers to be alive, and no others', () => stage.boss.living.length === 2);
       const slow = stage.boss.living[0]!;
-      slow.order({ do: 'ignore' });
+      await stage.ignores(slow);
       const held = await stage.holdAt([slow]);
       const last = name === 'reload' ? held.pop() : undefined;
       // The last one is the only one at this worker.
@@ -194,7 +194,7 @@ describe('robust', () => {
     const [first, second] = [await stage.worker(0), await stage.worker(1)];
     await stage.answeredBy([first]);
     await stage.pass(0);
-    first.order({ do: 'ignore' });
+    await stage.ignores(first);
     second.order({ do: 'exit', code });
 
     for (let failures = 1; failures < maxFailures; failures++) {

@@ -161,6 +161,12 @@ export class Stage {
     return answer;
   }
 
+  /** Tells a worker not to exit when it is asked to stop, and waits until it knows. */
+  async ignores(worker: SeenWorker): Promise<void> {
+    worker.order({ do: 'ignore' });
+    await this.sees('a worker to hear the judge', () => worker.ignores);
+  }
+
   /** Makes a request that the worker holds until the judge lets it go. */
   async hold(): Promise<Held> {
     const path = `/held-${++this.#lastHeld}`;

@@ -18,7 +18,7 @@ export type Order =
 /** What the worker tells. */
 export type Told =
   | { readonly told: 'started'; readonly pid: number; readonly port: string | undefined }
-  | { readonly told: 'listens' | 'frozen' | 'asked' }
+  | { readonly told: 'listens' | 'frozen' | 'ignores' | 'asked' }
   | { readonly told: 'holds'; readonly path: string };
 
 const address = JSON.parse('ADDRESS') as { host: string; port: number };
@@ -48,7 +48,10 @@ function obey(order: Order): void {
   if (order.do === 'listen') server.listen(Number(process.env['PORT']), '127.0.0.1', () => tell({ told: 'listens' }));
   if (order.do === 'exit') process.exit(order.code);
   if (order.do === 'die') process.kill(process.pid, 'SIGKILL');
-  if (order.do === 'ignore') ignores = true;
+  if (order.do === 'ignore') {
+    ignores = true;
+    tell({ told: 'ignores' });
+  }
   if (order.do === 'answer') held.get(order.path)?.end(String(process.pid));
   if (order.do === 'freeze')
     tell({ told: 'frozen' }, () => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0));

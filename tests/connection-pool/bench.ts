@@ -1,4 +1,3 @@
-import type { RowDataPacket } from 'mysql2/promise';
 import { until } from '../../helpers/foundations/waiting/until.ts';
 import type { TestDatabase } from '../../helpers/instruments/mysql/test-database.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
@@ -33,7 +32,7 @@ export class Bench {
     const account = await subject.addressInside(database.accountOptions());
     const bench = new Bench(subject, database, { account, sizes });
     await subject.run(openBench, bench.#options);
-    await until(async () => (await bench.#threadIds()).length === 0);
+    await until(async () => (await database.sessions()).length === 0);
     return bench;
   }
 
@@ -57,20 +56,14 @@ export class Bench {
 
   /** Expects so many connections at the server. One that was closed may be there for a moment. */
   async expectAtServer(count: number, what: string): Promise<void> {
-    await until(async () => (await this.#threadIds()).length === count, 2_000);
-    const seen = (await this.#threadIds()).length;
+    await until(async () => (await this.#database.sessions()).length === count, 2_000);
+    const seen = (await this.#database.sessions()).length;
     expectThat(seen === count, `${what}: the server had ${seen} connections; expected ${count}`);
   }
 
   /** Ends these connections as an administrator does, and waits until the server has none of them. */
   async kill(threadIds: readonly number[]): Promise<void> {
     for (const id of threadIds) await this.#database.admin.query(`KILL ${id}`);
-    const areGone = await until(async () => !(await this.#threadIds()).some((id) => threadIds.includes(id)), 60_000);
-    expectThat(areGone, 'the server kept connections that the judge had killed');
-  }
-
-  async #threadIds(): Promise<number[]> {
-    const [rows] = await this.#database.admin.query<RowDataPacket[]>('SHOW PROCESSLIST');
-    return rows.filter(({ User }) => User === this.#database.name).map(({ Id }) => Number(Id));
+    await this.#database.sessionsEnd(threadIds, 'the module after the judge had killed them');
   }
 }

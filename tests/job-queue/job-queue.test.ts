@@ -582,7 +582,7 @@ async function losesConnection(
     if (at === 'after') await pair.database.admin.query(`KILL ${command.threadId}`);
     else hold.drop();
     await until(() => !a.proxy.threadIds.includes(command.threadId));
-    await pair.sessionsEnd([command.threadId], `a connection that the judge had ended`);
+    await pair.database.sessionsEnd([command.threadId], 'a connection that the judge had ended');
   }
   hold.release();
   const outcome = await call;
@@ -629,7 +629,7 @@ async function losesProcess(pair: Pair, b: QueueProcess, step: number): Promise<
     if (!command) return false;
     const threads = c.proxy.threadIdsSoFar;
     await c.subject[Symbol.asyncDispose]();
-    await pair.sessionsEnd(threads, 'a process that the judge had killed');
+    await pair.database.sessionsEnd(threads, 'a process that the judge had killed');
     await pair.at(farMs);
     const came = idsOf(await b.claimInTurn(3));
     expect(came, `a process was killed after statement ${step} of fail, ${command.sql}; jobs that came again`).toEqual(

@@ -1,5 +1,4 @@
 import type { RowDataPacket } from 'mysql2/promise';
-import { until } from '../../helpers/foundations/waiting/until.ts';
 import type { Session } from '../../helpers/instruments/mysql/schedule-explorer.ts';
 import type { TestDatabase } from '../../helpers/instruments/mysql/test-database.ts';
 import type { MysqlProxy } from '../../helpers/instruments/mysql/proxy.ts';
@@ -162,15 +161,6 @@ export class Pair {
   async at(ms: number): Promise<void> {
     this.#nowMs = this.startMs + ms;
     for (const process of this.#running) await process.setClock(this.#nowMs);
-  }
-
-  /** Waits until the server has ended these sessions. */
-  async sessionsEnd(threads: readonly number[], what: string): Promise<void> {
-    const areGone = await until(async () => {
-      const [rows] = await this.database.admin.query<RowDataPacket[]>('SHOW PROCESSLIST');
-      return !rows.some(({ Id }) => threads.includes(Number(Id)));
-    }, 60_000);
-    expectThat(areGone, `the server kept sessions of ${what}`);
   }
 
   async end(): Promise<void> {

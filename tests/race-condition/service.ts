@@ -102,12 +102,8 @@ export class Services {
 
   /** Server threads of the module's account that come through no proxy of a running process. */
   async sessionsBesideProxies(): Promise<number[]> {
-    const [rows] = await this.database.admin.query<RowDataPacket[]>(
-      'SELECT id FROM information_schema.processlist WHERE user = ?',
-      [this.database.name],
-    );
     const seen = [...this.#running.values()].flatMap(({ proxy }) => proxy.threadIds);
-    return rows.map((row) => Number(row.id)).filter((id) => !seen.includes(id));
+    return (await this.database.sessions()).filter((id) => !seen.includes(id));
   }
 
   /** From now on every write to the first counter fails with `reason`. */

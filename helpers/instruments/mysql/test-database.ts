@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Connection, createConnection } from 'mysql2/promise';
+import { type Connection, type RowDataPacket, createConnection } from 'mysql2/promise';
 import { preparedTransactions, removeDatabase } from '../../foundations/processes/remove-database.js';
 import { leash } from '../../foundations/processes/leash.ts';
+import { until } from '../../foundations/waiting/until.ts';
+import { expectThat } from '../../judging/verdict/expect-that.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 import { applySettings } from '../../mysql-server/server-settings.ts';
 import { accountStatements, newPassword } from '../../mysql-server/test-account.ts';
@@ -16,8 +18,8 @@ export interface AccountOptions extends ServerAddress {
   readonly connectionLimit: number;
 }
 
-/** How long a server that serves may take to let a session in, on a machine that has no time for it. */
-const connectLimitMs = 60_000;
+/** How long a server that serves may take to let a session in or to end one, on a machine that has no time for it. */
+const sessionLimitMs = 60_000;
 
 /** A database of one test file's own, with an account that sees nothing else, and a connection that may do all. */
 export class TestDatabase implements AsyncDisposable {
@@ -54,7 +56,7 @@ export class TestDatabase implements AsyncDisposable {
     const name = `kata_${randomBytes(6).toString('hex')}`;
     const password = newPassword();
     const url = `mysql://${encodeURIComponent(server.user)}:${encodeURIComponent(server.password)}@${server.host.includes(':') ? `[${server.host}]` : server.host}:${server.port}/`;
-    const admin = await createConnection({ ...server, multipleStatements: true, connectTimeout: connectLimitMs });
+    const admin = await createConnection({ ...server, multipleStatements: true, connectTimeout: sessionLimitMs });
     const preparedBefore = await preparedTransactions(admin);
     const release = leash({ database: name, server: url, preparedBefore });
     const database = new TestDatabase(name, admin, server, password, preparedBefore, release);
@@ -97,10 +99,26 @@ export class TestDatabase implements AsyncDisposable {
       ...this.#server,
       database: this.name,
       multipleStatements: true,
-      connectTimeout: connectLimitMs,
+      connectTimeout: sessionLimitMs,
     });
     if (this.#settings !== undefined) await session.query(this.#settings);
     return session;
+  }
+
+  /** The server's ids of the account's sessions. */
+  async sessions(): Promise<number[]> {
+    // Not by information_schema, which fails when a session's statement is cut in the middle of a character.
+    const [rows] = await this.admin.query<RowDataPacket[]>('SHOW PROCESSLIST');
+    return rows.filter(({ User }) => User === this.name).map(({ Id }) => Number(Id));
+  }
+
+  /** Waits until the server has ended these sessions of the account. A transaction is rolled back before its session ends. */
+  async sessionsEnd(threadIds: readonly number[], what: string): Promise<void> {
+    const areGone = await until(
+      async () => !(await this.sessions()).some((id) => threadIds.includes(id)),
+      sessionLimitMs,
+    );
+    expectThat(areGone, `the server kept sessions of ${what}`);
   }
 
   /** Drops the database and the account. Never throws. */
