@@ -12,9 +12,21 @@ const submissions = [
   submission('rejected/d', [2, 3]),
 ];
 
-test('without recorded margins it is the answer that breaks the fewest promises, then the first by name', () => {
-  // Promise 2 is broken by a and by d, with two each.
-  expect(chosen({})).toEqual(['rejected/a', 'rejected/b', 'rejected/d']);
+test('as few answers as break every promise, the first by name where several do', () => {
+  // a and d between them break all three.
+  expect(chosen({})).toEqual(['rejected/a', 'rejected/d']);
+});
+
+test('an answer that breaks many promises counts only where no other breaks one of them', () => {
+  const starterLike = submission('rejected/does-nothing', [1, 2, 3, 4]);
+  const names = (list: readonly Submission[]) => coverOf(list, {}).map(({ name }) => name);
+
+  expect(names([...submissions, starterLike]).slice(3)).toEqual(['rejected/a', 'rejected/d', 'rejected/does-nothing']);
+  expect(names([...submissions, starterLike, submission('rejected/e', [4])]).slice(3)).toEqual([
+    'rejected/a',
+    'rejected/d',
+    'rejected/e',
+  ]);
 });
 
 test('the answer with the smallest recorded margin is taken', () => {
