@@ -15,12 +15,12 @@ const soonMs = Math.floor(stopMs / 10);
 
 // A process of its own for each test: what one cluster has left behind is not the next one's.
 const test = judge<typeof Kata>('cluster', { spares: 1 })
-  .extend('open', async ({ fresh, workspace }, { onCleanup }) => {
-    const bosses: Boss[] = [];
-    onCleanup(async () => void (await Promise.all(bosses.map((boss) => boss[Symbol.asyncDispose]()))));
+  .extend('open', async ({ subjects, workspace }, { onCleanup }) => {
+    const opened: AsyncDisposable[] = [];
+    onCleanup(async () => void (await Promise.all(opened.map((one) => one[Symbol.asyncDispose]()))));
     return async (choice: Choice = {}): Promise<Stage> => {
-      const [subject, boss] = await Promise.all([fresh(), Boss.open()]);
-      bosses.push(boss);
+      const [subject, boss] = await Promise.all([subjects.fresh(), Boss.open()]);
+      opened.push(subject, boss);
       return await Stage.open(subject, workspace, boss, choice);
     };
   })
@@ -188,7 +188,7 @@ describe('robust', () => {
     open,
   }) => {
     const fails = { value: true };
-    const delays = [1, 2, 4, 5, 5].map((times) => times * restartMs);
+    const delays = [1, 2, 4, 5].map((times) => times * restartMs);
     // Two places that fail together: each of them counts for itself.
     const size = 2;
     const stage = await open({
@@ -250,7 +250,7 @@ describe('robust', () => {
     await stage.serves(() => [other]);
 
     // Later, after a reload() that worked and one that did not. If there is none, promises 9 and 10 say so.
-    const later = await running();
+    const later = await running({ maxFailures: 2 });
     if (!(await later.reloads()) || !(await failsToReload(later)).startsWith('rejected')) return;
     await later.pass(longMs);
     const [first, second] = later.boss.living as [SeenWorker, SeenWorker];
@@ -446,16 +446,17 @@ async function expectNotYet(stage: Stage, call: number, worker: SeenWorker, name
 /** Has a worker die, and its place fail until it is given up. */
 async function givesUp(stage: Stage, victim: SeenWorker): Promise<void> {
   const { forks: forksBefore, exits, givenUp: toldBefore } = stage.seen;
+  const { maxFailures: most } = stage.settings;
   stage.boss.plan = () => 'wait';
   const startedBefore = stage.boss.workers.length;
   victim.order({ do: 'die' });
 
-  for (let failures = 1; failures <= maxFailures; failures++) {
+  for (let failures = 1; failures <= most; failures++) {
     (await stage.worker(startedBefore + failures - 1)).order({ do: 'exit', code });
     await failsAfter(stage, exits + 1 + failures);
-    if (failures === maxFailures) break;
+    if (failures === most) break;
     const { givenUp } = await stage.pass(5 * restartMs);
-    expect(givenUp, `onGiveUp, after failed start ${failures} of ${maxFailures}`).toEqual(toldBefore);
+    expect(givenUp, `onGiveUp, after failed start ${failures} of ${most}`).toEqual(toldBefore);
   }
 
   await stage.sees('onGiveUp', ({ givenUp }) => givenUp.length > toldBefore.length);
@@ -463,7 +464,7 @@ async function givesUp(stage: Stage, victim: SeenWorker): Promise<void> {
   expect(givenUp.slice(toldBefore.length), 'errors that onGiveUp heard').toEqual([
     expect.stringContaining(basename(stage.settings.worker)),
   ]);
-  expect(forks - forksBefore, 'processes started for a place that was given up').toBe(maxFailures);
+  expect(forks - forksBefore, 'processes started for a place that was given up').toBe(most);
 }
 
 /** Calls reload(), and lets all new workers fail until it settles. Says how. */
@@ -471,21 +472,20 @@ async function failsToReload(stage: Stage): Promise<string> {
   const old = stage.boss.living;
   stage.boss.plan = () => 'wait';
   const { forks: forksBefore } = stage.seen;
+  const { maxFailures: most } = stage.settings;
   const goneBefore = stage.boss.workers.length - old.length;
   const exitsBefore = stage.seen.exits;
 
   const reload = await stage.call('reload');
   // One after the other, or several at a time.
-  for (let failures = 0, before = forksBefore; failures < maxFailures; failures++) {
+  for (let failures = 0, before = forksBefore; failures < most; failures++) {
     await stage.sees('reload() to start a worker', ({ forks }) => forks > before);
     await stage.sees(
       'all workers to start',
       ({ forks }) => stage.boss.workers.length - goneBefore - old.length === forks - forksBefore,
     );
     before = stage.seen.forks;
-    expect(stage.seen.calls[reload]!.ended, `reload(), after ${failures} failed starts of ${maxFailures}`).toBe(
-      'pending',
-    );
+    expect(stage.seen.calls[reload]!.ended, `reload(), after ${failures} failed starts of ${most}`).toBe('pending');
     // One by one: what is sent to a process that is just dying may fail.
     for (const worker of stage.boss.living.filter((one) => !old.includes(one))) {
       if ((await stage.look()).calls[reload]!.ended !== 'pending' || worker.isAsked) break;
