@@ -486,8 +486,8 @@ export function move(inside: OnStage<Given & { lengths: readonly number[] }>) {
       const lost = copied.filter(({ detached }) => detached).length;
       if (lost > 0) fault(`${lost} buffers that were not in transfer were taken from their caller`);
     }
-    const own = Uint8Array.from({ length: 64 }, (_, index) => index);
-    const results = { buffer: own.buffer, view: own, part: own.slice(8, 24), nested: { list: [own.buffer] } };
+    const own = Uint8Array.from({ length: 8 }, (_, index) => index);
+    const results = { buffer: own.buffer, view: own, part: own.slice(2, 5), nested: { list: [own.buffer] } };
     for (const [kind, result] of Object.entries(results))
       for (const call of stage.runMany(2, 'keep', {
         value: kind,

@@ -7,7 +7,7 @@ import { threadId } from 'node:worker_threads';
 /** @typedef {{ deed: string, board: Int32Array, at: number, value?: any }} Order */
 
 /** What this thread returns again and again. */
-const own = Uint8Array.from({ length: 64 }, (_, index) => index);
+const own = Uint8Array.from({ length: 8 }, (_, index) => index);
 
 /** @type {Record<string, (order: Order) => unknown>} */
 const deeds = {
@@ -70,7 +70,7 @@ const deeds = {
     ]),
   /** Something of its own, which it needs again. */
   keep: ({ value }) =>
-    ({ buffer: own.buffer, view: own, part: own.subarray(8, 24), nested: { list: [own.buffer] } })[
+    ({ buffer: own.buffer, view: own, part: own.subarray(2, 5), nested: { list: [own.buffer] } })[
       /** @type {'buffer' | 'view' | 'part' | 'nested'} */ (value)
     ],
 };
