@@ -191,8 +191,13 @@ export class Stage {
     const number = await this.call('reload');
     await until(async () => (await this.look()).calls[number]!.ended !== 'pending', patienceMs);
     if (this.seen.calls[number]!.ended !== 'resolved') return false;
-    await this.settles();
-    return true;
+    const { size } = this.settings;
+    const isWhole = await until(async () => {
+      const { forks, exits } = await this.look();
+      return forks - exits === size;
+    }, patienceMs);
+    if (isWhole) await this.settles();
+    return isWhole;
   }
 
   /** Makes a request that the worker holds until the judge lets it go. */
