@@ -164,7 +164,7 @@ describe('stretch', () => {
     );
     expectThat(
       many.resources <= few.resources,
-      `the process had ${few.resources} open resources after 60 tasks, and ${many.resources} after 400 more`,
+      `the process had ${few.resources} timers and message ports after 60 tasks, and ${many.resources} after 400 more`,
     );
     expectAtMost(Math.max(0, held), heldLimit, '400 finished tasks of 16 KB still hold');
   });
