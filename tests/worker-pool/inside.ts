@@ -524,23 +524,22 @@ export async function openForFinished({ kata, args, kept }: OnStage): Promise<vo
 }
 
 /** Runs tasks that return, that fail, and that are aborted while they wait; says what is left of them. */
-export async function finishTasks({ args, kept }: OnStage<Given & { rounds: number; bytes: number }>) {
+export async function finishTasks({ args, kept }: OnStage<Given & { rounds: number; bytes: number; isLast: boolean }>) {
   const { run, board } = kept.finished!;
   const { signal } = new AbortController();
   for (let round = 0; round < args.rounds; round++) {
     const controller = new AbortController();
-    const notCloned = run('echo', { value: () => undefined, signal });
     const tasks = Array.from({ length: 20 }, (_, index) =>
       run('echo', { value: `${round} ${index} `.padEnd(args.bytes, args.text), signal }),
     );
-    tasks.push(run('reject', { value: args.text, signal }), run('return a function', { signal }));
-    tasks.push(run('echo', { value: () => undefined, signal }));
+    tasks.push(run('reject', { value: args.text, signal }));
     const aborted = Array.from({ length: 4 }, () =>
       run('echo', { value: `${round} `.padEnd(args.bytes, args.text), signal: controller.signal }),
     );
     controller.abort();
-    await Promise.all([notCloned, ...tasks, ...aborted]);
+    await Promise.all([...tasks, ...aborted]);
   }
+  if (args.isLast) await run('echo', { value: () => undefined, signal });
   const onSignal = getEventListeners(signal, 'abort').length;
   // Counted while each thread has one task, and none is still ending.
   const ats = Array.from({ length: args.size }, (_, index) => 8 + 4 * index);

@@ -151,10 +151,10 @@ describe('stretch', () => {
     const subject = await fresh({ limitMs: 20_000 });
     await subject.run(openForFinished, given);
     const args = { ...given, bytes: taskBytes };
-    const few = await subject.run(finishTasks, { ...args, rounds: 3 });
+    const few = await subject.run(finishTasks, { ...args, rounds: 3, isLast: false });
     const before = await subject.heldBytes();
 
-    const many = await subject.run(finishTasks, { ...args, rounds });
+    const many = await subject.run(finishTasks, { ...args, rounds, isLast: true });
     const held = (await subject.heldBytes()) - before;
 
     expect(many.onSignal, 'listeners on the signal of 420 finished tasks').toBe(0);
