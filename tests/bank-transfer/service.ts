@@ -1,4 +1,3 @@
-import { setImmediate as turn } from 'node:timers/promises';
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 import { until } from '../../helpers/foundations/waiting/until.ts';
 import { type ModuleProcess, ModuleProcesses } from '../../helpers/instruments/mysql/module-process.ts';
@@ -103,11 +102,7 @@ export class Services extends ModuleProcesses<typeof Kata> implements AsyncDispo
 
   /** What a reader sees once the server has answered all that the module has asked of it. */
   async settledBooks(scene: Scene): Promise<Books> {
-    const running = this.all;
-    // What was sent and not waited for is on its way to the proxy.
-    await Promise.all(running.map(({ subject }) => subject.turns(20)));
-    for (let turns = 0; turns < 10; turns++) await turn();
-    await until(() => running.every(({ proxy }) => proxy.pending.commands.length === 0));
+    await Promise.all(this.all.map((service) => service.settles()));
     return await this.books(scene);
   }
 

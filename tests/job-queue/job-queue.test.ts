@@ -368,6 +368,7 @@ describe('stretch', () => {
         valueOf(await early, 'claim') ?? valueOf(await b.claim(), 'claim'),
         valueOf(await b.claim(), 'claim'),
       ];
+      await b.settles();
       await pair.at(55);
       seen.push(valueOf(await b.claim(), 'claim'));
       const jobs = [{ id, data, attempt: 1 }, undefined, { id: laterId, data: later.data, attempt: 1 }];

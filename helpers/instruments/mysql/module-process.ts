@@ -1,3 +1,5 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { until } from '../../foundations/waiting/until.ts';
 import type { Subject } from '../../judging/subject/subject.ts';
 import type { SubjectsOfFile } from '../../judging/subject/subjects-of-file.ts';
 import type { MysqlProxy } from './proxy.ts';
@@ -43,6 +45,14 @@ export class ModuleProcess<Kata> implements Session, AsyncDisposable {
   /** What the schedule explorer needs of it. */
   get session(): Session {
     return { proxy: this.proxy, subject: this.subject };
+  }
+
+  /** Waits until the server has answered all that the module has sent, also what it did not wait for. */
+  async settles(): Promise<void> {
+    // What was sent before the process answers is on its way to the proxy.
+    await this.subject.turns(20);
+    for (let turns = 0; turns < 10; turns++) await turn();
+    await until(() => this.proxy.pending.commands.length === 0);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
