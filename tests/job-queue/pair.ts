@@ -45,9 +45,10 @@ export class QueueProcess extends ModuleProcess<typeof Kata> {
     return outcome!;
   }
 
-  /** Claims a job. Fails when there is none, with `what` in front. */
+  /** Claims a job, and waits until nothing of that is underway. Fails when there is none, with `what` in front. */
   async claimOne(what: string, worker = this.name): Promise<Claimed> {
     const job = valueOf(await this.claim(worker), `${what}: claim`);
+    await this.settles();
     expectThat(job !== undefined, `${what}: claim returned undefined`);
     return job!;
   }
@@ -55,6 +56,7 @@ export class QueueProcess extends ModuleProcess<typeof Kata> {
   /** Expects that no job is due. */
   async expectNone(what: string): Promise<void> {
     const job = valueOf(await this.claim(), `${what}: claim`);
+    await this.settles();
     expectThat(job === undefined, `${what}: a further claim returned job ${job?.id}, attempt ${job?.attempt}`);
   }
 
