@@ -22,6 +22,7 @@ import {
   plainProducts,
   productsOfSeveralLines,
   recordOf,
+  widestProducts,
   withRecord,
   writeLargeFile,
 } from './documents.ts';
@@ -87,6 +88,7 @@ describe('core', () => {
         `a file of 2,000 drawn rows, KATA_SEED=${chosenSeed()}`,
         documentOf(drawnProducts(2000), { quote: (field) => field.length % 2 === 0 }),
       ],
+      ['4,700 rows with the longest texts, each character of three bytes: 17 MB', documentOf(widestProducts)],
     ];
 
     for (const [what, document] of documents) {
