@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { RowDataPacket } from 'mysql2/promise';
 import { describe, expect } from 'vitest';
+import { once } from '../../helpers/foundations/waiting/once.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
 import type { TestDatabase } from '../../helpers/instruments/mysql/test-database.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
@@ -32,17 +33,14 @@ const longMs = acquireTimeoutMs + 500;
 type OpenPool = (own?: Partial<Sizes>) => Promise<Bench>;
 
 const test = judge<typeof Kata>('connection-pool')
-  .extend('openPool', ({ subject, database }) => {
-    return ((own) =>
-      Bench.open(subject, database, { min: 0, max: many, idleTimeoutMs, acquireTimeoutMs, ...own })) as OpenPool;
-  })
-  // The first promise that needs the histories plays them.
-  .extend('memo', { scope: 'file' }, (): { played?: Promise<Played[]> } => ({}))
   .extend(
-    'played',
-    ({ subject, database, memo }) =>
-      () =>
-        (memo.played ??= playHistories(subject, database)),
+    'openPool',
+    ({ subject, database }): OpenPool =>
+      (own) =>
+        Bench.open(subject, database, { min: 0, max: many, idleTimeoutMs, acquireTimeoutMs, ...own }),
+  )
+  .extend('played', { scope: 'file' }, ({ subjects, database }) =>
+    once(async () => await playHistories(await subjects.running(), database)),
   );
 
 /** A history and what was seen at its end. */
@@ -146,7 +144,7 @@ describe('core', () => {
     for (const dead of [1, 2]) {
       const idle = await openPool({ max: 4 });
       const what = `of 3 idle connections, the first ${dead} that the pool asked were dead`;
-      await idle.play(`acquire 3; release 0 1 2; hold validate, hold destroy, acquire`);
+      await idle.play(`acquire 3; release 0 1 2; hold validate, acquire`);
       for (let asked = 0; asked < dead; asked++) await idle.play('fail validate');
       const report = expectUsed(await idle.play('flow validate'), what);
       expect(states(report).at(-1), what).toBe('got');
@@ -259,7 +257,7 @@ describe('robust', () => {
     const { usings } = await full.play(`acquire, using; clock ${acquireTimeoutMs}`);
     expect(usings, 'a call of using after acquireTimeoutMs').toEqual([{ state: `rejected: ${late}` }]);
 
-    for await (const { over, next, what } of endedWaits(openPool, 'times out')) {
+    for await (const { over, next, what } of endedWaits(openPool, 'times out', ['early', 'late'])) {
       expect(states(over).at(-1), what).toBe(late);
       expect(states(next).slice(-2), `${what}; what the next caller got`).toEqual([late, 'got']);
       expect(next.calls.create, `${what}; calls of create in the end`).toBe(1);
@@ -466,6 +464,7 @@ describe('stretch', () => {
     // Its time is over during validate.
     const asked = await pool.play('hold validate, acquire; clock 2; flow validate; query 4 SELECT 7');
     expect(asked.answers[1], 'an answer through a connection whose idleTimeoutMs ended during validate').toBe(7);
+    expect(asked.calls.destroy, 'calls of destroy when idleTimeoutMs ended during validate').toBe(0);
     await pool.play(`release 4; clock ${twice}`);
     await pool.expectAtServer(0, 'idleTimeoutMs after the last release');
 
@@ -477,7 +476,7 @@ describe('stretch', () => {
     await two.expectAtServer(0, 'when both were idle for idleTimeoutMs');
 
     for (const how of ['times out', 'is aborted', 'is served by another'] as const)
-      for await (const { pool: left, what } of endedWaits(openPool, how)) {
+      for await (const { pool: left, what } of endedWaits(openPool, how, ['none'])) {
         await left.play(`release all; clock ${twice}`);
         await left.expectAtServer(0, `${what}; after twice the idleTimeoutMs`);
       }
@@ -509,7 +508,7 @@ describe('stretch', () => {
       expectNothingBehind(last, 'when all have ended');
     }
 
-    for await (const { over, next, what } of endedWaits(openPool, 'is aborted')) {
+    for await (const { over, next, what } of endedWaits(openPool, 'is aborted', ['early', 'late'])) {
       const reason = `reason ${over.acquires.length - 1}`;
       expect(states(over).at(-1), what).toBe(reason);
       expectNothingBehind(over, what);
@@ -620,29 +619,27 @@ describe('stretch', () => {
   });
 });
 
-/**
- * Waits that end while `create` or `validate` runs for them. The next caller comes before that has ended, or after.
- * With `is served by another`, a connection comes back for it; there is no next caller then.
- */
-async function* endedWaits(openPool: OpenPool, how: 'times out' | 'is aborted' | 'is served by another') {
-  const isServed = how === 'is served by another';
+/** How a wait ends while `create` or `validate` runs for it. */
+type End = 'times out' | 'is aborted' | 'is served by another';
+
+/** Waits that end while `create` or `validate` runs for them. The next caller, if there is one, comes before that has ended, or after. */
+async function* endedWaits(openPool: OpenPool, how: End, callers: readonly ('early' | 'late' | 'none')[]) {
   for (const part of ['create', 'validate'])
-    for (const isAwaited of isServed ? [false] : [true, false]) {
+    for (const caller of callers) {
+      const isServed = how === 'is served by another';
       const pool = await openPool({ max: isServed ? 2 : 1 });
-      // Those who have a connection before, and of them those who release it.
-      const holders = (isServed ? 1 : 0) + (part === 'validate' ? 1 : 0);
-      const what = `a waiter ${how} while ${part} runs for it`;
-      await pool.play(`acquire ${holders}; ${part === 'validate' ? `release ${holders - 1}` : ''}`);
+      // The last of those who come before leaves an idle connection; the other one, if any, serves the waiter in the end.
+      const before = (isServed ? 1 : 0) + (part === 'validate' ? 1 : 0);
+      await pool.play(`acquire ${before}; ${part === 'validate' ? `release ${before - 1}` : ''}`);
       const end = {
         'times out': `clock ${acquireTimeoutMs}`,
-        'is aborted': `abort ${holders}`,
+        'is aborted': `abort ${before}`,
         'is served by another': 'release 0',
-      }[how];
-      const over = await pool.play(`hold ${part}, acquire signal; ${end}`);
-      const next = await pool.play(
-        isServed ? `flow ${part}` : isAwaited ? `acquire; flow ${part}` : `flow ${part}; acquire`,
-      );
-      yield { pool, over, next, what };
+      };
+      const over = await pool.play(`hold ${part}, acquire signal; ${end[how]}`);
+      const rest = { early: `acquire; flow ${part}`, late: `flow ${part}; acquire`, none: `flow ${part}` };
+      const next = await pool.play(rest[caller]);
+      yield { pool, over, next, what: `a waiter ${how} while ${part} runs for it` };
     }
 }
 

@@ -124,11 +124,11 @@ export class Shop {
     );
   }
 
-  /** Adds so many orders of the same customers, all of them at one time, which is later than any other. */
+  /** Adds so many orders of the same customers, all of them at one time, which is before any other. */
   async insertImport(count: number): Promise<void> {
     await this.database.admin.query(
       `INSERT INTO orders (${columns})
-       SELECT 1000 + n % 500, '2025-06-01 12:00:00.5', n * 37 % 5000, REPEAT('x', 40) FROM ${numbers} WHERE n < ?`,
+       SELECT 1000 + n % 500, '2009-06-01 12:00:00.5', n * 37 % 5000, REPEAT('x', 40) FROM ${numbers} WHERE n < ?`,
       [count],
     );
   }

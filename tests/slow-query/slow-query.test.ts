@@ -11,10 +11,10 @@ import { type PlanLine, type Row, type Service, Shop } from './shop.ts';
 
 const { customer, limit, many, year } = drawn;
 const [smallCount, largeCount] = [5_000, 50_000];
-/** So many of the orders are at one time, the latest; the late pages are in the midst of them, and beyond. */
+/** So many of the orders are at one time, the oldest. One late page is before them, and one amid them. */
 const imported = 2_000;
 const pageSize = 250;
-const pagesBefore = [4, 10] as const;
+const pagesBefore = [10, 16] as const;
 /** A statement that changes the table. */
 const changesTable = /^\s*(CREATE|ALTER)\b/i;
 
@@ -363,7 +363,7 @@ async function measure(shop: Shop) {
   const small = await countCalls(shop, service);
   const latePages: Counted[] = [];
   for (const pages of pagesBefore) {
-    const what = `a page of ${limit} after ${pages * pageSize} orders, ${imported} of which are at one time,`;
+    const what = `a page of ${limit} after ${pages * pageSize} orders, where the last ${imported} are at one time,`;
     const before = await subject.run(pageAfterPages, { pages, limit: pageSize });
     latePages.push(await countPage(shop, service, what, before));
   }
