@@ -141,13 +141,17 @@ describe('core', () => {
     }
 
     // The pool has room for more, and asks one after the other, or all at once.
-    for (const dead of [1, 2]) {
+    for (const [callers, dead] of [
+      [1, 1],
+      [1, 2],
+      [2, 1],
+    ] as const) {
       const idle = await openPool({ max: 4 });
-      const what = `of 3 idle connections, the first ${dead} that the pool asked were dead`;
-      await idle.play(`acquire 3; release 0 1 2; hold validate, acquire`);
+      const what = `${callers} callers came to 3 idle connections, and the first ${dead} that the pool asked were dead`;
+      await idle.play(`acquire 3; release 0 1 2; hold validate, acquire ${callers}`);
       for (let asked = 0; asked < dead; asked++) await idle.play('fail validate');
       const report = expectUsed(await idle.play('flow validate'), what);
-      expect(states(report).at(-1), what).toBe('got');
+      expect(states(report).slice(3), what).toEqual(got(callers));
       expect(report.calls.create, `${what}: calls of create`).toBe(3);
     }
 
@@ -187,7 +191,7 @@ describe('core', () => {
     for (const part of ['reset', 'validate'])
       for (const how of ['pass', 'fail']) {
         const pool = await openPool({ max: 1 });
-        const then = `another caller came while ${part} ran for a waiter; it ${how}es`.replace('failes', 'fails');
+        const then = `another caller came while ${part} ran for a waiter, which then ${how}ed`;
         if (part === 'validate') await pool.play('acquire; release 0; hold validate, acquire');
         else await pool.play('acquire; hold reset, acquire, release 0');
         await pool.play('acquire');
@@ -522,6 +526,7 @@ describe('stretch', () => {
     const failed = await pool.play('fail create');
     expect(states(failed), 'the same, when create has failed').toEqual(['reason 0', 'refusal 0']);
     expect(failed.calls.create, 'calls of create for the two').toBe(1);
+    expectNothingBehind(failed, 'when create has failed for a caller with a signal');
 
     const moment = await openPool({ max: 1 });
     for (const microtasks of gaps) {

@@ -24,31 +24,7 @@ export interface Acquire {
 }
 
 /** What the judge sees at a rest. Connections have numbers from 0, in the order in which they were opened. */
-export interface Report {
-  readonly acquires: readonly Acquire[];
-  readonly usings: readonly { readonly state: string; readonly connection?: number }[];
-  /** What each release has thrown, `undefined` for nothing. */
-  readonly releases: readonly (string | undefined)[];
-  readonly drains: readonly string[];
-  /** How many calls of each function there were, and how many are held. */
-  readonly calls: Readonly<Record<Part, number>>;
-  readonly held: Readonly<Record<Part, number>>;
-  readonly open: number;
-  /** The most that were open at once. */
-  readonly most: number;
-  /** Who got a connection that somebody else held. */
-  readonly shared: readonly string[];
-  /** Idle connections that nobody used from one rest to the next, although another one was opened. */
-  readonly passedOver: readonly string[];
-  /** The ids of the connections at the server, by number. */
-  readonly threadIds: readonly number[];
-  /** Timers that hold the process, and listeners on all signals. */
-  readonly timers: number;
-  readonly listeners: number;
-  /** The error of each create that was refused. */
-  readonly refusals: readonly string[];
-  readonly answers: readonly unknown[];
-}
+export type Report = ReturnType<Bench['report']>;
 
 interface Call {
   readonly part: Part;
@@ -95,10 +71,14 @@ class Bench {
   /** Whether create was called since the last rest. */
   #isOpening = false;
   readonly #seen = {
+    /** What each release has thrown, `undefined` for nothing. */
     releases: [] as (string | undefined)[],
     drains: [] as string[],
+    /** Who got a connection that somebody else held. */
     shared: [] as string[],
+    /** Idle connections that nobody used from one rest to the next, although another one was opened. */
     passedOver: [] as string[],
+    /** The error of each create that was refused. */
     refusals: [] as string[],
     answers: [] as unknown[],
   };
@@ -200,7 +180,7 @@ class Bench {
     this.#stillIdle.delete(connection);
   }
 
-  report(): Report {
+  report() {
     const count = (calls: readonly Call[]) =>
       Object.fromEntries(parts.map((part) => [part, calls.filter((call) => call.part === part).length])) as Record<
         Part,
@@ -208,13 +188,17 @@ class Bench {
       >;
     return {
       ...this.#seen,
-      acquires: this.#acquires.map(({ call }) => call),
+      acquires: this.#acquires.map(({ call }): Acquire => call),
       usings: this.#usings.map(({ call }) => call),
+      /** How many calls of each function there were, and how many are held. */
       calls: count(this.#calls),
       held: count(this.#calls.filter(({ state }) => state === 'held')),
       open: this.#open,
+      /** The most that were open at once. */
       most: this.#most,
+      /** The ids of the connections at the server, by number. */
       threadIds: this.#connections.map(({ threadId }) => threadId),
+      /** Timers that hold the process, and listeners on all signals. */
       timers: this.#tools.timers(),
       listeners: [...this.#signals].reduce((sum, signal) => sum + getEventListeners(signal, 'abort').length, 0),
     };
@@ -526,12 +510,7 @@ export async function useInEveryWay({ kept: { bench } }: In): Promise<string[]> 
     ...thrown.flatMap((value): typeof ways => [
       [`throws ${said(value)}`, 'rejected', value, () => raise(value)],
       [`rejects with ${said(value)}`, 'rejected', value, async () => raise(value)],
-      [
-        `returns a thenable that rejects with ${said(value)}`,
-        'rejected',
-        value,
-        () => thenable((_, reject) => reject(value)),
-      ],
+      [`returns a thenable that rejects with ${said(value)}`, 'rejected', value, () => thenable((_, no) => no(value))],
     ]),
   ];
   for (const [what, how, expected, work] of ways) {

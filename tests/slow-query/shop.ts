@@ -161,6 +161,15 @@ export class Shop {
     return Number(table!['id']);
   }
 
+  /** The lines of SHOW CREATE TABLE, without those of the indexes that were added. */
+  async definition(): Promise<string[]> {
+    const [[table]] = await this.database.admin.query<RowDataPacket[]>('SHOW CREATE TABLE orders');
+    const lines = String(table!['Create Table']).split('\n');
+    return lines
+      .map((line) => line.replace(/,$|\bAUTO_INCREMENT=\d+ ?/g, '').trim())
+      .filter((line) => !/^(UNIQUE |FULLTEXT |SPATIAL )?KEY /.test(line));
+  }
+
   /** The indexes that were added, by name; of each its columns in order. */
   async indexes(): Promise<Map<string, string>> {
     const [rows] = await this.database.admin.query<RowDataPacket[]>('SHOW INDEX FROM orders');

@@ -260,7 +260,10 @@ describe('robust', () => {
 });
 
 describe('stretch', () => {
-  test('migrate must not keep others from writing, lose a write, or copy the table.', async ({ shop, measured }) => {
+  test('migrate must not keep others from writing, lose a write, copy the table, or change more than indexes.', async ({
+    shop,
+    measured,
+  }) => {
     const a = await shop.service();
     await using rival = await shop.database.connect();
     let write = '';
@@ -297,13 +300,14 @@ describe('stretch', () => {
       expect(written.length, `${what}orders that were written, after migrate; one was deleted`).toBe(2);
     }
 
-    const { rowsWritten, isRebuilt, indexes, sent } = await measured();
+    const { rowsWritten, isRebuilt, changed, indexes, sent } = await measured();
     expectThat(indexes.size > 0, 'migrate added no index');
     // What the server does in the midst of a statement cannot be stopped, but these words tell it to keep writers out.
     const locking = sent.find((sql) => /\bLOCK\s*=?\s*(SHARED|EXCLUSIVE)\b/i.test(sql));
     expectThat(locking === undefined, `migrate keeps others from writing while the server runs ${locking}`);
     expectAtMost(rowsWritten, 1_000, `migrate of ${smallCount} orders made the server write`, 'rows');
     expectThat(!isRebuilt, 'migrate made the server write the whole table anew');
+    expect(changed.after, 'the table after migrate, without its indexes').toEqual(changed.before);
   });
 
   test('migrate must add no index that no call uses.', async ({ measured }) => {
@@ -352,12 +356,13 @@ async function measure(shop: Shop) {
   const known = await history(300, 80, year - 2);
   await shop.insertCrowd(smallCount - ofTheYear().length - known - imported, drawn.step);
   await shop.insertImport(imported);
-  const tableId = await shop.tableId();
+  const [tableId, definition] = [await shop.tableId(), await shop.definition()];
   const migrating = async () => expect(await subject.run(migrate), 'migrate').toEqual({ value: 'done' });
   const { value: sent, count: rowsWritten } = await shop.counted('Handler_write', () =>
     shop.sentBy(service, migrating),
   );
   const isRebuilt = (await shop.tableId()) !== tableId;
+  const changed = { before: definition, after: await shop.definition() };
   const indexes = await shop.indexes();
   await shop.analyze();
   const small = await countCalls(shop, service);
@@ -379,7 +384,7 @@ async function measure(shop: Shop) {
     page: await shop.plansOf(service, () => subject.run(page, { after: undefined, limit })),
     nextPage: await shop.plansOf(service, () => subject.run(page, { after: next, limit })),
   };
-  return { small, latePages, large, plans, indexes, rowsWritten, isRebuilt, sent };
+  return { small, latePages, large, plans, indexes, rowsWritten, isRebuilt, changed, sent };
 }
 
 async function countCalls(shop: Shop, service: Service): Promise<Calls> {
