@@ -161,12 +161,12 @@ export class Shop {
     return Number(table!['id']);
   }
 
-  /** The lines of SHOW CREATE TABLE, without those of the indexes that were added. */
+  /** The columns, the primary key and the constraints, as SHOW CREATE TABLE has them. */
   async definition(): Promise<string[]> {
     const [[table]] = await this.database.admin.query<RowDataPacket[]>('SHOW CREATE TABLE orders');
-    const lines = String(table!['Create Table']).split('\n');
+    const lines = String(table!['Create Table']).split('\n').slice(1, -1);
     return lines
-      .map((line) => line.replace(/,$|\bAUTO_INCREMENT=\d+ ?/g, '').trim())
+      .map((line) => line.trim().replace(/,$/, ''))
       .filter((line) => !/^(UNIQUE |FULLTEXT |SPATIAL )?KEY /.test(line));
   }
 
