@@ -179,6 +179,17 @@ export class HubServer {
     return client!;
   }
 
+  /** A client, who may not read, sends these, and the server has got them or dropped the client. */
+  async request(client: Client, ...requests: (readonly [event: string, ...args: unknown[]])[]): Promise<void> {
+    const before = await this.counts();
+    for (const [event, ...args] of requests) client.send(event, ...args);
+    const isHeard = await until(async () => {
+      const { requests: heard, clients } = await this.counts();
+      return heard >= before.requests + requests.length || clients < before.clients;
+    });
+    if (!isHeard) throw new Error(`a client sent ${requests.length} requests, and the server has not got them`);
+  }
+
   async publish(...texts: (readonly [room: string, text: string])[]): Promise<void> {
     await this.subject.run(publish, { name: this.name, texts });
   }
