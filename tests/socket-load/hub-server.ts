@@ -1,5 +1,9 @@
-import { type Socket, io as connectTo } from 'socket.io-client';
-import { settles, until } from '../../helpers/foundations/waiting/until.ts';
+import { until } from '../../helpers/foundations/waiting/until.ts';
+import {
+  Patience,
+  SocketClient,
+  type SocketClientOptions,
+} from '../../helpers/instruments/socket-client/socket-client.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import type * as Kata from '../../katas/socket-load/socket-load.ts';
 import {
@@ -15,8 +19,6 @@ import {
   waitingBytes,
 } from './inside.ts';
 
-/** While a client waits: rounds, how long each of them is, and how far the module's clock moves. */
-const rounds = { count: 50, judgeMs: 100, moduleMs: 15 };
 const atOnce = 100;
 
 /** The WebSocket of a client, from the package ws. */
@@ -29,39 +31,18 @@ interface WebSocketLike {
 let opened = 0;
 
 /** A client of a hub. It keeps all messages that it gets. */
-export class Client {
-  readonly user: string;
+export class Client extends SocketClient {
   readonly messages: Kata.Message[] = [];
-  readonly #socket: Socket;
-  readonly #subject: Subject<typeof Kata>;
   #isReading = true;
 
-  constructor(port: number, user: string, subject: Subject<typeof Kata>) {
-    this.user = user;
-    this.#subject = subject;
-    this.#socket = connectTo(`http://127.0.0.1:${port}`, {
-      transports: ['websocket'],
-      forceNew: true,
-      reconnection: false,
-      auth: { user },
-    });
-    this.#socket.on('message', (message: Kata.Message) => void this.messages.push(message));
+  constructor(options: SocketClientOptions) {
+    super(options);
+    this.socket.on('message', (message: Kata.Message) => void this.messages.push(message));
   }
 
   /** Whether it is connected and reads. */
   get isReading(): boolean {
-    return this.#isReading && this.#socket.connected;
-  }
-
-  get id(): string {
-    return this.#socket.id!;
-  }
-
-  async connected(): Promise<void> {
-    const connection = new Promise<void>((resolve, reject) => {
-      this.#socket.once('connect', resolve).once('connect_error', reject);
-    });
-    await this.#wait(connection, 'a client could not connect');
+    return this.#isReading && this.socket.connected;
   }
 
   async join(room: string, after: number | null = null): Promise<Kata.Joined> {
@@ -70,15 +51,6 @@ export class Client {
 
   async leave(room: string): Promise<void> {
     await this.ask('leave', room);
-  }
-
-  async ask<T>(event: string, ...args: unknown[]): Promise<T> {
-    const answer = this.#socket.emitWithAck(event, ...args) as Promise<T>;
-    return await this.#wait(answer, `a client sent ${event} and got no acknowledgment`);
-  }
-
-  send(event: string, ...args: unknown[]): void {
-    this.#socket.emit(event, ...args);
   }
 
   textsOf(room: string): string[] {
@@ -106,39 +78,15 @@ export class Client {
     this.#webSocket.terminate();
   }
 
-  /** Says goodbye. */
-  disconnect(): void {
-    this.#socket.disconnect();
-  }
-
   end(): void {
     this.#isReading = false;
-    (this.#socket.io.engine as { transport?: { ws?: WebSocketLike } } | undefined)?.transport?.ws?.terminate();
-    this.#socket.disconnect();
+    (this.socket.io.engine as { transport?: { ws?: WebSocketLike } } | undefined)?.transport?.ws?.terminate();
+    this.socket.disconnect();
   }
 
   get #webSocket(): WebSocketLike {
-    return (this.#socket.io.engine.transport as unknown as { ws: WebSocketLike }).ws;
+    return (this.socket.io.engine.transport as unknown as { ws: WebSocketLike }).ws;
   }
-
-  /** The module's clock moves a little while a client waits, so that an answer may come from a timer. */
-  async #wait<T>(promise: Promise<T>, what: string): Promise<T> {
-    for (let round = 0; round < rounds.count; round++) {
-      if (await settles(promise, rounds.judgeMs)) return await promise;
-      // It tells the process's last words when that has ended.
-      await stepForAll(this.#subject);
-    }
-    throw new Error(what);
-  }
-}
-
-const steps = new WeakMap<object, Promise<void>>();
-
-/** One step for all who wait. */
-function stepForAll(subject: Subject<typeof Kata>): Promise<void> {
-  const step = steps.get(subject) ?? subject.run(stepClock, rounds.moduleMs).finally(() => steps.delete(subject));
-  steps.set(subject, step);
-  return step;
 }
 
 /** A real Socket.IO server with a hub in the module's process, and the judge's clients there. */
@@ -147,11 +95,14 @@ export class HubServer {
   readonly name: string;
   readonly #port: number;
   readonly #clients = new Set<Client>();
+  readonly #patience: Patience;
 
   private constructor(subject: Subject<typeof Kata>, name: string, port: number) {
     this.subject = subject;
     this.name = name;
     this.#port = port;
+    const step = () => subject.run(stepClock, 15);
+    this.#patience = new Patience({ rounds: 50, roundMs: 100, step });
   }
 
   static async open(subject: Subject<typeof Kata>, options: Kata.HubOptions): Promise<HubServer> {
@@ -164,7 +115,8 @@ export class HubServer {
   async connect(...users: string[]): Promise<Client[]> {
     const clients: Client[] = [];
     for (let from = 0; from < users.length; from += atOnce) {
-      const some = users.slice(from, from + atOnce).map((user) => new Client(this.#port, user, this.subject));
+      const options = { port: this.#port, transport: 'websocket', patience: this.#patience } as const;
+      const some = users.slice(from, from + atOnce).map((user) => new Client({ ...options, auth: { user } }));
       for (const client of some) this.#clients.add(client);
       await Promise.all(some.map((client) => client.connected()));
       clients.push(...some);
