@@ -1,5 +1,5 @@
 /*
-breaks: [11]
+breaks: [3, 11]
 why: A disposed lease still returns its object, which has another holder by then.
 ask: Who may write to the object now?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [11]
+breaks: [3, 11]
 why: A lease releases its object as often as it is disposed, even when the object has another holder.
 ask: What does a lease know that release does not?
 */

@@ -1,5 +1,5 @@
 /*
-breaks: [11]
+breaks: [9, 11]
 why: The timer that forgets an empty room is not canceled when somebody joins.
 ask: What happens to a room between the moment you set the timer and the moment it fires?
 */
