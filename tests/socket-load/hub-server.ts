@@ -1,11 +1,14 @@
 import { until } from '../../helpers/foundations/waiting/until.ts';
 import {
   Patience,
+  type PatienceOptions,
   SocketClient,
   type SocketClientOptions,
 } from '../../helpers/instruments/socket-client/socket-client.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import type * as Kata from '../../katas/socket-load/socket-load.ts';
+import type { Guest } from './crowd-process.ts';
+import type { ClientProcesses, Crowd } from './crowd.ts';
 import {
   type Counts,
   countOnServer,
@@ -18,8 +21,6 @@ import {
   stepClock,
   waitingBytes,
 } from './inside.ts';
-
-const atOnce = 100;
 
 /** The WebSocket of a client, from the package ws. */
 interface WebSocketLike {
@@ -95,14 +96,14 @@ export class HubServer {
   readonly name: string;
   readonly #port: number;
   readonly #clients = new Set<Client>();
-  readonly #patience: Patience;
+  readonly #crowds = new Set<Crowd>();
+  readonly #patience: PatienceOptions;
 
   private constructor(subject: Subject<typeof Kata>, name: string, port: number) {
     this.subject = subject;
     this.name = name;
     this.#port = port;
-    const step = () => subject.run(stepClock, 15);
-    this.#patience = new Patience({ rounds: 50, roundMs: 100, step });
+    this.#patience = { rounds: 50, roundMs: 100, step: () => subject.run(stepClock, 15) };
   }
 
   static async open(subject: Subject<typeof Kata>, options: Kata.HubOptions): Promise<HubServer> {
@@ -113,15 +114,18 @@ export class HubServer {
 
   /** Connects a client for each of these users. */
   async connect(...users: string[]): Promise<Client[]> {
-    const clients: Client[] = [];
-    for (let from = 0; from < users.length; from += atOnce) {
-      const options = { port: this.#port, transport: 'websocket', patience: this.#patience } as const;
-      const some = users.slice(from, from + atOnce).map((user) => new Client({ ...options, auth: { user } }));
-      for (const client of some) this.#clients.add(client);
-      await Promise.all(some.map((client) => client.connected()));
-      clients.push(...some);
-    }
+    const options = { port: this.#port, transport: 'websocket', patience: new Patience(this.#patience) } as const;
+    const clients = users.map((user) => new Client({ ...options, auth: { user } }));
+    for (const client of clients) this.#clients.add(client);
+    await Promise.all(clients.map((client) => client.connected()));
     return clients;
+  }
+
+  /** Lets many clients come from other processes. */
+  async crowd(processes: ClientProcesses, guests: readonly Guest[]): Promise<Crowd> {
+    const crowd = await processes.crowd(this.name, this.#port, guests, this.#patience);
+    this.#crowds.add(crowd);
+    return crowd;
   }
 
   /** Connects one client, which joins these rooms as a newcomer. */
@@ -189,7 +193,9 @@ export class HubServer {
 
   disconnectAll(): void {
     for (const client of this.#clients) client.end();
+    for (const crowd of this.#crowds) crowd.go();
     this.#clients.clear();
+    this.#crowds.clear();
   }
 
   async end(): Promise<void> {
@@ -200,6 +206,7 @@ export class HubServer {
 
   async #fence(): Promise<void> {
     const reading = [...this.#clients].filter(({ isReading }) => isReading);
-    await Promise.all(reading.map((client) => client.ask('fence')));
+    const crowds = [...this.#crowds].map((crowd) => crowd.fence());
+    await Promise.all([...reading.map((client) => client.ask('fence')), ...crowds]);
   }
 }

@@ -9,6 +9,8 @@ import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
 import { expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/socket-load/socket-load.ts';
+import type { Guest } from './crowd-process.ts';
+import { ClientProcesses } from './crowd.ts';
 import { type Client, HubServer } from './hub-server.ts';
 import { costOfPublishing, holdClock, publishAround } from './inside.ts';
 
@@ -62,6 +64,11 @@ const visitors = 16;
 const costLimit = 30;
 
 const test = judge<typeof Kata>('socket-load', { furnish: holdClock })
+  .extend('processes', { scope: 'file' }, ({}, { onCleanup }) => {
+    const processes = new ClientProcesses();
+    onCleanup(() => processes[Symbol.dispose]());
+    return processes;
+  })
   .extend('explained', { scope: 'file' }, () => new Explained('HubHost'))
   .extend('holders', ({ subject, explained }) => {
     return (isKept: boolean, again: () => Promise<unknown>, options: HoldersOptions = {}) =>
@@ -84,9 +91,9 @@ const test = judge<typeof Kata>('socket-load', { furnish: holdClock })
   });
 
 describe('core', () => {
-  test('500 clients must each get every message of their rooms, once and in order.', async ({ open }) => {
+  test('500 clients must each get every message of their rooms, once and in order.', async ({ open, processes }) => {
     const server = await open();
-    const clients = await joinCrowd(server, crowdSize);
+    const crowd = await server.crowd(processes, guests(crowdSize));
     const groups = Array.from({ length: groupCount }, (_, group) => groupOf(group));
     const rounds = Array.from({ length: 6 }, (_, round) => `${text} ${round}`);
 
@@ -98,20 +105,27 @@ describe('core', () => {
       await server.publish([hall, `${one} c`]);
     }
     await server.settle();
+    const shares = await crowd.shares();
 
     const forAll = rounds.flatMap((one) => ['a', 'b', 'c'].map((part) => `${one} ${part}`));
-    const expected = new Map(groups.map((group) => [group, rounds.map((one) => `${group} ${one}`)]));
     const what = `${crowdSize} clients joined a room for all and one of ${groupCount} groups; ${rounds.length} messages were published in each group, and ${forAll.length} for all`;
-    for (const [at, client] of clients.entries()) {
-      const group = groupOf(at);
-      expect(client.textsOf(hall), `${what}; client ${at + 1} got of the room for all`).toEqual(forAll);
-      expect(client.textsOf(group), `${what}; client ${at + 1} got of its group`).toEqual(expected.get(group));
-      expectThat(
-        client.messages.length === forAll.length + rounds.length,
-        `${what}; client ${at + 1} got ${client.messages.length} messages, some of other rooms`,
+    for (const { rooms, messages, clients } of shares) {
+      const [, group] = rooms as [string, string];
+      const textsOf = (room: string) => messages.filter((message) => message.room === room).map((one) => one.text);
+      expect(textsOf(hall), `${what}; ${clients} clients got of the room for all`).toEqual(forAll);
+      expect(textsOf(group), `${what}; ${clients} clients got of their group`).toEqual(
+        rounds.map((one) => `${group} ${one}`),
       );
-      expectRising(client, [hall, group]);
+      expectThat(
+        messages.length === forAll.length + rounds.length,
+        `${what}; ${clients} clients got ${messages.length} messages, some of other rooms`,
+      );
+      expectRising(messages, rooms);
     }
+    expect(
+      shares.reduce((sum, { clients }) => sum + clients, 0),
+      'clients that were looked at',
+    ).toBe(crowdSize);
   });
 
   test('Only the members of a room must get its messages.', async ({ open }) => {
@@ -438,11 +452,15 @@ describe('robust', () => {
 });
 
 describe('stretch', () => {
-  test('The cost of publish must grow with its room, not with the number of sockets.', async ({ subject, open }) => {
+  test('The cost of publish must grow with its room, not with the number of sockets.', async ({
+    subject,
+    open,
+    processes,
+  }) => {
     const many = await open();
     const few = await open();
-    await joinCrowd(many, manySize - roomSize);
-    await joinCrowd(few, fewSize - roomSize);
+    await many.crowd(processes, guests(manySize - roomSize));
+    await few.crowd(processes, guests(fewSize - roomSize));
     const users = Array.from({ length: roomSize }, (_, at) => `${ann} ${at}`);
     const inRoom: Client[] = [];
     for (const server of [many, few]) for (const user of users) inRoom.push(await server.member(user, red));
@@ -527,7 +545,7 @@ describe('stretch', () => {
     await expectToRememberEmptyRooms(server);
     const all = [`${text} a`, `${text} c`, ...missedRed, `${text} d`, `${text} f`];
     expect(stays.textsOf(red), 'a client that stayed got of the first room').toEqual(all);
-    expectRising(back, [red, blue, hall]);
+    expectRising(back.messages, [red, blue, hall]);
   });
 
   test('A client that missed more than its room keeps must be told so, and must get the rest.', async ({ open }) => {
@@ -586,11 +604,12 @@ function groupOf(client: number): string {
   return `${blue} ${client % groupCount}`;
 }
 
-/** Each joins the room for all, and a group. A user has two of them. */
-async function joinCrowd(server: HubServer, count: number): Promise<Client[]> {
-  const clients = await server.connect(...Array.from({ length: count }, (_, at) => `${bob} ${Math.floor(at / 2)}`));
-  await Promise.all(clients.map((client, at) => Promise.all([client.join(hall), client.join(groupOf(at))])));
-  return clients;
+/** Each joins the room for all, and a group. A user has two clients. */
+function guests(count: number): Guest[] {
+  return Array.from({ length: count }, (_, at) => ({
+    user: `${bob} ${Math.floor(at / 2)}`,
+    rooms: [hall, groupOf(at)],
+  }));
 }
 
 /** Rooms without members for less than keepMs, after they were empty once before. */
@@ -638,9 +657,9 @@ async function expectToRememberEmptyRooms(server: HubServer): Promise<void> {
 }
 
 /** Fails when the numbers of a room's messages don't rise. */
-function expectRising(client: Client, rooms: readonly string[]): void {
+function expectRising(messages: readonly Kata.Message[], rooms: readonly string[]): void {
   for (const room of rooms) {
-    const numbers = client.messages.filter((message) => message.room === room).map(({ seq }) => seq);
+    const numbers = messages.filter((message) => message.room === room).map(({ seq }) => seq);
     const isRising = numbers.every((seq, at) => Number.isSafeInteger(seq) && seq >= 1 && !(numbers[at - 1]! >= seq));
     expectThat(
       isRising,
