@@ -691,8 +691,13 @@ export function callWithOld({ kata, args: { setup, idleMs } }: In<{ setup: Setup
       if (call.endsWith('throws')) desk.broken.set(thing ?? lease!.object, new Error('not clean'));
       if (call === 'acquire') desk.pool.acquire();
       else if (call === 'lease') desk.leases.push(desk.pool.lease());
-      else if (thing) desk.pool.release(thing);
-      else lease![Symbol.dispose]();
+      else
+        try {
+          if (thing) desk.pool.release(thing);
+          else lease![Symbol.dispose]();
+        } catch {
+          // Whether it throws what `reset` threw is another promise.
+        }
       return [call, desk.pool.idle];
     }),
   );
