@@ -23,6 +23,10 @@ const seed = chosenSeed();
 /** Of 200 heaps. */
 const allowedFaults = 2;
 const heapsPerCall = 20;
+/** Of heaps whose floors lie on a rising line for a window, by accident: one heap in some hundreds. The line is far lower than the swing. */
+const misleadingSeeds = { flat: [4676, 4819, 7327], saw: [1985, 3251, 6255, 6530] } satisfies Partial<
+  Record<Shape, number[]>
+>;
 
 /** `optimized`: the module in a process in which V8 optimizes it, from promise to promise; see `subject`. */
 const test = judge<typeof Kata>('leak-detector')
@@ -89,6 +93,8 @@ describe('core', () => {
   test('A heap that is flat, falls, or rises and drops like a saw must raise no alert.', async ({ optimized }) => {
     await expectToTellLeaks(optimized);
     const heaps = [recordedHeap('saw', new Dice(seed + 2)), ...drawHeaps(['flat', 'saw', 'fall'], 12, seed + 2)];
+    for (const [shape, seeds] of Object.entries(misleadingSeeds) as [Shape, number[]][])
+      heaps.push(...seeds.map((one) => drawHeap(shape, one)));
 
     const watched = await watchAll(optimized, heaps);
 
