@@ -138,7 +138,7 @@ export class HubServer {
   /** A client, who may not read, sends these, and the server has got them or dropped the client. */
   async request(client: Client, ...requests: (readonly [event: string, ...args: unknown[]])[]): Promise<void> {
     const before = await this.counts();
-    for (const [event, ...args] of requests) client.send(event, ...args);
+    for (const [event, ...args] of requests) client.send(event, ...args, () => undefined);
     const isHeard = await until(async () => {
       const { requests: heard, clients } = await this.counts();
       return heard >= before.requests + requests.length || clients < before.clients;
