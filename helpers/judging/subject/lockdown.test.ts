@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { compileFunction } from 'node:vm';
 import { afterAll, describe, expect, test } from 'vitest';
 import { testFolder } from '../../foundations/processes/test-folder.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
@@ -248,6 +249,8 @@ describe('answering in the judge’s place', () => {
     ['AbortSignal', 'AbortSignal.timeout = () => new AbortController().signal;', 'timeout, in AbortSignal'],
     ['EventTarget', 'EventTarget.prototype.dispatchEvent = () => true;', 'dispatchEvent, in EventTarget.prototype'],
     ['Object.prototype', 'Object.prototype.toString = () => "42";', 'toString, in prototype of Object'],
+    ['patterns', 'RegExp.prototype.test = () => true;', 'test, in prototype of RegExp'],
+    ['patterns, or adds one,', '(RegExp.prototype as any).then = () => 42;', 'then, in prototype of RegExp'],
     [
       'Node’s emitters',
       'import { EventEmitter } from "node:events"; EventEmitter.prototype.emit = () => true;',
@@ -262,6 +265,24 @@ describe('answering in the judge’s place', () => {
     const said = await attempt(`${source}\nexport const go = () => 'its own';`);
 
     expect(said).toContain(`replaced ${what}`);
+  });
+
+  test('a pattern costs a module no more than it costs elsewhere', async () => {
+    const source = `const text = 'GET /a/b?c=1 200 17\\r\\n'.repeat(5_000);
+      export const go = () => {
+        const runs = Array.from({ length: 9 }, () => {
+          const before = process.cpuUsage();
+          text.split(/\\r?\\n/);
+          text.replace(/\\d+/g, 'x');
+          const { user, system } = process.cpuUsage(before);
+          return user + system;
+        });
+        return Math.min(...runs);
+      };`;
+    const go = compileFunction(`${source.replace('export const', 'const')} return go();`) as () => number;
+
+    // 22 times as much where the object that all patterns inherit from is frozen.
+    expect(Number(await attempt(source)) / go()).toBeLessThan(5);
   });
 
   test('what correct modules do to the objects of Node and of the language is left alone', async () => {
