@@ -99,7 +99,7 @@ export async function runOnAll(
  * @param order every number from 0, in any order
  * @see E. J. Williams, "Experimental designs balanced for the estimation of residual effects of treatments", 1949
  */
-export function ordersOf(order: readonly number[]): number[][] {
+function ordersOf(order: readonly number[]): number[][] {
   // An odd count has such orders with one number more, which is left out of them again.
   const size = order.length + (order.length % 2);
   const zigzag = Array.from({ length: size }, (_, at) => (at % 2 === 0 ? at / 2 : size - (at + 1) / 2));
