@@ -78,18 +78,16 @@ export async function claimInTurn({
   return outcomes;
 }
 
-/** Ends or renews a claim of this process, with the clock set to `nowMs` if there is one. */
+/** Ends or renews a claim of this process. */
 export async function act({
-  args: { deed, claim, message, nowMs },
+  args: { deed, claim, message },
   kept,
 }: In<{
   readonly deed: Deed;
   readonly claim: number;
   readonly message: string;
-  readonly nowMs?: number;
 }>): Promise<Outcome<boolean>> {
   const { queue, claims } = kept;
-  kept.nowMs = nowMs ?? kept.nowMs;
   const job = claims[claim]!;
   return await outcomeOf(async () => {
     if (deed === 'fail') return await queue.fail(job, new Error(message));

@@ -67,11 +67,6 @@ export class QueueProcess extends ModuleProcess<typeof Kata> {
   async act(deed: Deed, { claim }: Claimed, message = 'no such address'): Promise<Outcome<boolean>> {
     return await this.subject.run(act, { deed, claim, message });
   }
-
-  /** Sets this process's clock and renews, in one turn. */
-  async renewAt(nowMs: number, { claim }: Claimed): Promise<Outcome<boolean>> {
-    return await this.subject.run(act, { deed: 'renew', claim, message: '', nowMs });
-  }
 }
 
 /** The processes A and B, which tests share as long as they hold their promises. */
