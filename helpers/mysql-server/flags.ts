@@ -38,6 +38,8 @@ export function serverFlags(platform: NodeJS.Platform = process.platform): reado
     '--innodb-rollback-on-timeout=OFF',
     '--innodb-print-all-deadlocks=OFF',
     '--max-connections=200',
+    // What bulk-import promises.
+    '--max-allowed-packet=16M',
     // What a module can fill without a limit of its own: tables in memory, of which it could make any number, and one that is large.
     '--loose-disabled-storage-engines=MEMORY,MyISAM',
     '--max-heap-table-size=16M',

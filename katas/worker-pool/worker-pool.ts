@@ -1,3 +1,4 @@
+import { pathToFileURL } from 'node:url';
 import { Worker, type Transferable } from 'node:worker_threads';
 
 export interface PoolOptions {
@@ -27,13 +28,14 @@ export interface WorkerPool {
 
 const threadSource = `
   const { parentPort, workerData } = require('node:worker_threads');
-  import(workerData.file)
+  import(workerData.url)
     .then((tasks) => tasks.default(workerData.data))
     .then((result) => parentPort.postMessage(result));
 `;
 
 /** Creates a pool of threads that run the default export of `file`. */
 export function createWorkerPool(file: string, { size }: PoolOptions): WorkerPool {
+  const url = pathToFileURL(file).href;
   const queue: (() => void)[] = [];
   let running = 0;
   let isClosed = false;
@@ -48,7 +50,7 @@ export function createWorkerPool(file: string, { size }: PoolOptions): WorkerPoo
     return new Promise((resolve, reject) => {
       const worker = new Worker(threadSource, {
         eval: true,
-        workerData: { file, data },
+        workerData: { url, data },
         ...(transfer && { transferList: transfer }),
       });
       const abort = () => {

@@ -96,7 +96,9 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   /** Kills the worker when it stops answering. */
   function watch(worker: Worker): () => void {
     let heardAt = performance.now();
-    worker.on('message', () => (heardAt = performance.now()));
+    worker.on('message', (message) => {
+      if (message === 'pong') heardAt = performance.now();
+    });
     const timer = setInterval(() => {
       // Its channel is closed once it has been asked to stop. How long that may take is up to retire.
       if (worker.exitedAfterDisconnect || !worker.isConnected()) return;

@@ -120,7 +120,8 @@ export const createQueue = ((options: Starter.QueueOptions): Starter.Queue => {
     },
 
     async renew(job) {
-      return await change(job, 'run_at = ?', [now() + leaseMs]);
+      // A later renew may have overtaken this one.
+      return await change(job, 'run_at = GREATEST(run_at, ?)', [now() + leaseMs]);
     },
 
     async failedJobs() {

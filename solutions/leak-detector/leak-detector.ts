@@ -58,13 +58,15 @@ export function createLeakMonitor(options: MonitorOptions): LeakMonitor {
     const mine = { cancel: () => {} };
     run = mine;
     const judge = createJudge();
+    let interval = 0;
 
     function tick() {
       // First of all, so that a stop or restart from within `sample` or `onAlert` finds the timer.
       mine.cancel = schedule(tick, intervalMs);
+      interval++;
       const bytes = attempt(sample);
       if (run !== mine || bytes === undefined || !Number.isFinite(bytes)) return;
-      const alert = judge(bytes);
+      const alert = judge(bytes, interval);
       if (alert) attempt(() => onAlert(alert));
     }
     mine.cancel = schedule(tick, intervalMs);
@@ -76,14 +78,18 @@ export function createLeakMonitor(options: MonitorOptions): LeakMonitor {
   }
 
   /** Returns a function that takes one sample after the other, and returns an alert when one is due. */
-  function createJudge(): (bytes: number) => Alert | undefined {
+  function createJudge(): (bytes: number, interval: number) => Alert | undefined {
     const window: number[] = [];
+    /** In which interval each sample of the window was taken. Those of failed samples are missing. */
+    const intervals: number[] = [];
     let isTold = false;
     let samplesSinceGrowth = 0;
 
-    return (bytes) => {
+    return (bytes, interval) => {
       window.push(bytes);
+      intervals.push(interval);
       if (window.length > windowSize) window.shift();
+      if (intervals.length > windowSize) intervals.shift();
       if (window.length < windowSize) return undefined;
 
       const { floors, spread } = measure(window, groupSize);
@@ -94,7 +100,8 @@ export function createLeakMonitor(options: MonitorOptions): LeakMonitor {
       if (samplesSinceGrowth > 2 * windowSize) isTold = false;
       if (!grows || isTold) return undefined;
       isTold = true;
-      return { bytesPerHour: (slope / groupSize / intervalMs) * msPerHour, confidence: rSquared };
+      const msPerSample = ((interval - intervals[0]!) / (windowSize - 1)) * intervalMs;
+      return { bytesPerHour: (slope / groupSize / msPerSample) * msPerHour, confidence: rSquared };
     };
   }
 

@@ -44,6 +44,10 @@ export function createHub(io: Server, { maxBufferedBytes, keep, keepMs }: Starte
     }, keepMs).unref();
   }
 
+  function dropIfSlow(socket: Socket): void {
+    if (waitingBytes(socket) > maxBufferedBytes) drop(socket);
+  }
+
   function forgetOld(room: Room): void {
     const tooOld = Date.now() - keepMs;
     const first = room.log.findIndex(({ at }) => at > tooOld);
@@ -81,6 +85,7 @@ export function createHub(io: Server, { maxBufferedBytes, keep, keepMs }: Starte
         endLater(room);
       }
       if (typeof answer === 'function') answer({ last: seq, complete: from >= room.lost } satisfies Starter.Joined);
+      dropIfSlow(socket);
     });
 
     socket.on('leave', (name: unknown, answer: unknown) => {
@@ -102,7 +107,7 @@ export function createHub(io: Server, { maxBufferedBytes, keep, keepMs }: Starte
       forgetOld(room);
       io.to(channel(name)).emit('message', message);
       for (const sockets of room.users.values()) {
-        for (const socket of sockets) if (waitingBytes(socket) > maxBufferedBytes) drop(socket);
+        for (const socket of sockets) dropIfSlow(socket);
       }
       endLater(room);
     },

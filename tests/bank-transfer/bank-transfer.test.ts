@@ -3,13 +3,14 @@ import { describe, expect } from 'vitest';
 import { once } from '../../helpers/foundations/waiting/once.ts';
 import { settles, until } from '../../helpers/foundations/waiting/until.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
+import { inStep } from '../../helpers/instruments/mysql/in-step.ts';
 import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
 import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/bank-transfer/bank-transfer.ts';
-import { type Scene, differenceIn, disagreementIn } from './accounts.ts';
+import { differenceIn, disagreementIn } from './accounts.ts';
 import { deathsOf } from './deaths.ts';
 import { closeBank, transferAtOnce } from './inside.ts';
-import { type Call, type Race, crowd, races } from './races.ts';
+import { type Call, type Race, type Start, crowd, races } from './races.ts';
 import { Services, balances, transfer } from './service.ts';
 
 /** What else runs while a transfer from account 0 to account 1 is stopped; accounts by their numbers. */
@@ -28,6 +29,27 @@ const others = [
     ],
   },
 ] as const;
+/** Not twice the amount is there, so that who looks at a balance first is wrong, too. */
+const twice = {
+  name: 'the same transfer twice, of all but 1 cent',
+  of: (scene) => {
+    const one = scene.transfer(0, 1, { amount: scene.accounts[0].opening - 1 });
+    return [one, one];
+  },
+} as const satisfies Start;
+const oneKeyForTwo = {
+  name: 'two transfers between different accounts, with one key',
+  of: (scene) => [scene.transfer(0, 1), scene.transfer(2, 3)],
+} as const satisfies Start;
+/** Two wait for the first, which is refused. Then both may have a lock that keeps the other from going on. */
+const tooMuch = {
+  name: 'three transfers with one key and too little money',
+  of: (scene) => {
+    const one = scene.transfer(0, 1, { amount: scene.accounts[0].opening + 1 });
+    return [one, one, one];
+  },
+  processes: ['B'],
+} as const satisfies Start;
 const keyInUse = { moved: false, reason: 'key in use' };
 const tooLittle = { moved: false, reason: 'insufficient funds' };
 const anError = { error: expect.any(String) };
@@ -39,6 +61,9 @@ const test = judge<typeof Kata>('bank-transfer', { spares: 1 })
     return services;
   })
   .extend('atOnce', { scope: 'file' }, ({ servicesOfFile }) => once(() => transfersAtOnce(servicesOfFile)))
+  .extend('sameTransfer', { scope: 'file' }, ({ servicesOfFile }) => once(() => allOf(races(servicesOfFile, twice))))
+  .extend('sameKey', { scope: 'file' }, ({ servicesOfFile }) => once(() => allOf(races(servicesOfFile, oneKeyForTwo))))
+  .extend('refusals', { scope: 'file' }, ({ servicesOfFile }) => once(() => allOf(races(servicesOfFile, tooMuch))))
   .extend('deaths', { scope: 'file' }, ({ servicesOfFile }) => once(() => deathsOf(servicesOfFile)))
   // After a promise that fails, the next test gets new processes.
   .extend('services', async ({ servicesOfFile, task }, { onCleanup }) => {
@@ -146,6 +171,7 @@ describe('robust', () => {
   test('Transfers at once must all be answered with what each one left; no deadlock must reach a caller.', async ({
     services,
     atOnce,
+    refusals,
   }) => {
     for (const { what, scene, calls } of await atOnce()) {
       for (const { outcome } of calls) expect(outcome, `${what}outcome of a transfer`).toMatchObject({ moved: true });
@@ -160,31 +186,31 @@ describe('robust', () => {
       ).toEqual(left.map((_, index) => opening - (index + 1) * scene.amount));
     }
 
-    // Two wait for the first, which is refused. Then both may have a lock that keeps the other from going on.
-    for await (const { what, calls } of races(services, {
-      name: 'three transfers with one key and too little money',
-      of: (scene) => {
-        const one = scene.transfer(0, 1, { amount: scene.accounts[0].opening + 1 });
-        return [one, one, one];
-      },
-      processes: ['B'],
-    }))
+    for (const { what, calls } of await refusals())
       expect(outcomesOf(calls), `${what}their outcomes`).toEqual([tooLittle, tooLittle, tooLittle]);
+
+    // Each one that is refused may leave the others in a deadlock, so that the last one meets four in a row.
+    await using process = await services.openBanks(6);
+    const scene = services.scene();
+    const one = tooMuch.of(scene)[0];
+    const { outcomes, timeline } = await inStep({
+      admin: services.database.admin,
+      calls: process.banks.map(({ proxy, transfer: transferHere }) => ({ proxy, call: () => transferHere(one) })),
+    });
+    const what = 'six transfers with one key and too little money went on a statement each in turn';
+    expect(outcomes, `${what}\n${timeline}\ntheir outcomes`).toEqual(outcomes.map(() => tooLittle));
   });
 
   test('The same key again, at once or later, in any process, must get the same answer and move nothing.', async ({
     services,
+    sameTransfer,
   }) => {
     const [a, b] = [await services.running('A'), await services.running('B')];
-    // Not twice the amount is there, so that who looks at a balance first is wrong, too.
-    const nearlyAll = (drawn: Scene) => drawn.transfer(0, 1, { amount: drawn.accounts[0].opening - 1 });
-    for await (const { what, scene, calls, books } of races(services, {
-      name: 'the same transfer twice, of all but 1 cent',
-      of: (drawn) => [nearlyAll(drawn), nearlyAll(drawn)],
-    })) {
-      const answer = scene.firstAnswer(nearlyAll(scene));
+    for (const { what, scene, calls, books } of await sameTransfer()) {
+      const [one] = twice.of(scene);
+      const answer = scene.firstAnswer(one);
       expect(outcomesOf(calls), `${what}both answers`).toEqual([answer, answer]);
-      expectNone(differenceIn(scene, books, scene.balancesAfter([nearlyAll(scene)])), what);
+      expectNone(differenceIn(scene, books, scene.balancesAfter([one])), what);
     }
 
     const scene = services.scene();
@@ -204,7 +230,10 @@ describe('robust', () => {
     expectNone(differenceIn(scene, eight.books, scene.balancesAfter([one, rest])), 'after all that\n');
   });
 
-  test('A key with other data must be refused, also while its first transfer is running.', async ({ services }) => {
+  test('A key with other data must be refused, also while its first transfer is running.', async ({
+    services,
+    sameKey,
+  }) => {
     const [a, b] = [await services.running('A'), await services.running('B')];
     const scene = services.scene();
     const one = scene.transfer(0, 1);
@@ -222,10 +251,7 @@ describe('robust', () => {
     expect(await transfer(b, one), 'and the first one again').toEqual(scene.firstAnswer(one));
     expectNone(differenceIn(scene, await services.settledBooks(scene), scene.balancesAfter([one])), 'after all that\n');
 
-    for await (const race of races(services, {
-      name: 'two transfers between different accounts, with one key',
-      of: (drawn) => [drawn.transfer(0, 1), drawn.transfer(2, 3)],
-    })) {
+    for (const race of await sameKey()) {
       const refused = race.calls.filter((call) => !hasMoved(call));
       expect(outcomesOf(refused), `${race.what}answers without a move`).toEqual([keyInUse]);
       expectMoneyKept(race);
@@ -275,7 +301,7 @@ describe('stretch', () => {
     }
   });
 
-  test('A transfer must not wait for a transfer between other accounts.', async ({ services }) => {
+  test('A transfer must not wait for a transfer with another key between other accounts.', async ({ services }) => {
     for await (const { what, calls, standstill } of races(services, {
       name: 'two transfers between different accounts',
       of: (scene) => [scene.transfer(0, 1), scene.transfer(2, 3, { key: 2 })],
@@ -286,30 +312,51 @@ describe('stretch', () => {
     }
   });
 
-  test('A transfer that fails or is refused must leave no lock and no connection behind.', async ({ services }) => {
-    await using a = await services.open('A', 3);
+  test('A transfer that fails, is refused or is repeated must leave no lock and no connection behind.', async ({
+    services,
+    atOnce,
+    sameTransfer,
+    sameKey,
+    refusals,
+  }) => {
+    await using a = await services.open('A');
+    const b = await services.running('B');
     const { refusing } = services;
-    const scene = services.scene();
-    for (const [what, one, outcome] of [
+    const [scene, used] = [services.scene(), services.scene()];
+    const one = scene.transfer(0, 1);
+    const known = used.transfer(0, 1);
+    await transfer(b, known);
+    const unknown = { moved: false, reason: 'unknown account' };
+    // What the others are answered is promised elsewhere.
+    const cases: [what: string, bad: Kata.Transfer, outcome?: unknown][] = [
       ['whose account could not be debited', refusing.transfer(0, 1), anError],
       ['whose account could not be credited', refusing.transfer(1, 2), anError],
       ['whose row of the ledger was refused', refusing.transfer(3, 1), anError],
-      ['of too much', scene.transfer(0, 1, { amount: 1e15 }), tooLittle],
-      ['to nobody', { ...scene.transfer(0, 1), to: 'nobody' }, { moved: false, reason: 'unknown account' }],
-    ] as const) {
+      ['of too much', { ...one, amount: 1e15 }, tooLittle],
+      ['to nobody', { ...one, to: 'nobody' }, unknown],
+      ['from nobody', { ...one, from: 'nobody' }],
+      ['of nothing', { ...one, amount: 0 }],
+      ['to the account that pays', { ...one, to: one.from }],
+      ['with a key in use', { ...known, amount: known.amount + 1 }],
+      ['that had moved before', known],
+    ];
+    for (const [index, [what, bad, outcome]] of cases.entries()) {
       const outcomes = [];
-      for (let call = 1; call <= 4; call++) outcomes.push(await transfer(a, one));
-      expect(outcomes, `4 transfers ${what}, with a pool of 3 connections`).toEqual(outcomes.map(() => outcome));
-      for (const account of [one.from, one.to]) {
-        const isFree = await until(() => services.isFree('accounts', account));
-        expectThat(isFree, `after 4 transfers ${what}, account ${account} was still locked`);
-      }
-      const isKeyFree = await until(() => services.isFree('ledger', one.key));
-      expectThat(isKeyFree, `after 4 transfers ${what}, their key ${one.key} was still locked in the ledger`);
-      const other = services.scene();
-      const next = await transfer(a, other.transfer(0, 1));
-      expect(next, `after 4 transfers ${what}, the next one`).toEqual(other.firstAnswer(other.transfer(0, 1)));
+      for (let call = 1; call <= 4; call++) outcomes.push(await transfer(a, bad));
+      if (outcome)
+        expect(outcomes, `4 transfers ${what}, with a pool of 3 connections`).toEqual(outcomes.map(() => outcome));
+      const locked = await services.lockedBy([bad]);
+      expect(locked, `after 4 transfers ${what}, rows that were still locked`).toEqual([]);
+      const next = transfer(b, { ...bad, key: scene.key(index + 2) });
+      next.catch(() => undefined);
+      const then = `after 4 transfers ${what} in process A, one with the same accounts in process B`;
+      expectThat(await settles(next), `${then} was not answered`);
+      if (outcome !== anError) expect(await next, then).not.toEqual(anError);
     }
+    for (const seen of [atOnce, sameTransfer, sameKey, refusals])
+      // A race that came to no end is another promise's business.
+      for (const { what, locked } of await seen().catch(() => []))
+        expect(locked, `${what}rows that were still locked afterwards`).toEqual([]);
   });
 });
 
@@ -341,6 +388,12 @@ async function transfersAtOnce(services: Services): Promise<Race[]> {
       seen.push(race);
   }
   return seen;
+}
+
+async function allOf<T>(values: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const value of values) all.push(value);
+  return all;
 }
 
 function outcomesOf(calls: readonly Call[]) {

@@ -6,12 +6,23 @@ import type * as Kata from '../../katas/bank-transfer/bank-transfer.ts';
 export type Outcome = Kata.Answer | { readonly error: string };
 
 interface Kept {
+  /** The bank of this process; of several, the last one. */
   bank: Kata.Bank;
+  banks: Kata.Bank[];
 }
 
-/** Creates this process's bank. */
+/** Creates this process's bank, or one more. */
 export function createBank({ kata, args, kept }: Inside<typeof Kata, AccountOptions, Kept>): void {
   kept.bank = kata.createBank(args);
+  (kept.banks ??= []).push(kept.bank);
+}
+
+/** Makes a transfer in one of several banks, told by its number from 0. */
+export async function transferIn({
+  args: { bank, transfer },
+  kept: { banks },
+}: Inside<typeof Kata, { readonly bank: number; readonly transfer: Kata.Transfer }, Kept>): Promise<Outcome> {
+  return await outcomeOf(banks[bank]!, transfer);
 }
 
 /** Makes these transfers at once and returns the outcome of each. */
@@ -19,14 +30,7 @@ export async function transferAtOnce({
   args: transfers,
   kept: { bank },
 }: Inside<typeof Kata, readonly Kata.Transfer[], Kept>): Promise<Outcome[]> {
-  const settled = await Promise.allSettled(transfers.map(async (one) => bank.transfer({ ...one })));
-  return settled.map((one) => {
-    if (one.status === 'rejected') return { error: String(one.reason?.message ?? one.reason) };
-    const answer = one.value;
-    return answer.moved
-      ? { moved: answer.moved, balance: answer.balance }
-      : { moved: answer.moved, reason: answer.reason };
-  });
+  return await Promise.all(transfers.map((one) => outcomeOf(bank, one)));
 }
 
 /** Asks for these balances, one after the other. */
@@ -42,4 +46,15 @@ export async function readBalances({
 /** Closes this process's bank. */
 export async function closeBank({ kept }: Inside<typeof Kata, undefined, Kept>): Promise<void> {
   await kept.bank.close();
+}
+
+async function outcomeOf(bank: Kata.Bank, transfer: Kata.Transfer): Promise<Outcome> {
+  try {
+    const answer = await bank.transfer({ ...transfer });
+    return answer.moved
+      ? { moved: answer.moved, balance: answer.balance }
+      : { moved: answer.moved, reason: answer.reason };
+  } catch (error) {
+    return { error: error instanceof Error ? error.message : String(error) };
+  }
 }

@@ -20,6 +20,8 @@ export interface Race {
   readonly calls: readonly Call[];
   readonly standstill: Schedule<unknown, unknown>['standstill'];
   readonly books: Books;
+  /** Rows that were still locked then. */
+  readonly locked: readonly string[];
 }
 
 /** Which transfers run at once. */
@@ -45,8 +47,8 @@ export async function* races(services: Services, start: Start): AsyncGenerator<R
       admin: services.database.admin,
       maxSteps,
       reset: async () => void (scene = services.scene()),
-      first: { ...a, call: () => transfer(a, of(scene)[0]) },
-      others: { ...other, call: () => other.subject.run(transferAtOnce, of(scene).slice(1)) },
+      first: { ...a.session, call: () => transfer(a, of(scene)[0]) },
+      others: { ...other.session, call: () => other.subject.run(transferAtOnce, of(scene).slice(1)) },
       ...(wait && { standstill: wait }),
     })) {
       const where = process === 'A' ? 'in the same process' : 'in process B';
@@ -56,6 +58,7 @@ export async function* races(services: Services, start: Start): AsyncGenerator<R
         calls: of(scene).map((one, index) => ({ transfer: one, outcome: [first, ...others][index]! })),
         standstill,
         books: await services.settledBooks(scene),
+        locked: await services.lockedBy(of(scene)),
       };
     }
   }
@@ -75,5 +78,6 @@ export async function crowd(services: Services, scene: Scene, transfers: readonl
     calls: outcomes.flat().map((outcome, index) => ({ transfer: transfers[index]!, outcome })),
     standstill: 'done',
     books: await services.settledBooks(scene),
+    locked: await services.lockedBy(transfers),
   };
 }

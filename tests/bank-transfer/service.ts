@@ -1,17 +1,20 @@
-import { setImmediate as turn } from 'node:timers/promises';
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 import { until } from '../../helpers/foundations/waiting/until.ts';
-import type { Session } from '../../helpers/instruments/mysql/schedule-explorer.ts';
+import { type ModuleProcess, ModuleProcesses } from '../../helpers/instruments/mysql/module-process.ts';
+import type { MysqlProxy } from '../../helpers/instruments/mysql/proxy.ts';
 import type { TestDatabase } from '../../helpers/instruments/mysql/test-database.ts';
-import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import type { SubjectsOfFile } from '../../helpers/judging/subject/subjects-of-file.ts';
 import type * as Kata from '../../katas/bank-transfer/bank-transfer.ts';
 import { type Books, Scene, booksOf, readBooksSql } from './accounts.ts';
-import { type Outcome, createBank, readBalances, transferAtOnce } from './inside.ts';
+import { type Outcome, createBank, readBalances, transferAtOnce, transferIn } from './inside.ts';
 
 /** One process with the module, and the proxy through which it reaches the server. */
-export interface Service extends Session, AsyncDisposable {
-  readonly subject: Subject<typeof Kata>;
+export type Service = ModuleProcess<typeof Kata>;
+
+/** One of several banks in one process, and the proxy through which it reaches the server. */
+interface BankOfMany {
+  readonly proxy: MysqlProxy;
+  readonly transfer: (one: Kata.Transfer) => Promise<Outcome>;
 }
 
 /** Which write the server refuses, by the place of the account in the scene that `Services.refusing` returns. */
@@ -22,16 +25,16 @@ const refusals = [
 ] as const;
 
 /** The processes of this test file, by name, and the accounts and the ledger that they work on. */
-export class Services implements AsyncDisposable {
+export class Services extends ModuleProcesses<typeof Kata> implements AsyncDisposable {
   readonly database: TestDatabase;
   /** Where the server refuses to write: to the first and the third account, and rows of the ledger that take from the fourth. */
   readonly refusing: Scene;
   readonly #subjects: SubjectsOfFile<typeof Kata>;
-  readonly #running = new Map<string, Service>();
   readonly #scenes: Scene[];
-
   /** A session of its own, because a module may keep readers waiting. */
   readonly #reader: Connection;
+  /** For locks that stay, which are waited for in vain only once. */
+  #unlockLimitMs = 5_000;
 
   private constructor(
     database: TestDatabase,
@@ -39,6 +42,14 @@ export class Services implements AsyncDisposable {
     subjects: SubjectsOfFile<typeof Kata>,
     scenes: Scene[],
   ) {
+    super(database, subjects, {
+      furnish: async (service) => {
+        await service.subject.run(createBank, service.account);
+        // Opens its first connection, before a test counts statements.
+        await transfer(service, this.scene().transfer(0, 1));
+        return service;
+      },
+    });
     this.database = database;
     this.#reader = reader;
     this.#subjects = subjects;
@@ -66,29 +77,21 @@ export class Services implements AsyncDisposable {
     return scene;
   };
 
-  /** Starts a process of the caller's own. */
-  async open(name: string, connectionLimit = 3): Promise<Service> {
-    const [proxy, subject] = await Promise.all([this.database.proxy(name), this.#subjects.fresh()]);
-    await subject.run(createBank, await subject.addressInside(this.database.accountOptions(proxy, connectionLimit)));
-    const service = {
+  /** Several banks in one process of the caller's own. */
+  async openBanks(count: number): Promise<{ readonly banks: readonly BankOfMany[] } & AsyncDisposable> {
+    const stack = new AsyncDisposableStack();
+    const proxies: MysqlProxy[] = [];
+    for (let bank = 1; bank <= count; bank++) proxies.push(stack.use(await this.database.proxy(`bank${bank}`)));
+    const subject = stack.use(await this.#subjects.fresh());
+    const banks = proxies.map((proxy, bank) => ({
       proxy,
-      subject,
-      async [Symbol.asyncDispose]() {
-        await subject[Symbol.asyncDispose]();
-        await proxy[Symbol.asyncDispose]();
-      },
-    };
-    // Opens its first connection, before a test counts statements.
-    await transfer(service, this.scene().transfer(0, 1));
-    return service;
-  }
-
-  /** The running process of that name, or a new one. Tests share them, as requests do. */
-  async running(name: string): Promise<Service> {
-    const known = this.#running.get(name);
-    const service = known?.subject.alive ? known : await this.open(name);
-    this.#running.set(name, service);
-    return service;
+      transfer: (one: Kata.Transfer) => subject.run(transferIn, { bank, transfer: one }),
+    }));
+    for (const { proxy, transfer: transferHere } of banks) {
+      await subject.run(createBank, await subject.addressInside(this.database.accountOptions(proxy, 3)));
+      await transferHere(this.scene().transfer(0, 1));
+    }
+    return { banks, [Symbol.asyncDispose]: () => stack.disposeAsync() };
   }
 
   /** Ends everything. */
@@ -97,20 +100,9 @@ export class Services implements AsyncDisposable {
     this.#reader.destroy();
   }
 
-  /** Ends the processes that tests share. */
-  async end(): Promise<void> {
-    const ended = [...this.#running.values()];
-    this.#running.clear();
-    await Promise.all(ended.map((service) => service[Symbol.asyncDispose]()));
-  }
-
   /** What a reader sees once the server has answered all that the module has asked of it. */
   async settledBooks(scene: Scene): Promise<Books> {
-    const running = [...this.#running.values()].filter(({ subject }) => subject.alive);
-    // What was sent and not waited for is on its way to the proxy.
-    await Promise.all(running.map(({ subject }) => subject.turns(20)));
-    for (let turns = 0; turns < 10; turns++) await turn();
-    await until(() => running.every(({ proxy }) => proxy.pending.commands.length === 0));
+    await Promise.all(this.all.map((service) => service.settles()));
     return await this.books(scene);
   }
 
@@ -122,14 +114,25 @@ export class Services implements AsyncDisposable {
     return booksOf(results);
   }
 
-  /** Whether nobody holds a lock on that row. */
-  async isFree(table: 'accounts' | 'ledger', id: string): Promise<boolean> {
-    const column = table === 'accounts' ? 'id' : 'transfer_key';
-    const sql = `SELECT * FROM ${table} WHERE ${column} = ? FOR UPDATE NOWAIT`;
-    return await this.database.admin.query(sql, [id]).then(
-      () => true,
-      () => false,
-    );
+  /** Which accounts and rows of the ledger of these transfers are still locked when nobody may lock them any more. */
+  async lockedBy(transfers: readonly Kata.Transfer[]): Promise<string[]> {
+    let locked: string[] = [];
+    const areFree = await until(async () => (locked = await this.#locked(transfers)).length === 0, this.#unlockLimitMs);
+    if (!areFree) this.#unlockLimitMs = 0;
+    return locked;
+  }
+
+  async #locked(transfers: readonly Kata.Transfer[]): Promise<string[]> {
+    const rows = [
+      ...transfers.flatMap(({ from, to }) => [from, to].map((id) => ['accounts', 'id', id] as const)),
+      ...transfers.map(({ key }) => ['ledger', 'transfer_key', key] as const),
+    ];
+    const locked = new Set<string>();
+    for (const [table, column, id] of new Map(rows.map((row) => [row.join(), row])).values())
+      await this.database.admin
+        .query(`SELECT * FROM ${table} WHERE ${column} = ? FOR UPDATE NOWAIT`, [id])
+        .catch(() => locked.add(`${id} of ${table}`));
+    return [...locked];
   }
 }
 

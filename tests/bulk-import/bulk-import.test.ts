@@ -4,6 +4,7 @@ import { describe, expect } from 'vitest';
 import { once } from '../../helpers/foundations/waiting/once.ts';
 import { until } from '../../helpers/foundations/waiting/until.ts';
 import { atRest, openDescriptors } from '../../helpers/instruments/gauges/gauges.ts';
+import type { AccountOptions } from '../../helpers/instruments/mysql/test-database.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { chosenSeed } from '../../helpers/judging/drawn/seed.ts';
 import { expectAtMost, expectThat, inWords } from '../../helpers/judging/verdict/expect-that.ts';
@@ -21,6 +22,7 @@ import {
   plainProducts,
   productsOfSeveralLines,
   recordOf,
+  widestProducts,
   withRecord,
   writeLargeFile,
 } from './documents.ts';
@@ -86,6 +88,7 @@ describe('core', () => {
         `a file of 2,000 drawn rows, KATA_SEED=${chosenSeed()}`,
         documentOf(drawnProducts(2000), { quote: (field) => field.length % 2 === 0 }),
       ],
+      ['4,700 rows with the longest texts, each character of three bytes: 17 MB', documentOf(widestProducts)],
     ];
 
     for (const [what, document] of documents) {
@@ -240,17 +243,19 @@ describe('robust', () => {
     const good = documentOf(plainProducts(about(1500)));
     // Much more than a stream reads ahead. A stream that has come to its end closes the file by itself.
     const wide = documentOf(plainProducts(3000, 980, 'wide'));
-    const cases: [what: string, source: Document | string][] = [
+    const cases: [what: string, source: Document | string, options?: Partial<AccountOptions>][] = [
       ['a file was imported', good],
+      ['the server refused the password', good, { password: 'wrong' }],
       ['a file of 3 MB was refused for a bad line near its beginning', withRecord(wide, 10, 'bad')],
       ['a file was refused for a bad line', withRecord(documentOf(plainProducts(1500, 20, 'other')), 1200, 'bad')],
       ['an import was given a path without a file', join(workspace, 'not-there.csv')],
     ];
     await table.empty();
 
-    for (const [what, source] of cases) {
-      const outcome = await importer.imports(source);
-      if (source === good) expect(outcome, `${what}; the import`).toEqual({ rows: good.products.length, skipped: 0 });
+    for (const [what, source, options] of cases) {
+      const outcome = await importer.imports(source, options);
+      if (source === good && !options)
+        expect(outcome, `${what}; the import`).toEqual({ rows: good.products.length, skipped: 0 });
       await table.sessionsEnd();
       expect((await database.sessions()).length, `${what}; connections still open`).toBe(0);
       if (typeof source === 'string') continue;

@@ -246,6 +246,13 @@ function productOf(index: number, description: string): Product {
   return { sku: skuOf(index, 'C'), name: 'Cut', price: 1, description };
 }
 
+/** More bytes than one statement may have, and far fewer UTF-16 units. */
+export const widestProducts: readonly Product[] = plainProducts(4_700).map((product) => ({
+  ...product,
+  name: '名'.repeat(200),
+  description: '説'.repeat(1_000),
+}));
+
 /** Writes a file of that size with lines of about 1,000 bytes. The same 1,000 skus repeat. */
 export async function writeLargeFile(path: string, bytes: number): Promise<void> {
   const products = plainProducts(1000, 970);

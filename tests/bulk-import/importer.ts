@@ -66,9 +66,9 @@ export class Importer implements AsyncDisposable {
     return new Importer(stage, subject, proxy, options);
   }
 
-  /** Imports a document, or the file of this path, and waits until the module's sessions have ended. */
-  async imports(source: Document | string): Promise<Outcome> {
-    await this.begin(typeof source === 'string' ? source : await writeDocument(this.#stage, source));
+  /** Imports a document, or the file of this path, and waits until the module's sessions have ended. `options` replace the usual ones. */
+  async imports(source: Document | string, options: Partial<AccountOptions> = {}): Promise<Outcome> {
+    await this.begin(typeof source === 'string' ? source : await writeDocument(this.#stage, source), options);
     const outcome = await this.outcome();
     await this.settles();
     if (!this.#leavesSessions) this.#leavesSessions = !(await this.#stage.table.sessionsEnd());
@@ -83,9 +83,9 @@ export class Importer implements AsyncDisposable {
   }
 
   /** Begins an import and does not wait for its end. */
-  async begin(path: string): Promise<void> {
+  async begin(path: string, options: Partial<AccountOptions> = {}): Promise<void> {
     this.path = path;
-    await this.subject.run(beginImport, { path, options: this.options });
+    await this.subject.run(beginImport, { path, options: { ...this.options, ...options } });
   }
 
   /** How the import ended, if it has. */

@@ -1,8 +1,8 @@
 import type { RowDataPacket } from 'mysql2/promise';
 import { until } from '../../helpers/foundations/waiting/until.ts';
-import { type Session, standstillOf } from '../../helpers/instruments/mysql/schedule-explorer.ts';
+import { ModuleProcess, ModuleProcesses } from '../../helpers/instruments/mysql/module-process.ts';
+import { standstillOf } from '../../helpers/instruments/mysql/schedule-explorer.ts';
 import type { TestDatabase } from '../../helpers/instruments/mysql/test-database.ts';
-import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import type { SubjectsOfFile } from '../../helpers/judging/subject/subjects-of-file.ts';
 import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/cache-stampede/cache-stampede.ts';
@@ -32,39 +32,15 @@ class Patience {
   }
 }
 
-interface Surroundings {
-  readonly database: TestDatabase;
-  readonly subjects: SubjectsOfFile<typeof Kata>;
-  readonly patience: Patience;
-}
-
 /** One process with the module and the proxy through which it reaches the server. */
-export class CacheProcess implements Session, AsyncDisposable {
-  readonly name: string;
-  readonly proxy: Session['proxy'] & AsyncDisposable;
-  readonly subject: Subject<typeof Kata>;
+export class CacheProcess extends ModuleProcess<typeof Kata> {
   readonly patience: Patience;
   readonly #database: TestDatabase;
 
-  private constructor(
-    name: string,
-    proxy: CacheProcess['proxy'],
-    subject: CacheProcess['subject'],
-    surroundings: Surroundings,
-  ) {
-    this.name = name;
-    this.proxy = proxy;
-    this.subject = subject;
-    this.patience = surroundings.patience;
-    this.#database = surroundings.database;
-  }
-
-  static async open(name: string, surroundings: Surroundings): Promise<CacheProcess> {
-    const { database, subjects } = surroundings;
-    const proxy = await database.proxy(name);
-    const subject = await subjects.fresh();
-    await subject.run(openPool, await subject.addressInside(database.accountOptions(proxy, connectionLimit)));
-    return new CacheProcess(name, proxy, subject, surroundings);
+  constructor(bare: ModuleProcess<typeof Kata>, database: TestDatabase, patience: Patience) {
+    super(bare);
+    this.patience = patience;
+    this.#database = database;
   }
 
   /** Makes a new loader, whose loads are held. */
@@ -137,38 +113,29 @@ export class CacheProcess implements Session, AsyncDisposable {
     await this.subject[Symbol.asyncDispose]();
     await this.#database.sessionsEnd(threads, `process ${this.name} after the judge had killed it`);
   }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.subject[Symbol.asyncDispose]();
-    await this.proxy[Symbol.asyncDispose]();
-  }
 }
 
 /** The processes A and B, which tests share as long as they hold their promises. */
-export class Pair {
+export class Pair extends ModuleProcesses<typeof Kata, CacheProcess> {
   readonly database: TestDatabase;
   readonly patience = new Patience();
-  readonly #subjects: SubjectsOfFile<typeof Kata>;
-  #running: CacheProcess[] = [];
 
   constructor(database: TestDatabase, subjects: SubjectsOfFile<typeof Kata>) {
+    super(database, subjects, {
+      connectionLimit,
+      furnish: async (bare) => {
+        const process = new CacheProcess(bare, database, this.patience);
+        await process.subject.run(openPool, process.account);
+        return process;
+      },
+    });
     this.database = database;
-    this.#subjects = subjects;
-  }
-
-  /** Starts a process that the caller ends. */
-  open(name: string): Promise<CacheProcess> {
-    return CacheProcess.open(name, { database: this.database, subjects: this.#subjects, patience: this.patience });
   }
 
   /** Empties the tables, and gives each of the two processes a new loader. */
   async begin(settings: Settings, nowMs: number): Promise<readonly [CacheProcess, CacheProcess]> {
-    if (this.#running.length === 0 || this.#running.some(({ subject }) => !subject.alive)) {
-      await this.end();
-      this.#running = [await this.open('A'), await this.open('B')];
-    }
+    const [a, b] = [await this.running('A'), await this.running('B')];
     await this.database.admin.query('DELETE FROM cache_entries; DELETE FROM cache_locks');
-    const [a, b] = this.#running as [CacheProcess, CacheProcess];
     await a.begin(settings, nowMs);
     await b.begin(settings, nowMs);
     return [a, b];
@@ -176,18 +143,18 @@ export class Pair {
 
   /** Sets the clock of both processes. */
   async setClock(nowMs: number): Promise<void> {
-    for (const process of this.#running) await process.setClock(nowMs);
+    for (const process of this.all) await process.setClock(nowMs);
   }
 
   /** Waits until neither process can go further by itself. */
   async rest(): Promise<void> {
-    for (const process of this.#running) await process.rest();
+    for (const process of this.all) await process.rest();
   }
 
   /** How often both processes together called `load` for the key. */
   async loads(key: string): Promise<number> {
     let loads = 0;
-    for (const process of this.#running) loads += await process.loads(key);
+    for (const process of this.all) loads += await process.loads(key);
     return loads;
   }
 
@@ -195,9 +162,5 @@ export class Pair {
   async rows(): Promise<number> {
     const [[row]] = await this.database.admin.query<RowDataPacket[]>('SELECT COUNT(*) AS count FROM cache_entries');
     return Number(row?.count);
-  }
-
-  async end(): Promise<void> {
-    await Promise.all(this.#running.splice(0).map((one) => one[Symbol.asyncDispose]()));
   }
 }

@@ -502,8 +502,8 @@ async function expectOneLoadInAllSchedules(pair: Pair, kind: 'new' | 'stale'): P
   for (const process of [a, b]) await process.get(newKey());
 
   for await (const { first, others, step, at, timeline } of explore({
-    first: { ...sessionOf(a), call: () => getAndRest(a) },
-    others: { ...sessionOf(b), call: () => getAndRest(b) },
+    first: { ...a.session, call: () => getAndRest(a) },
+    others: { ...b.session, call: () => getAndRest(b) },
     admin: pair.database.admin,
     points: ['after', 'before'],
     reset: async () => {
@@ -585,10 +585,6 @@ async function expectSharedAge(pair: Pair): Promise<void> {
   await b.endLoad(key, fresh);
   expect((await b.settled(key, 2, 'load returned a value')).at(-1), 'the new value').toEqual(fresh);
   await pair.rest();
-}
-
-function sessionOf({ proxy, subject }: CacheProcess): Pick<CacheProcess, 'proxy' | 'subject'> {
-  return { proxy, subject };
 }
 
 function short(key: string): string {

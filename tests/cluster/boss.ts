@@ -18,8 +18,8 @@ export interface SeenWorker {
   /** Whether it has lost its channel to the primary process, which is how it is asked to stop. */
   readonly isAsked: boolean;
   readonly isFrozen: boolean;
-  /** Whether it knows that it is not to exit when it is asked to stop. */
-  readonly ignores: boolean;
+  /** How many orders it has obeyed, of those that it acknowledges. */
+  readonly obeyed: number;
   /** The requests that it holds. */
   readonly holds: ReadonlySet<string>;
   order(order: Order): void;
@@ -69,7 +69,7 @@ export class Boss implements AsyncDisposable {
       isGone: false,
       isAsked: false,
       isFrozen: false,
-      ignores: false,
+      obeyed: 0,
       order,
     };
     const holds = new Set<string>();
@@ -86,7 +86,7 @@ export class Boss implements AsyncDisposable {
         if (told.told === 'listens') worker.listens = true;
         if (told.told === 'asked') worker.isAsked = true;
         if (told.told === 'frozen') worker.isFrozen = true;
-        if (told.told === 'ignores') worker.ignores = true;
+        if (told.told === 'obeyed') worker.obeyed += 1;
         if (told.told === 'started') {
           Object.assign(worker, { pid: told.pid, port: told.port });
           const index = this.workers.push(Object.assign(worker, { holds })) - 1;

@@ -10,15 +10,17 @@ const { restartMs, maxFailures, stopMs, code } = drawn;
 const pings = { pingMs: 1_000, hangMs: 8_000 };
 /** Longer than all waits of a cluster together. */
 const longMs = 100_000;
+/** So much later than stopMs is soon enough. */
+const soonMs = Math.floor(stopMs / 10);
 
 // A process of its own for each test: what one cluster has left behind is not the next one's.
 const test = judge<typeof Kata>('cluster', { spares: 1 })
-  .extend('open', async ({ fresh, workspace }, { onCleanup }) => {
-    const bosses: Boss[] = [];
-    onCleanup(async () => void (await Promise.all(bosses.map((boss) => boss[Symbol.asyncDispose]()))));
+  .extend('open', async ({ subjects, workspace }, { onCleanup }) => {
+    const opened: AsyncDisposable[] = [];
+    onCleanup(async () => void (await Promise.all(opened.map((one) => one[Symbol.asyncDispose]()))));
     return async (choice: Choice = {}): Promise<Stage> => {
-      const [subject, boss] = await Promise.all([fresh(), Boss.open()]);
-      bosses.push(boss);
+      const [subject, boss] = await Promise.all([subjects.fresh(), Boss.open()]);
+      opened.push(subject, boss);
       return await Stage.open(subject, workspace, boss, choice);
     };
   })
@@ -84,7 +86,7 @@ describe('core', () => {
   }) => {
     const stage = await running({ size: 3 });
     const [last, ...others] = stage.boss.workers as [SeenWorker, ...SeenWorker[]];
-    await stage.ignores(last);
+    await stage.obeys(last, 'ignore');
 
     const stops = [await stage.call('stop'), await stage.call('stop')];
     await stage.sees('the others to exit', ({ exits }) => exits === 2 && others.every(({ isGone }) => isGone));
@@ -128,14 +130,14 @@ describe('robust', () => {
     expect(await stage.ended(stop, 'stop()'), 'stop()').toEqual({ ended: 'resolved', alive: 0 });
   });
 
-  test('A worker that has not exited stopMs after it was asked to stop must be killed, not earlier.', async ({
+  test('A worker that has not exited must be killed stopMs after it was first asked to stop, not earlier.', async ({
     running,
   }) => {
     const stage = await running(pings);
     for (const name of ['reload', 'stop'] as const) {
-      await stage.sees('two workers to be alive, and no others', () => stage.boss.living.length === 2);
+      await stage.settles();
       const slow = stage.boss.living[0]!;
-      await stage.ignores(slow);
+      await stage.obeys(slow, 'ignore');
       const held = await stage.holdAt([slow]);
       const last = name === 'reload' ? held.pop() : undefined;
       // The last one is the only one at this worker.
@@ -148,9 +150,8 @@ describe('robust', () => {
         const answers = await stage.release([last]);
         expect(answers, 'a request in flight, answered 1 ms before stopMs').toEqual([{ pid: slow.pid }]);
       }
-      expect((await stage.look()).calls[call]!.ended, `${name}(), 1 ms before stopMs`).toBe('pending');
-      expect(slow.isGone, `${name}(): the worker is gone, 1 ms before stopMs`).toBe(false);
-      await stage.pass(stopMs / 10);
+      await expectNotYet(stage, call, slow, name);
+      await stage.pass(soonMs);
 
       await stage.sees(`${name}() to kill the worker after stopMs`, () => slow.isGone);
       const ended = await stage.ended(call, `${name}()`);
@@ -159,19 +160,39 @@ describe('robust', () => {
         alive: name === 'stop' ? 0 : 2,
       });
     }
+
+    // One worker was asked by reload(), the other one by stop() in the middle of it.
+    const both = await running({ ...pings, hangMs: stopMs - pings.pingMs });
+    const halfMs = Math.floor(stopMs / 2);
+    const old = both.boss.living[0]!;
+    await both.obeys(old, 'ignore');
+    await both.call('reload');
+    await both.sees('the worker to be asked to stop', () => old.isAsked);
+    const late = both.boss.workers[2];
+    // Asked before a new one listens: promise 9 says so.
+    if (!late) return;
+    await both.obeys(late, 'ignore');
+    await both.pass(halfMs);
+    const stop = await both.call('stop');
+    await both.sees('all workers to be asked to stop', () => both.boss.living.every(({ isAsked }) => isAsked));
+    await both.pass(stopMs - halfMs - 1);
+    await expectNotYet(both, stop, old, 'stop() during reload');
+    await both.pass(soonMs);
+    await both.sees('the worker that reload() had asked to be killed after stopMs', () => old.isGone);
+    await both.pass(halfMs - soonMs);
+    await expectNotYet(both, stop, late, 'stop() during reload');
+    await both.pass(soonMs);
+    const { ended } = await both.ended(stop, 'stop() during reload()');
+    expect(ended, 'stop() during reload(), when all that it asked had been killed').toBe('resolved');
   });
 
   test('A failed start must be retried after restartMs, doubled for each further one in a row, up to maxRestartMs.', async ({
     open,
   }) => {
     const fails = { value: true };
-    const failures = 5;
-    const stage = await open({
-      size: 1,
-      maxFailures: failures + 2,
-      plan: () => (fails.value ? { exit: code } : 'listen'),
-    });
+    const plan = () => (fails.value ? { exit: code } : 'listen');
     const delays = [1, 2, 4, 5, 5].map((times) => times * restartMs);
+    const stage = await open({ size: 1, maxFailures: delays.length + 2, plan });
 
     for (const [at, delayMs] of delays.entries()) {
       await failsAfter(stage, at + 1);
@@ -181,10 +202,20 @@ describe('robust', () => {
     await stage.starts();
     fails.value = true;
     stage.boss.living[0]!.order({ do: 'die' });
-    await failsAfter(stage, failures + 2);
-    await startsAfter(stage, restartMs, failures + 2);
-    await failsAfter(stage, failures + 3);
-    await startsAfter(stage, 2 * restartMs, failures + 3);
+    // The worker that died, and the first one in its place.
+    await failsAfter(stage, delays.length + 2);
+    await startsAfter(stage, restartMs, delays.length + 2);
+
+    // Two places fail together. Each of them counts for itself.
+    fails.value = false;
+    const both = await open({ maxFailures: 6, plan });
+    await both.starts();
+    fails.value = true;
+    for (const worker of both.boss.living) worker.order({ do: 'die' });
+    for (const failures of [1, 2]) {
+      await failsAfter(both, 2 + 2 * failures);
+      await startsAfter(both, failures * restartMs, 2 + 2 * failures, 2);
+    }
   });
 
   test('After maxFailures failed starts in a row, startCluster must end all workers and reject, naming the file.', async ({
@@ -194,7 +225,7 @@ describe('robust', () => {
     const [first, second] = [await stage.worker(0), await stage.worker(1)];
     await stage.answeredBy([first]);
     await stage.pass(0);
-    await stage.ignores(first);
+    await stage.obeys(first, 'ignore');
     second.order({ do: 'exit', code });
 
     for (let failures = 1; failures < maxFailures; failures++) {
@@ -220,23 +251,18 @@ describe('robust', () => {
   }) => {
     const stage = await running();
     const [victim, other] = stage.boss.workers as [SeenWorker, SeenWorker];
-    stage.boss.plan = () => 'wait';
-    victim.order({ do: 'die' });
-
-    for (let failures = 1; failures <= maxFailures; failures++) {
-      (await stage.worker(1 + failures)).order({ do: 'exit', code });
-      await failsAfter(stage, 1 + failures);
-      if (failures === maxFailures) break;
-      const { givenUp } = await stage.pass(5 * restartMs);
-      expect(givenUp, `onGiveUp, after failed start ${failures} of ${maxFailures}`).toEqual([]);
-    }
-
-    await stage.sees('onGiveUp', ({ givenUp }) => givenUp.length > 0);
-    const { givenUp, forks } = await stage.pass(longMs);
-    expect(givenUp, 'errors that onGiveUp heard').toEqual([expect.stringContaining(basename(stage.settings.worker))]);
-    expect(forks, `processes started, 2 that listened and ${maxFailures} that failed`).toBe(2 + maxFailures);
+    await givesUp(stage, victim);
     await stage.answeredBy([other]);
     await stage.serves(() => [other]);
+
+    // Later, after a reload() that worked and one that did not. If there is none, promises 9 and 10 say so.
+    const later = await running({ maxFailures: 2 });
+    if (!(await later.reloads()) || !(await failsToReload(later)).startsWith('rejected')) return;
+    await later.pass(longMs);
+    const [first, second] = later.boss.living;
+    if (!first || !second) return;
+    await givesUp(later, first);
+    await later.serves(() => [second]);
   });
 });
 
@@ -272,34 +298,20 @@ describe('stretch', () => {
     await stage.serves();
     expect(old.filter(({ isGone }) => !isGone).length, 'old workers that are left').toBe(0);
     expect(stage.boss.living.length, 'workers').toBe(size);
+
+    const started = stage.boss.workers.length;
+    newcomer.order({ do: 'exit', code: 1 });
+    await stage.worker(started);
+    await stage.sees('the death of a new worker', () => newcomer.isGone);
+    await stage.serves();
+    await stage.answeredBy(stage.boss.living);
   });
 
   test('If new workers cannot start, reload() must reject, and the old ones must go on.', async ({ running }) => {
     const stage = await running();
     const old = stage.boss.living;
-    stage.boss.plan = () => 'wait';
 
-    const reload = await stage.call('reload');
-    // One after the other, or several at a time.
-    for (let failures = 0, before = 2; failures < maxFailures; failures++) {
-      await stage.sees('reload() to start a worker', ({ forks }) => forks > before);
-      await stage.sees('all workers to start', ({ forks }) => stage.boss.workers.length === forks);
-      before = stage.seen.forks;
-      expect(stage.seen.calls[reload]!.ended, `reload(), after ${failures} failed starts of ${maxFailures}`).toBe(
-        'pending',
-      );
-      // One by one: what is sent to a process that is just dying may fail.
-      for (const worker of stage.boss.living.filter((one) => !old.includes(one))) {
-        if ((await stage.look()).calls[reload]!.ended !== 'pending' || worker.isAsked) break;
-        worker.order({ do: 'exit', code });
-        const ended = () => stage.boss.workers.length - stage.boss.living.length;
-        await stage.sees('a worker to exit', ({ exits }) => worker.isGone && exits === ended());
-      }
-      await stage.pass(5 * restartMs);
-    }
-
-    const { ended } = await stage.ended(reload, 'reload()');
-    expect(ended, 'reload()').toMatch(/^rejected: /);
+    expect(await failsToReload(stage), 'reload()').toMatch(/^rejected: /);
     await stage.pass(longMs);
     expect(pidsOf(stage.boss.living), 'workers that are alive').toEqual(pidsOf(old));
     await stage.answeredBy(old);
@@ -318,69 +330,182 @@ describe('stretch', () => {
 
     await stage.pass(2 * hangMs);
     expect(stage.seen.forks, 'processes started, for 2 workers that answer pings').toBe(2);
-    for (const starts of [3, 4]) {
+    const hangs = async (expectLife: (hung: SeenWorker) => Promise<void>) => {
+      const { forks, exits: ended } = stage.seen;
       const [hung, other] = stage.boss.living as [SeenWorker, SeenWorker];
+      const started = stage.boss.workers.length;
+      await expectLife(hung);
+      await stage.pass(4 * pingMs);
+
+      await stage.sees('the worker that hangs to be killed', () => hung.isGone);
+      await stage.sees('the module to hear of its end', ({ exits }) => exits > ended);
+      // Promise 2 says how soon it is replaced.
+      await stage.pass(pingMs);
+      const newcomer = await stage.worker(started);
+      await stage.serves(() => [other, newcomer]);
+      await stage.pass(hangMs);
+      await stage.answeredBy([other, newcomer]);
+      expect((await stage.look()).forks - forks, 'processes started after one worker of 2 hung').toBe(1);
+    };
+    const freezes = async (hung: SeenWorker) => {
       hung.order({ do: 'freeze' });
       await stage.sees('the worker to hang', () => hung.isFrozen);
       await stage.pass(hangMs - 2 * pingMs);
       expect(hung.isGone, 'the worker that hangs is gone, 2 pings before hangMs').toBe(false);
-      await stage.pass(4 * pingMs);
-
-      await stage.sees('the worker that hangs to be killed', () => hung.isGone);
-      const newcomer = await stage.worker(starts - 1);
-      await stage.serves(() => [other, newcomer]);
-      await stage.pass(hangMs);
-      await stage.answeredBy([other, newcomer]);
-      expect((await stage.look()).forks, 'processes started').toBe(starts);
-    }
+    };
+    await hangs(freezes);
+    await hangs(async (hung) => {
+      // It recovers from the first time.
+      for (const duty of ['mute', 'speak', 'mute'] as const) {
+        await stage.obeys(hung, duty);
+        await stage.pass(duty === 'mute' ? hangMs - 2 * pingMs : 2 * pingMs);
+      }
+      const what = 'a worker lives that answers no ping but sends other messages, 2 pings before hangMs';
+      expect(await stage.lives(hung), what).toBe(true);
+    });
+    // If it cannot reload, promise 9 says so.
+    if (await stage.reloads()) await hangs(freezes);
   });
 
   test('stop() may come at any time: no worker, retry, timer or listener must be left.', async ({ running }) => {
     const stage = await running({ size: 1 });
-    stage.boss.plan = () => 'wait';
-    stage.boss.living[0]!.order({ do: 'die' });
-    (await stage.worker(1)).order({ do: 'exit', code });
-    await failsAfter(stage, 2);
+    let listeners: number | undefined;
+    for (const [what, begin] of moments) {
+      if (listeners !== undefined) {
+        await stage.again();
+        await stage.starts();
+      }
+      stage.boss.plan = () => 'wait';
+      await begin(stage);
+      const { forks } = await stage.pass(0);
 
-    const stop = await stage.call('stop');
-    expect((await stage.ended(stop, 'stop(), while a start waits for its time,')).ended).toBe('resolved');
-    const first = stage.seen;
-    expect(first.timers, 'timers that hold the process after stop()').toBe(0);
-    const { forks } = await stage.pass(longMs);
-    expect(forks, 'processes started, with stop() while the next start waits for its time').toBe(2);
-
-    await stage.again();
-    await stage.starts();
-    stage.boss.plan = () => 'wait';
-    await stage.call('reload');
-    await stage.worker(3);
-    await stage.pass(0);
-    const last = await stage.call('stop');
-    expect(await stage.ended(last, 'stop() during reload()'), 'stop() during reload()').toEqual({
-      ended: 'resolved',
-      alive: 0,
-    });
-    const { timers, listeners } = stage.seen;
-
-    expect(timers, 'timers that hold the process after stop()').toBe(0);
-    expect(listeners, 'listeners at cluster and process, as after the first cluster').toBe(first.listeners);
-    const end = await stage.pass(longMs);
-    expect(end.forks, 'processes started, 1 by startCluster and 1 by reload()').toBe(2);
-    await stage.sees('all workers to exit', () => stage.boss.living.length === 0);
+      const ended = await stage.ended(await stage.call('stop'), `stop(), ${what},`);
+      expect(ended, `stop(), ${what}`).toEqual({ ended: 'resolved', alive: 0 });
+      const { seen } = stage;
+      expect(seen.timers, `timers that hold the process after stop(), ${what}`).toBe(0);
+      listeners ??= seen.listeners;
+      expect(seen.listeners, 'listeners at cluster and process, as after the first cluster').toBe(listeners);
+      const end = await stage.pass(longMs);
+      expect(end.forks, `processes started, with stop() ${what}`).toBe(forks);
+      await stage.sees('all workers to exit', () => stage.boss.living.length === 0);
+    }
   });
 });
+
+/** Moments at which stop() comes, in the life of a cluster with one worker. */
+const moments: readonly [what: string, begin: (stage: Stage) => Promise<void>][] = [
+  [
+    'while a start waits for its time',
+    async (stage) => {
+      const started = stage.boss.workers.length;
+      stage.boss.living[0]!.order({ do: 'die' });
+      (await stage.worker(started)).order({ do: 'exit', code });
+      await failsAfter(stage, 2);
+    },
+  ],
+  [
+    'while reload() starts a worker',
+    async (stage) => {
+      const started = stage.boss.workers.length;
+      await stage.call('reload');
+      await stage.worker(started);
+    },
+  ],
+  [
+    'while a replacement starts',
+    async (stage) => {
+      const started = stage.boss.workers.length;
+      stage.boss.living[0]!.order({ do: 'die' });
+      await stage.worker(started);
+    },
+  ],
+  [
+    'while reload() waits for its next try',
+    async (stage) => {
+      const started = stage.boss.workers.length;
+      await stage.call('reload');
+      (await stage.worker(started)).order({ do: 'exit', code });
+      await failsAfter(stage, 1);
+    },
+  ],
+];
 
 /** Waits until so many processes have ended, and the module has heard of it. */
 async function failsAfter(stage: Stage, exits: number): Promise<void> {
   await stage.sees(`process ${exits} to end`, (seen) => seen.exits >= exits);
 }
 
-/** Sees that the next process is started after that time, and not a millisecond before. A tenth later is soon enough. */
-async function startsAfter(stage: Stage, delayMs: number, started: number): Promise<void> {
+/** Sees that so many processes are started after that time, and none a millisecond before. A tenth later is soon enough. */
+async function startsAfter(stage: Stage, delayMs: number, before: number, count = 1): Promise<void> {
   const early = await stage.pass(delayMs - 1);
-  expect(early.forks, `processes started, ${delayMs - 1} ms after number ${started} has failed`).toBe(started);
+  expect(early.forks, `processes started, ${delayMs - 1} ms after number ${before} has failed`).toBe(before);
   await stage.pass(delayMs / 10);
-  await stage.sees(`a start ${delayMs} ms after number ${started} has failed`, ({ forks }) => forks === started + 1);
+  await stage.sees(
+    `${count} more to start, ${delayMs} ms after number ${before} has failed`,
+    ({ forks }) => forks >= before + count,
+  );
+  expect(stage.seen.forks, `processes started, ${delayMs} ms after number ${before} has failed`).toBe(before + count);
+}
+
+/** Sees that a worker lives and its call has not settled, 1 ms before stopMs. */
+async function expectNotYet(stage: Stage, call: number, worker: SeenWorker, name: string): Promise<void> {
+  expect(await stage.lives(worker), `${name}(): the worker lives, 1 ms before stopMs`).toBe(true);
+  expect((await stage.look()).calls[call]!.ended, `${name}(), 1 ms before stopMs`).toBe('pending');
+}
+
+/** Has a worker die, and its place fail until it is given up. */
+async function givesUp(stage: Stage, victim: SeenWorker): Promise<void> {
+  const { forks: forksBefore, exits, givenUp: toldBefore } = stage.seen;
+  const { maxFailures: most } = stage.settings;
+  stage.boss.plan = () => 'wait';
+  const startedBefore = stage.boss.workers.length;
+  victim.order({ do: 'die' });
+
+  for (let failures = 1; failures <= most; failures++) {
+    (await stage.worker(startedBefore + failures - 1)).order({ do: 'exit', code });
+    await failsAfter(stage, exits + 1 + failures);
+    if (failures === most) break;
+    const { givenUp } = await stage.pass(5 * restartMs);
+    expect(givenUp, `onGiveUp, after failed start ${failures} of ${most}`).toEqual(toldBefore);
+  }
+
+  await stage.sees('onGiveUp', ({ givenUp }) => givenUp.length > toldBefore.length);
+  const { givenUp, forks } = await stage.pass(longMs);
+  expect(givenUp.slice(toldBefore.length), 'errors that onGiveUp heard').toEqual([
+    expect.stringContaining(basename(stage.settings.worker)),
+  ]);
+  expect(forks - forksBefore, 'processes started for a place that was given up').toBe(most);
+}
+
+/** Calls reload(), and lets all new workers fail until it settles. Says how. */
+async function failsToReload(stage: Stage): Promise<string> {
+  const old = stage.boss.living;
+  stage.boss.plan = () => 'wait';
+  const { forks: forksBefore } = stage.seen;
+  const { maxFailures: most } = stage.settings;
+  const goneBefore = stage.boss.workers.length - old.length;
+  const exitsBefore = stage.seen.exits;
+
+  const reload = await stage.call('reload');
+  // One after the other, or several at a time.
+  for (let failures = 0, before = forksBefore; failures < most; failures++) {
+    await stage.sees('reload() to start a worker', ({ forks }) => forks > before);
+    await stage.sees(
+      'all workers to start',
+      ({ forks }) => stage.boss.workers.length - goneBefore - old.length === forks - forksBefore,
+    );
+    before = stage.seen.forks;
+    expect(stage.seen.calls[reload]!.ended, `reload(), after ${failures} failed starts of ${most}`).toBe('pending');
+    // One by one: what is sent to a process that is just dying may fail.
+    for (const worker of stage.boss.living.filter((one) => !old.includes(one))) {
+      if ((await stage.look()).calls[reload]!.ended !== 'pending' || worker.isAsked) break;
+      worker.order({ do: 'exit', code });
+      const ended = () => stage.boss.workers.length - goneBefore - stage.boss.living.length;
+      await stage.sees('a worker to exit', ({ exits }) => worker.isGone && exits - exitsBefore === ended());
+    }
+    await stage.pass(5 * restartMs);
+  }
+  return (await stage.ended(reload, 'reload()')).ended;
 }
 
 /** A client that asks without a pause, each time on a new connection. */

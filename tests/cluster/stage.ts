@@ -10,6 +10,7 @@ import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/cluster/cluster.ts';
 import type { Boss, Plan, SeenWorker } from './boss.ts';
+import type { Duty } from './worker.ts';
 import { type Report, type Settings, call, open, pass, report } from './inside.ts';
 
 /** What a client got: the process that answered, or what went wrong. */
@@ -122,8 +123,7 @@ export class Stage {
   async starts(): Promise<void> {
     await this.sees('startCluster', ({ start }) => start.ended !== 'pending');
     expectThat(this.seen.start.ended === 'resolved', `startCluster ${this.seen.start.ended}`);
-    await this.sees('all workers to start', () => this.boss.living.length === this.settings.size);
-    await this.serves();
+    await this.settles();
   }
 
   /** Waits until stats() lists these; by default all that are alive. */
@@ -161,10 +161,43 @@ export class Stage {
     return answer;
   }
 
-  /** Tells a worker not to exit when it is asked to stop, and waits until it knows. */
-  async ignores(worker: SeenWorker): Promise<void> {
-    worker.order({ do: 'ignore' });
-    await this.sees('a worker to hear the judge', () => worker.ignores);
+  /**
+   * Gives a worker an order, and waits until it has obeyed. Orders travel on a connection of their own: without that wait, what the
+   * module does next could reach the worker first.
+   */
+  async obeys(worker: SeenWorker, duty: Duty['do']): Promise<void> {
+    expectThat(await this.lives(worker, duty), `a worker that ran had died; ${this.#inWords()}`);
+  }
+
+  /** Whether a worker still lives, which it says itself: one that has been killed no longer does, though nobody has seen its end yet. */
+  async lives(worker: SeenWorker, duty: Duty['do'] = 'nothing'): Promise<boolean> {
+    const before = worker.obeyed;
+    worker.order({ do: duty });
+    await this.sees('a worker to hear the judge', () => worker.obeyed > before || worker.isGone);
+    return !worker.isGone;
+  }
+
+  /** Waits until `size` workers live and no others, and stats() lists them. */
+  async settles(): Promise<void> {
+    const { size } = this.settings;
+    await this.sees('all workers to start', ({ forks, exits }) => forks - exits === size);
+    for (const worker of this.boss.living) await this.lives(worker);
+    await this.sees(`${size} workers to live, and no others`, () => this.boss.living.length === size);
+    await this.serves();
+  }
+
+  /** Calls reload(). Whether it resolved, with as many workers as before; if not, promises 9 and 10 say why. */
+  async reloads(): Promise<boolean> {
+    const number = await this.call('reload');
+    await until(async () => (await this.look()).calls[number]!.ended !== 'pending', patienceMs);
+    if (this.seen.calls[number]!.ended !== 'resolved') return false;
+    const { size } = this.settings;
+    const isWhole = await until(async () => {
+      const { forks, exits } = await this.look();
+      return forks - exits === size;
+    }, patienceMs);
+    if (isWhole) await this.settles();
+    return isWhole;
   }
 
   /** Makes a request that the worker holds until the judge lets it go. */

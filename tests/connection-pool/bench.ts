@@ -7,7 +7,6 @@ import {
   type BenchOptions,
   type Report,
   type Sizes,
-  type Step,
   openBench,
   openOtherPool,
   play,
@@ -36,8 +35,11 @@ export class Bench {
     return bench;
   }
 
-  /** Takes steps, and looks when only the judge can make something happen. */
-  async play(...steps: readonly Step[]): Promise<Report> {
+  /**
+   * Takes steps, such as `acquire 2; hold reset, release 0`, and reports when only the judge can make something happen. A comma joins
+   * steps that are taken in one go; at a semicolon the judge waits until nothing is under way. See `take` in inside.ts for the steps.
+   */
+  async play(steps = ''): Promise<Report> {
     return await this.#subject.run(play, steps);
   }
 

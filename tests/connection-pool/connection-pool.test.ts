@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { RowDataPacket } from 'mysql2/promise';
 import { describe, expect } from 'vitest';
+import { once } from '../../helpers/foundations/waiting/once.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
 import type { TestDatabase } from '../../helpers/instruments/mysql/test-database.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
@@ -8,7 +9,7 @@ import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
 import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/connection-pool/connection-pool.ts';
 import { Bench } from './bench.ts';
-import type { Acquire, Report, Sizes, Step } from './inside.ts';
+import type { Acquire, Report, Sizes } from './inside.ts';
 
 const drawn = drawOne(
   fc.record({
@@ -28,18 +29,18 @@ const gaps = Array.from({ length: 14 }, (_, gap) => gap);
 /** Longer than any caller waits, for promises that are not about the moment. */
 const longMs = acquireTimeoutMs + 500;
 
+/** Makes a pool; see `Bench.play` for what can be done with it. */
+type OpenPool = (own?: Partial<Sizes>) => Promise<Bench>;
+
 const test = judge<typeof Kata>('connection-pool')
-  .extend('openPool', ({ subject, database }) => {
-    return (own: Partial<Sizes> = {}) =>
-      Bench.open(subject, database, { min: 0, max: many, idleTimeoutMs, acquireTimeoutMs, ...own });
-  })
-  // The first promise that needs the histories plays them.
-  .extend('memo', { scope: 'file' }, (): { played?: Promise<Played[]> } => ({}))
   .extend(
-    'played',
-    ({ subject, database, memo }) =>
-      () =>
-        (memo.played ??= playHistories(subject, database)),
+    'openPool',
+    ({ subject, database }): OpenPool =>
+      (own) =>
+        Bench.open(subject, database, { min: 0, max: many, idleTimeoutMs, acquireTimeoutMs, ...own }),
+  )
+  .extend('played', { scope: 'file' }, ({ subjects, database }) =>
+    once(async () => await playHistories(await subjects.running(), database)),
   );
 
 /** A history and what was seen at its end. */
@@ -66,58 +67,47 @@ describe('core', () => {
   }) => {
     for (const max of sizes) {
       const pool = await openPool({ max });
-      const fewer = (report: Report, what: string) =>
-        expectThat(report.most <= max, `${what}: ${report.most} connections were open at once, with max ${max}`);
-
-      fewer(await pool.play(['hold', 'create'], ...acquires(max + 2)), `${max + 2} callers while create runs`);
-      const full = await pool.play(['flow', 'create']);
-      fewer(full, `${max + 2} callers when create has ended`);
+      const play = async (steps: string, what: string) => expectFew(await pool.play(steps), max, what);
+      await play(`hold create, acquire ${max + 2}`, `${max + 2} callers while create runs`);
+      const full = await play('flow create', `${max + 2} callers when create has ended`);
       expect(states(full), `of ${max + 2} callers, with max ${max}`).toEqual([...got(max), 'waiting', 'waiting']);
       await pool.expectAtServer(max, `${max + 2} callers`);
-      await pool.play(['release all']);
+      await pool.play('release all');
 
       // Each round begins with none open, and a newcomer comes at another moment after the first creation.
       for (const gap of max === 1 ? gaps : []) {
-        const opening = await pool.play(['clock', 2 * idleTimeoutMs], ['rest'], ['hold', 'create'], ...acquires(max));
-        const before = opening.acquires.length - max;
+        const opening = await pool.play(`clock ${2 * idleTimeoutMs}; hold create, acquire ${max}`);
         const what = `a caller came ${gap} microtasks after a creation`;
-        await pool.play(['let go', 'create'], ['microtasks', gap], ['acquire']);
-        const report = await pool.play(['flow', 'create']);
-        fewer(report, what);
-        expect(states(report).slice(before), what).toEqual([...got(max), 'waiting']);
-        await pool.play(['release all']);
+        await pool.play(`pass create, microtasks ${gap}, acquire`);
+        const report = await play('flow create', what);
+        expect(states(report).slice(opening.acquires.length - max), what).toEqual([...got(max), 'waiting']);
+        await pool.play('release all');
       }
       await pool.expectAtServer(max, 'when all have released');
 
-      const closing = await pool.play(['hold', 'destroy'], ['clock', 2 * idleTimeoutMs], ...acquires(max));
-      fewer(closing, `${max} callers came while ${max} idle connections were being closed`);
-      const closed = await pool.play(['flow', 'destroy']);
-      fewer(closed, `${max} idle connections were closed while ${max} callers waited`);
-      expect(states(closed).slice(-max), 'callers who waited for the closing').toEqual(got(max));
+      const what = `${max} callers came while ${max} idle connections were being closed`;
+      await play(`hold destroy, clock ${2 * idleTimeoutMs}, acquire ${max}`, what);
+      const closed = await play('flow destroy', `${what}; in the end`);
+      expect(states(closed).slice(-max), `${what}; in the end`).toEqual(got(max));
     }
 
-    for (const part of ['reset', 'validate'] as const) {
+    for (const part of ['reset', 'validate']) {
       const pool = await openPool({ max: 1 });
       const what = `${part} failed, and destroy is running`;
-      await pool.play(['acquire'], ['rest'], ['hold', part], ['hold', 'destroy'], ['release', 0]);
-      const closing = await pool.play(['acquire'], ['rest'], ['let go', part, 'fails'], ['flow', part], ['acquire']);
-      expectThat(closing.most === 1, `${what}: ${closing.most} connections were open at once, with max 1`);
-      const closed = await pool.play(['flow', 'destroy']);
-      expectThat(closed.most === 1, `${what}: ${closed.most} connections were open in the end, with max 1`);
+      await pool.play(`acquire; hold ${part}, hold destroy, release 0; acquire`);
+      expectFew(await pool.play(`fail ${part}, flow ${part}, acquire`), 1, what);
+      const closed = expectFew(await pool.play('flow destroy'), 1, `${what}; in the end`);
       expect(countGot(closed), `${what}; of three callers, who have got a connection in the end`).toBe(2);
     }
 
     const failing = await openPool();
-    await failing.play(['hold', 'create'], ...acquires(many + 3), ['rest'], ['let go', 'create', 'fails']);
-    const failed = await failing.play(['let go', 'create', 'fails'], ['rest'], ['flow', 'create']);
-    expectThat(failed.most <= many, `create failed twice: ${failed.most} were open at once, with max ${many}`);
+    await failing.play(`hold create, acquire ${many + 3}; fail create`);
+    expectFew(await failing.play('fail create; flow create'), many, 'create failed twice');
 
     const pool = await openPool();
-    await pool.play(['hold', 'create'], ...acquires(many), ['rest'], ['clock', longMs], ...acquires(many));
-    const late = await pool.play(['flow', 'create']);
-    expectThat(late.most <= many, `callers timed out while create ran: ${late.most} were open, with max ${many}`);
-    for (const { max, report, what } of await played())
-      expectThat(report.most <= max, `${what}: ${report.most} connections were open at once`);
+    await pool.play(`hold create, acquire ${many}; clock ${longMs}, acquire ${many}`);
+    expectFew(await pool.play('flow create'), many, 'callers timed out while create ran');
+    for (const { max, report, what } of await played()) expectFew(report, max, what);
   });
 
   test('A connection must never have two holders, and an idle one must be used before another is opened.', async ({
@@ -126,43 +116,52 @@ describe('core', () => {
   }) => {
     for (const max of sizes) {
       const pool = await openPool({ max });
-      const all = await pool.play(...acquires(max));
-      expect(states(all), `${max} callers, with max ${max}`).toEqual(got(max));
-      expectUnshared(all, `${max} callers`);
-      const again = await pool.play(...releases(range(max)), ['rest'], ...acquires(max));
-      expect(states(again), `${max} callers again`).toEqual(got(2 * max));
-      expectUnshared(again, `${max} callers again`);
-      expect(again.calls.create, `calls of create when ${max} callers got connections, twice`).toBe(max);
+      for (const times of [1, 2]) {
+        const what = `${max} callers, with max ${max}, ${times === 1 ? 'once' : 'twice'}`;
+        const all = expectUsed(await pool.play(`acquire ${max}`), what);
+        expect(states(all), what).toEqual(got(times * max));
+        expect(all.calls.create, `${what}; calls of create`).toBe(max);
+        await pool.play(releases(max));
+      }
     }
 
     const pool = await openPool();
     for (let round = 0; round < 5; round++) {
-      const { calls, acquires: made } = await pool.play(['acquire'], ['rest'], ['release', round]);
+      const { calls, acquires: made } = await pool.play(`acquire; release ${round}`);
       expect(calls.create, `calls of create when ${made.length} callers came one after the other`).toBe(1);
     }
 
     for (const max of [1, 2]) {
       const two = await openPool({ max });
-      await two.play(...acquires(max), ['rest'], ...range(max).map((at): Step => ['release', at]), [
-        'hold',
-        'validate',
-      ]);
       const what = `two callers came during one validate, with max ${max}`;
-      await two.play(['rest'], ['acquire'], ['rest'], ['acquire']);
-      const report = await two.play(['flow', 'validate']);
-      expectUnshared(report, what);
+      await two.play(`acquire ${max}; ${releases(max)}, hold validate; acquire; acquire`);
+      const report = expectUsed(await two.play('flow validate'), what);
       expect(states(report).slice(max), what).toEqual(max === 1 ? ['got', 'waiting'] : got(2));
       expect(report.calls.create, `${what}: calls of create`).toBe(max);
     }
 
+    // The pool has room for more, and asks one after the other, or all at once.
+    for (const [callers, dead] of [
+      [1, 1],
+      [1, 2],
+      [2, 1],
+    ] as const) {
+      const idle = await openPool({ max: 4 });
+      const what = `${callers} callers came to 3 idle connections, and the first ${dead} that the pool asked were dead`;
+      await idle.play(`acquire 3; release 0 1 2; hold validate, acquire ${callers}`);
+      for (let asked = 0; asked < dead; asked++) await idle.play('fail validate');
+      const report = expectUsed(await idle.play('flow validate'), what);
+      expect(states(report).slice(3), what).toEqual(got(callers));
+      expect(report.calls.create, `${what}: calls of create`).toBe(3);
+    }
+
     const one = await openPool({ max: 1 });
-    await one.play(...acquires(4), ['rest']);
+    await one.play('acquire 4');
     for (let holder = 0; holder < 3; holder++) {
-      const report = await one.play(['release', holder]);
-      expectUnshared(report, 'a release with several waiters');
+      const report = expectUsed(await one.play(`release ${holder}`), 'a release with several waiters');
       expect(states(report), 'a release with several waiters').toEqual([...got(holder + 2), ...waiting(2 - holder)]);
     }
-    for (const { report, what } of await played()) expectUnshared(report, what);
+    for (const { report, what } of await played()) expectUsed(report, what);
   });
 
   test('Waiters must get connections in the order in which acquire was called, however creations overlap.', async ({
@@ -171,55 +170,44 @@ describe('core', () => {
   }) => {
     for (const max of sizes) {
       const pool = await openPool({ max });
-      const waiters = max + 4;
-      await pool.play(...acquires(max), ['rest'], ...acquires(waiters));
-      for (let holder = 0; holder < max; holder++) await pool.play(['release', holder]);
-      const atOnce = await pool.play(...range(max).map((at): Step => ['release', max + at]));
-      expectInOrder(atOnce, `${waiters} waiters, with max ${max}`);
-      expect(countGot(atOnce), `callers served after ${2 * max} releases`).toBe(Math.min(3 * max, max + waiters));
+      await pool.play(`acquire ${max}; acquire ${max + 4}`);
+      for (let holder = 0; holder < max; holder++) await pool.play(`release ${holder}`);
+      const atOnce = expectInOrder(await pool.play(releases(max, max)), `${max + 4} waiters, with max ${max}`);
+      expect(countGot(atOnce), `callers served after ${2 * max} releases`).toBe(Math.min(3 * max, 2 * max + 4));
     }
 
     const reverse = await openPool();
-    await reverse.play(['hold', 'create'], ...acquires(many));
+    await reverse.play(`hold create, acquire ${many}`);
     for (let creation = 1; creation <= many; creation++)
-      expectInOrder(
-        await reverse.play(['let go', 'create', 'ok', 'last']),
-        `creation ${creation} of ${many} in reverse`,
-      );
+      expectInOrder(await reverse.play('pass create last'), `creation ${creation} of ${many} in reverse`);
     expect(states(await reverse.play()), 'callers, when all creations have ended').toEqual(got(many));
 
     const overlap = await openPool({ max: 2 });
     const what = 'a connection came back while another was being opened for a waiter; then a third caller came';
-    await overlap.play(['acquire'], ['rest'], ['hold', 'create'], ['acquire'], ['rest'], ['release', 0]);
-    expectInOrder(await overlap.play(['acquire']), what);
-    const overlapped = await overlap.play(['flow', 'create']);
-    expectInOrder(overlapped, what);
-    expect(states(overlapped), what).toEqual(got(3));
+    await overlap.play('acquire; hold create, acquire; release 0');
+    expectInOrder(await overlap.play('acquire'), what);
+    expect(states(expectInOrder(await overlap.play('flow create'), what)), what).toEqual(got(3));
 
-    for (const part of ['reset', 'validate'] as const) {
-      for (const how of ['ok', 'fails'] as const) {
+    for (const part of ['reset', 'validate'])
+      for (const how of ['pass', 'fail']) {
         const pool = await openPool({ max: 1 });
-        const then = `another caller came while ${part} ran for a waiter; it ${how === 'ok' ? 'succeeds' : 'fails'}`;
-        if (part === 'validate')
-          await pool.play(['acquire'], ['rest'], ['release', 0], ['rest'], ['hold', part], ['acquire']);
-        else await pool.play(['acquire'], ['rest'], ['hold', part], ['acquire'], ['release', 0]);
-        await pool.play(['acquire']);
-        const served = await pool.play(['let go', part, how], ['flow', part]);
-        expectInOrder(served, then);
+        const then = `another caller came while ${part} ran for a waiter, which then ${how}ed`;
+        if (part === 'validate') await pool.play('acquire; release 0; hold validate, acquire');
+        else await pool.play('acquire; hold reset, acquire, release 0');
+        await pool.play('acquire');
+        const served = expectInOrder(await pool.play(`${how} ${part}, flow ${part}`), then);
         expect(countGot(served), `${then}; of three callers, who have got a connection`).toBe(2);
-        const last = await pool.play(['release', 1]);
-        expectInOrder(last, then);
+        expectInOrder(await pool.play('release 1'), then);
       }
-    }
 
     const gap = await openPool({ max: 1 });
-    await gap.play(...acquires(2));
+    await gap.play('acquire 2');
     for (const microtasks of gaps) {
       const holder = 2 * microtasks;
-      const report = await gap.play(['release', holder], ['microtasks', microtasks], ['acquire']);
+      const report = await gap.play(`release ${holder}, microtasks ${microtasks}, acquire`);
       const came = `a caller came ${microtasks} microtasks after release, when another one waited`;
       expect(states(report).slice(holder + 1), came).toEqual(['got', 'waiting']);
-      await gap.play(['release', holder + 1], ['rest'], ['acquire']);
+      await gap.play(`release ${holder + 1}; acquire`);
     }
     for (const { report, what: history } of await played()) expectInOrder(report, history);
   });
@@ -231,17 +219,17 @@ describe('core', () => {
     const faults = await pool.useInEveryWay();
     expectThat(faults.length === 0, `${faults[0]} (${faults.length} faults like this)`);
 
-    const atWork = await pool.play(['using'], ['rest'], ['acquire'], ['using']);
+    const atWork = await pool.play('using; acquire, using');
     expect(atWork.usings, 'two calls of using, with max 1').toEqual([
       { state: 'at work', connection: 0 },
       { state: 'waiting' },
     ]);
     expect(states(atWork), 'a caller who came while fn was at work').toEqual(['waiting']);
-    const returned = await pool.play(['end', 0, 'returns']);
+    const returned = await pool.play('end 0 returns');
     expect(returned.usings[0]!.state, 'using, when fn has resolved').toBe('returned a value');
     expect(states(returned), 'the caller, when fn has resolved').toEqual(['got']);
-    await pool.play(['release', 0], ['rest'], ['acquire'], ['rest']);
-    const rejected = await pool.play(['end', 1, 'rejects']);
+    await pool.play('release 0; acquire');
+    const rejected = await pool.play('end 1 rejects');
     expect(rejected.usings[1]!.state, 'using, when fn has rejected').toBe('rejected: thrown: no error');
     expect(states(rejected), 'the next caller, when fn has rejected').toEqual(got(2));
     expectUnshared(rejected, 'using and acquire');
@@ -249,49 +237,34 @@ describe('core', () => {
 });
 
 describe('robust', () => {
-  test('After acquireTimeoutMs, a waiter must reject with an AcquireTimeoutError; its place and its connection go to others.', async ({
+  test('After acquireTimeoutMs, a waiter must reject with an AcquireTimeoutError; its place in line and its connection go to others.', async ({
     openPool,
   }) => {
     const late = 'AcquireTimeoutError';
     for (const max of sizes) {
       const pool = await openPool({ max });
-      const at = async (...steps: Step[]) => states(await pool.play(...steps)).slice(max);
+      const at = async (steps: string) => states(await pool.play(steps)).slice(max);
       const apartMs = 700;
-      await pool.play(...acquires(max), ['rest'], ['acquire']);
-      await pool.play(['clock', apartMs], ['acquire'], ['acquire', 'signal']);
-      const before = await at(['clock', acquireTimeoutMs - apartMs - 1]);
+      await pool.play(`acquire ${max}; acquire; clock ${apartMs}, acquire, acquire signal`);
+      const before = await at(`clock ${acquireTimeoutMs - apartMs - 1}`);
       expect(before, `waiters 1 ms before acquireTimeoutMs`).toEqual(waiting(3));
-      expect(await at(['clock', 1]), 'waiters at acquireTimeoutMs of the first').toEqual([late, ...waiting(2)]);
-      expect(await at(['release', 0]), 'a release after the first has timed out').toEqual([late, 'got', 'waiting']);
-      await pool.play(['clock', apartMs]);
-      const over = await pool.play(['rest'], ...range(max - 1).map((more): Step => ['release', more + 1]), [
-        'release',
-        max + 1,
-      ]);
-      expect(states(over).slice(max), 'acquireTimeoutMs after the other calls').toEqual([late, 'got', late]);
-      const again = await pool.play(...acquires(max));
+      expect(await at('clock 1'), 'waiters at acquireTimeoutMs of the first').toEqual([late, ...waiting(2)]);
+      expect(await at('release 0'), 'a release after the first has timed out').toEqual([late, 'got', 'waiting']);
+      const over = await at(`clock ${apartMs}; ${releases(max - 1, 1)}, release ${max + 1}`);
+      expect(over, 'acquireTimeoutMs after the other calls').toEqual([late, 'got', late]);
+      const again = await pool.play(`acquire ${max}`);
       expect(states(again).slice(max + 3), `${max} callers after that, with max ${max}`).toEqual(got(max));
       expect(again.calls.create, `calls of create, with max ${max}`).toBe(max);
     }
 
     const full = await openPool({ max: 1 });
-    const { usings } = await full.play(['acquire'], ['using'], ['rest'], ['clock', acquireTimeoutMs]);
+    const { usings } = await full.play(`acquire, using; clock ${acquireTimeoutMs}`);
     expect(usings, 'a call of using after acquireTimeoutMs').toEqual([{ state: `rejected: ${late}` }]);
 
-    for (const part of ['create', 'validate'] as const) {
-      for (const isAwaited of [true, false]) {
-        const pool = await openPool({ max: 1 });
-        if (part === 'validate') await pool.play(['acquire'], ['rest'], ['release', 0]);
-        const what = `a waiter timed out while ${part} ran for it`;
-        const first = part === 'validate' ? ['got'] : [];
-        const timedOut = await pool.play(['hold', part], ['acquire'], ['rest'], ['clock', acquireTimeoutMs]);
-        expect(states(timedOut), what).toEqual([...first, late]);
-        const next = isAwaited
-          ? await pool.play(['acquire'], ['rest'], ['flow', part])
-          : await pool.play(['flow', part], ['rest'], ['acquire']);
-        expect(states(next), `${what}; what the next caller got`).toEqual([...first, late, 'got']);
-        expect(next.calls.create, `${what}; calls of create in the end`).toBe(1);
-      }
+    for await (const { over, next, what } of endedWaits(openPool, 'times out', ['early', 'late'])) {
+      expect(states(over).at(-1), what).toBe(late);
+      expect(states(next).slice(-2), `${what}; what the next caller got`).toEqual([late, 'got']);
+      expect(next.calls.create, `${what}; calls of create in the end`).toBe(1);
     }
   });
 
@@ -305,25 +278,21 @@ describe('robust', () => {
       [many, range(many)],
     ] as const) {
       const pool = await openPool({ max });
-      const opened = await pool.play(['destroy rejects'], ...acquires(max), ['rest']);
-      await pool.play(...releases(range(max)));
-      const dead = killed.map((number) => opened.threadIds[number]!);
-      await pool.kill(dead);
+      const opened = await pool.play(`destroy rejects, acquire ${max}; ${releases(max)}`);
+      await pool.kill(killed.map((number) => opened.threadIds[number]!));
       const what = `the server has closed ${killed.length} of ${max} idle connections`;
-      const report = await pool.play(['acquire'], ['rest'], ...acquires(max - 1));
+      const report = await pool.play(`acquire; acquire ${max - 1}`);
       expect(states(report).slice(max), `${max} callers, when ${what}`).toEqual(got(max));
       await expectAlive(pool, report, max, what);
       await pool.expectAtServer(max, what);
     }
 
-    for (const isAwaited of [true, false]) {
+    for (const steps of ['acquire; release 0', 'release 0; acquire']) {
       const pool = await openPool({ max: 1 });
-      const held = await pool.play(['acquire']);
+      const held = await pool.play('acquire');
       await pool.kill(held.threadIds);
-      const what = 'the server closed a connection while somebody held it';
-      if (isAwaited) await pool.play(['acquire'], ['rest'], ['release', 0]);
-      else await pool.play(['release', 0], ['rest'], ['acquire']);
-      const next = await pool.play();
+      const what = `the server closed a connection while somebody held it, then ${steps.replace('; ', ' and ')}`;
+      const next = await pool.play(steps);
       expect(states(next), `${what}; what the next caller got`).toEqual(got(2));
       await expectAlive(pool, next, 1, what);
       await pool.expectAtServer(1, what);
@@ -337,25 +306,17 @@ describe('robust', () => {
     for (const max of sizes) {
       const pool = await openPool({ max });
       const callers = max + 3;
-      await pool.play(['hold', 'create'], ...acquires(callers));
+      await pool.play(`hold create, acquire ${callers}`);
       for (let refused = 1; refused <= max + 1; refused++) {
-        const { acquires: made, refusals } = await pool.play([
-          'let go',
-          'create',
-          'fails',
-          refused % 2 ? 'first' : 'last',
-        ]);
+        const { acquires: made, refusals } = await pool.play(refused % 2 ? 'fail create' : 'fail create last');
         const rejected = made.flatMap(({ error }) => error ?? []);
-        expect(
-          rejected.toSorted(),
-          `of ${callers} callers with max ${max}, when create has failed ${refused} times`,
-        ).toEqual(range(refused).map((number) => `refusal ${number}`));
+        const what = `of ${callers} callers with max ${max}, when create has failed ${refused} times`;
+        expect(rejected.toSorted(), what).toEqual(range(refused).map((number) => `refusal ${number}`));
         expect(refusals.length, 'calls of create that have failed').toBe(refused);
       }
-      const rest = await pool.play(['flow', 'create'], ['rest'], ...acquires(max));
-      const open = Math.min(max, countGot(rest));
+      const rest = await pool.play(`flow create; acquire ${max}`);
       expect(countGot(rest), `callers with a connection in the end, of max ${max}`).toBe(max);
-      await pool.expectAtServer(open, 'in the end');
+      await pool.expectAtServer(max, 'in the end');
     }
 
     for (const { report, what } of await played())
@@ -363,82 +324,61 @@ describe('robust', () => {
 
     const unwanted = await openPool({ max: 2 });
     const what = 'create failed when its waiter had got another connection';
-    await unwanted.play(['acquire'], ['rest'], ['hold', 'create'], ['acquire'], ['rest'], ['release', 0]);
-    await unwanted.play(['let go', 'create', 'fails'], ['rest'], ['flow', 'create']);
-    expect(states(await unwanted.play(['acquire'])), `${what}; then a third caller came`).toEqual(got(3));
+    await unwanted.play('acquire; hold create, acquire; release 0; fail create; flow create');
+    expect(states(await unwanted.play('acquire')), `${what}; then a third caller came`).toEqual(got(3));
 
     const pool = await openPool({ max: 1 });
-    await pool.play(
-      ['acquire'],
-      ['rest'],
-      ['release', 0],
-      ['rest'],
-      ['hold', 'validate'],
-      ['hold', 'create'],
-      ['acquire'],
-    );
-    const replaced = await pool.play(['let go', 'validate', 'fails'], ['rest'], ['let go', 'create', 'fails']);
+    await pool.play('acquire; release 0; hold validate, hold create, acquire');
+    const replaced = await pool.play('fail validate; fail create');
     expect(states(replaced), 'an idle connection was dead, and its replacement failed').toEqual(['got', 'refusal 0']);
-    expect(states(await pool.play(['flow', 'create'], ['flow', 'validate'], ['acquire'])), 'the next caller').toEqual([
-      'got',
-      'refusal 0',
-      'got',
-    ]);
+    const next = await pool.play('flow create, flow validate, acquire');
+    expect(states(next), 'the same, and the next caller').toEqual(['got', 'refusal 0', 'got']);
   });
 
   test('release must throw a NotHeldError for a connection that nobody holds or another pool’s, and change nothing.', async ({
     openPool,
   }) => {
     const refused = 'NotHeldError';
-    for (const max of [1, 2, many]) {
+    for (const max of sizes) {
       const pool = await openPool({ max });
-      const expectIntact = async (report: Report, errors: (string | undefined)[], what: string) => {
-        expect(report.releases, `${what}; what each release threw`).toEqual(errors);
-        const before = report.acquires.length;
-        const next = await pool.play(...acquires(max + 1));
-        expectUnshared(next, what);
-        expect(states(next).slice(before), `${what}; then ${max + 1} callers with max ${max}`).toEqual([
-          ...got(max),
-          'waiting',
-        ]);
-        const rightOnes = errors.filter((error) => error === undefined).length;
-        expectThat(next.calls.reset <= rightOnes, `${what}: reset was called ${next.calls.reset} times`);
-        expect(next.calls.destroy, `${what}; calls of destroy`).toBe(0);
-      };
-      await pool.play(['acquire'], ['rest']);
-      const twice = await pool.play(['release', 0], ['release', 0], ['rest'], ['release', 0]);
-      await expectIntact(
-        twice,
-        [undefined, refused, refused],
-        'a connection was released twice at once, and once more',
-      );
+      const what = 'a connection was released twice at once, and once more';
+      const twice = await pool.play('acquire; release 0 0; release 0');
+      expect(twice.releases, `${what}; what each release threw`).toEqual([undefined, refused, refused]);
+      const next = await pool.play(`acquire ${max + 1}`);
+      expectUnshared(next, what);
+      expect(states(next).slice(1), `${what}; then ${max + 1} callers with max ${max}`).toEqual([
+        ...got(max),
+        'waiting',
+      ]);
+      expectThat(next.calls.reset <= 1, `${what}: reset was called ${next.calls.reset} times`);
+      expect(next.calls.destroy, `${what}; calls of destroy`).toBe(0);
     }
 
     const resetting = await openPool({ max: 1 });
-    const { held } = await resetting.play(...acquires(3), ['rest'], ['hold', 'reset'], ['release', 0]);
-    const during = await resetting.play(...(held.reset === 1 ? releases([0]) : []), ['rest'], ['flow', 'reset']);
+    const { held } = await resetting.play('acquire 3; hold reset, release 0');
+    const isHeld = held.reset === 1;
+    const during = await resetting.play(`${isHeld ? 'release 0' : ''}; flow reset`);
     const what = 'a second release during reset';
-    expect(during.releases, what).toEqual([undefined, ...(held.reset === 1 ? [refused] : [])]);
+    expect(during.releases, what).toEqual([undefined, ...(isHeld ? [refused] : [])]);
     expect(countGot(during), `${what}; how many of three callers have got the connection`).toBe(2);
     expectUnshared(during, what);
 
     const closing = await openPool({ max: 1 });
-    await closing.play(['acquire'], ['rest'], ['hold', 'reset'], ['hold', 'destroy'], ['release', 0]);
-    await closing.play(['let go', 'reset', 'fails'], ['rest'], ['release', 0], ['flow', 'destroy'], ['flow', 'reset']);
-    const closed = await closing.play(['release', 0], ['acquire']);
+    await closing.play('acquire; hold reset, hold destroy, release 0; fail reset; release 0, flow destroy, flow reset');
+    const closed = await closing.play('release 0, acquire');
     expect(closed.releases, 'two releases of a connection that was closed').toEqual([undefined, refused, refused]);
     expect(states(closed), 'the next caller').toEqual(got(2));
 
     const pool = await openPool({ max: 1 });
-    await pool.play(['acquire']);
+    await pool.play('acquire');
     await pool.openOtherPool();
-    for (const stranger of ['an empty object', 'a copy', 'one of another pool'] as const) {
-      const { releases: thrown, calls } = await pool.play(['release stranger', stranger]);
+    for (const stranger of ['an empty object', 'a copy', 'one of another pool']) {
+      const { releases: thrown, calls } = await pool.play(`release ${stranger}`);
       expect(thrown.at(-1), `release of ${stranger}`).toBe(refused);
       expect(calls.reset + calls.destroy, `calls of reset and destroy after the release of ${stranger}`).toBe(0);
     }
-    expect(states(await pool.play(['acquire'])), 'another caller, with max 1').toEqual(['got', 'waiting']);
-    expect(states(await pool.play(['release', 0])), 'the same, after the right release').toEqual(got(2));
+    expect(states(await pool.play('acquire')), 'another caller, with max 1').toEqual(['got', 'waiting']);
+    expect(states(await pool.play('release 0')), 'the same, after the right release').toEqual(got(2));
   });
 
   test('release must reset a connection at once, before anybody gets it; when reset fails, it must be replaced.', async ({
@@ -449,42 +389,34 @@ describe('robust', () => {
     const take = 'UPDATE stock SET pieces = pieces - 1 WHERE id = 1';
     const read = 'SELECT pieces FROM stock WHERE id = 1';
     const pool = await openPool({ max: 1 });
-    const left = await pool.play(
-      ['acquire'],
-      ['rest'],
-      ['query', 0, 'START TRANSACTION'],
-      ['query', 0, take],
-      ['release', 0],
-    );
+    const left = await pool.play(`acquire; query 0 START TRANSACTION, query 0 ${take}, release 0`);
     expect(left.answers, 'statements of a holder').toEqual(['done', 'done']);
     expectThat(await isFree(database), 'the row is still locked after a holder released with an open transaction');
-    const { answers } = await pool.play(['acquire'], ['rest'], ['query', 1, read], ['query', 1, 'COMMIT']);
+    const { answers } = await pool.play(`acquire; query 1 ${read}, query 1 COMMIT`);
     expect(answers[2], `what the next holder reads, of ${pieces}`).toBe(pieces);
     expect(await piecesOf(database), `what is in the table after the next holder’s COMMIT, of ${pieces}`).toBe(pieces);
 
-    for (const max of [1, 2]) {
-      for (const how of ['ok', 'fails'] as const) {
+    for (const max of [1, 2])
+      for (const how of ['pass', 'fail']) {
         const held = await openPool({ max });
-        await held.play(...acquires(max), ['rest'], ['hold', 'reset'], ['acquire'], ['rest'], ['release', 0]);
-        const during = await held.play(['acquire']);
+        const during = await held.play(`acquire ${max}; hold reset, acquire; release 0; acquire`);
         const what = `with max ${max}, while reset runs`;
         expect(during.held.reset, `calls of reset ${what}`).toBe(1);
         expect(states(during).slice(max), `two waiters ${what}`).toEqual(waiting(2));
-        const after = await held.play(['let go', 'reset', how]);
-        const ended = how === 'ok' ? 'has succeeded' : 'has failed';
-        expect(countGot(after), `with max ${max}, callers with a connection when reset ${ended}`).toBe(max + 1);
-        expect(after.calls.destroy, `calls of destroy when reset ${ended}`).toBe(how === 'ok' ? 0 : 1);
+        const after = await held.play(`${how} reset`);
+        const ended = `when reset has ${how}ed`;
+        expect(countGot(after), `with max ${max}, callers with a connection ${ended}`).toBe(max + 1);
+        expect(after.calls.destroy, `calls of destroy ${ended}`).toBe(how === 'pass' ? 0 : 1);
         const next = after.acquires.slice(max).find(({ state }) => state === 'got');
         const isTheSame = next?.connection === after.acquires[0]!.connection;
-        expect(isTheSame, `a waiter has got the connection that was released, when reset ${ended}`).toBe(how === 'ok');
-        await held.expectAtServer(max, `when reset ${ended}`);
+        expect(isTheSame, `a waiter has got the connection that was released, ${ended}`).toBe(how === 'pass');
+        await held.expectAtServer(max, ended);
       }
-    }
 
     const unwanted = await openPool({ max: 1 });
-    const alone = await unwanted.play(['acquire'], ['rest'], ['hold', 'reset'], ['release', 0]);
+    const alone = await unwanted.play('acquire; hold reset, release 0');
     expect(alone.held.reset, 'calls of reset that run after a release when nobody waits').toBe(1);
-    const failed = await unwanted.play(['let go', 'reset', 'fails'], ['flow', 'reset'], ['rest'], ['acquire']);
+    const failed = await unwanted.play('fail reset, flow reset; acquire');
     expect(failed.acquires[1]!.connection, 'the next holder’s connection when reset has failed').toBe(1);
     await unwanted.expectAtServer(1, 'when reset has failed');
   });
@@ -493,7 +425,9 @@ describe('robust', () => {
 describe('stretch', () => {
   test('Connections idle for idleTimeoutMs must be closed, down to min, by timers that do not hold the process.', async ({
     openPool,
+    played,
   }) => {
+    const twice = 2 * idleTimeoutMs;
     for (const [min, max] of [
       [0, 1],
       [0, many],
@@ -503,19 +437,18 @@ describe('stretch', () => {
     ] as const) {
       const what = `${max} idle connections, with min ${min}`;
       const pool = await openPool({ min, max });
-      const opened = await pool.play(...acquires(max));
-      const idle = await pool.play(...releases(range(max)));
+      const opened = await pool.play(`acquire ${max}`);
+      const idle = await pool.play(releases(max));
       expectThat(idle.timers <= opened.timers, `${what}: ${idle.timers - opened.timers} more timers hold the process`);
-      const before = await pool.play(['clock', idleTimeoutMs - 1], ['hold', 'destroy']);
+      const before = await pool.play(`clock ${idleTimeoutMs - 1}, hold destroy`);
       expect(before.calls.destroy, `${what}: closed 1 ms before idleTimeoutMs`).toBe(0);
       await pool.expectAtServer(max, `${what}, 1 ms before idleTimeoutMs`);
-      const closing = await pool.play(['clock', idleTimeoutMs + 1], ['rest'], ['clock', idleTimeoutMs]);
-      const tooMany = `${what}: ${closing.calls.destroy} were closed when idleTimeoutMs was over`;
-      expectThat(closing.calls.destroy <= max - min, tooMany);
-      const over = await pool.play(['flow', 'destroy'], ['rest'], ['clock', 3 * idleTimeoutMs]);
+      const { calls } = await pool.play(`clock ${idleTimeoutMs + 1}; clock ${idleTimeoutMs}`);
+      expectThat(calls.destroy <= max - min, `${what}: ${calls.destroy} were closed when idleTimeoutMs was over`);
+      const over = await pool.play(`flow destroy; clock ${3 * idleTimeoutMs}`);
       expect(over.calls.destroy, `${what}: calls of destroy in the end`).toBe(max - min);
       await pool.expectAtServer(min, what);
-      const again = await pool.play(...acquires(max));
+      const again = await pool.play(`acquire ${max}`);
       expect(states(again).slice(max), `${max} callers after that`).toEqual(got(max));
       expect(again.calls.create, `${what}: calls of create in the end`).toBe(2 * max - min);
       await expectAlive(pool, again, max, `${what}, after that`);
@@ -523,35 +456,36 @@ describe('stretch', () => {
 
     const partMs = Math.ceil(0.7 * idleTimeoutMs);
     const pool = await openPool({ max: 1 });
-    await pool.play(
-      ['acquire'],
-      ['rest'],
-      ['release', 0],
-      ['rest'],
-      ['clock', partMs],
-      ['acquire'],
-      ['rest'],
-      ['clock', partMs],
-    );
-    const held = await pool.play(['clock', 3 * idleTimeoutMs], ['query', 1, 'SELECT 7']);
+    const idleForAPart = `clock ${partMs}, acquire`;
+    await pool.play(`acquire; release 0; ${idleForAPart}; clock ${partMs}`);
+    const held = await pool.play(`clock ${3 * idleTimeoutMs}, query 1 SELECT 7`);
     expect(held.answers, 'an answer through a connection that was held for longer than idleTimeoutMs').toEqual([7]);
-    const round: Step[] = [['clock', partMs], ['acquire'], ['rest']];
-    const used = await pool.play(['release', 1], ['rest'], ...round, ['release', 2], ['rest'], ...round, [
-      'release',
-      3,
-    ]);
+    const used = await pool.play(`release 1; ${idleForAPart}; release 2; ${idleForAPart}; release 3`);
     expect(used.calls.create, 'calls of create for a connection that was never idle for idleTimeoutMs').toBe(1);
-    await pool.play(['clock', idleTimeoutMs - 1]);
+    await pool.play(`clock ${idleTimeoutMs - 1}`);
     await pool.expectAtServer(1, '1 ms before idleTimeoutMs after the last release');
-    await pool.play(['clock', idleTimeoutMs + 1]);
+
+    // Its time is over during validate.
+    const asked = await pool.play('hold validate, acquire; clock 2; flow validate; query 4 SELECT 7');
+    expect(asked.answers[1], 'an answer through a connection whose idleTimeoutMs ended during validate').toBe(7);
+    expect(asked.calls.destroy, 'calls of destroy when idleTimeoutMs ended during validate').toBe(0);
+    await pool.play(`release 4; clock ${twice}`);
     await pool.expectAtServer(0, 'idleTimeoutMs after the last release');
 
     const two = await openPool();
-    await two.play(...acquires(2), ['rest'], ['release', 0], ['rest'], ['clock', partMs], ['release', 1], ['rest']);
-    const { calls } = await two.play(['clock', idleTimeoutMs - 1]);
+    await two.play(`acquire 2; release 0; clock ${partMs}, release 1`);
+    const { calls } = await two.play(`clock ${idleTimeoutMs - 1}`);
     expectThat(calls.destroy <= 1, 'a connection was closed 1 ms before idleTimeoutMs, when an older one was closed');
-    await two.play(['clock', idleTimeoutMs + 1]);
+    await two.play(`clock ${idleTimeoutMs + 1}`);
     await two.expectAtServer(0, 'when both were idle for idleTimeoutMs');
+
+    for (const how of ['times out', 'is aborted', 'is served by another'] as const)
+      for await (const { pool: left, what } of endedWaits(openPool, how, ['none'])) {
+        await left.play(`release all; clock ${twice}`);
+        await left.expectAtServer(0, `${what}; after twice the idleTimeoutMs`);
+      }
+    for (const { report, what } of await played())
+      expect(report.open, `${what}; connections at twice the idleTimeoutMs after the last release`).toBe(0);
   });
 
   test('An aborted waiter must reject with its signal’s reason and leave no place, listener or timer behind.', async ({
@@ -559,73 +493,58 @@ describe('stretch', () => {
   }) => {
     for (const max of sizes) {
       const pool = await openPool({ max });
-      await pool.play(...acquires(max), ['rest'], ...range(4).map((): Step => ['acquire', 'signal']));
-      const aborted = await pool.play(['abort', max + 2], ['abort', max]);
+      const aborted = await pool.play(`acquire ${max}; acquire 4 signal; abort ${max + 2}, abort ${max}`);
       const reasons = [`reason ${max}`, 'waiting', `reason ${max + 2}`, 'waiting'];
       expect(states(aborted).slice(max), 'the first and third of four waiters were aborted').toEqual(reasons);
-      const served = await pool.play(['release', 0], ['rest'], ['release', max + 1]);
+      const served = await pool.play(`release 0; release ${max + 1}`);
       expect(states(served).slice(max), 'the four, after two releases').toEqual([reasons[0], 'got', reasons[2], 'got']);
-      const late = await pool.play(['abort', max + 3], ['acquire', 'aborted signal'], ['acquire', 'signal']);
+      const late = await pool.play(`abort ${max + 3}, acquire aborted, acquire signal`);
       expect(states(late).slice(max + 3), 'one aborted later, one before its call, and the next').toEqual([
         'got',
         `reason ${max + 4}`,
         'waiting',
       ]);
-      expectThat(
-        late.calls.reset <= 2,
-        `two connections were released, and reset was called ${late.calls.reset} times`,
-      );
-      const last = await pool.play(['clock', longMs]);
-      expectThat(
-        last.acquires.at(-1)!.state === 'rejected',
-        'a waiter with a signal did not reject after acquireTimeoutMs',
-      );
+      const { reset } = late.calls;
+      expectThat(reset <= 2, `two connections were released, and reset was called ${reset} times`);
+      const last = await pool.play(`clock ${longMs}`);
+      const isOver = last.acquires.at(-1)!.state === 'rejected';
+      expectThat(isOver, 'a waiter with a signal did not reject after acquireTimeoutMs');
       expectNothingBehind(last, 'when all have ended');
     }
 
-    for (const part of ['create', 'validate'] as const) {
-      for (const isAwaited of [true, false]) {
-        const pool = await openPool({ max: 1 });
-        if (part === 'validate') await pool.play(['acquire'], ['rest'], ['release', 0]);
-        const first = part === 'validate' ? ['got'] : [];
-        const at = first.length;
-        const what = `a waiter was aborted while ${part} ran for it`;
-        const aborted = await pool.play(['hold', part], ['acquire', 'signal'], ['rest'], ['abort', at]);
-        expect(states(aborted), what).toEqual([...first, `reason ${at}`]);
-        expectNothingBehind(aborted, what);
-        const next = isAwaited
-          ? await pool.play(['acquire'], ['rest'], ['flow', part])
-          : await pool.play(['flow', part], ['rest'], ['acquire']);
-        expect(states(next), `${what}; what the next caller got`).toEqual([...first, `reason ${at}`, 'got']);
-        expect(next.calls.create, `${what}; calls of create in the end`).toBe(1);
-      }
+    for await (const { over, next, what } of endedWaits(openPool, 'is aborted', ['early', 'late'])) {
+      const reason = `reason ${over.acquires.length - 1}`;
+      expect(states(over).at(-1), what).toBe(reason);
+      expectNothingBehind(over, what);
+      expect(states(next).slice(-2), `${what}; what the next caller got`).toEqual([reason, 'got']);
+      expect(next.calls.create, `${what}; calls of create in the end`).toBe(1);
     }
 
     const pool = await openPool({ max: 1 });
-    const early = await pool.play(['acquire', 'aborted signal'], ['rest'], ['hold', 'create'], ['acquire', 'signal']);
+    const early = await pool.play('acquire aborted; hold create, acquire signal');
     expect(states(early), 'a caller with an aborted signal, and the next').toEqual(['reason 0', 'waiting']);
-    const failed = await pool.play(['let go', 'create', 'fails']);
+    const failed = await pool.play('fail create');
     expect(states(failed), 'the same, when create has failed').toEqual(['reason 0', 'refusal 0']);
     expect(failed.calls.create, 'calls of create for the two').toBe(1);
+    expectNothingBehind(failed, 'when create has failed for a caller with a signal');
 
     const moment = await openPool({ max: 1 });
     for (const microtasks of gaps) {
-      await moment.play(['clock', 2 * idleTimeoutMs], ['rest'], ['hold', 'create'], ['acquire', 'signal']);
       const at = 2 * microtasks;
-      const aborted = await moment.play(['let go', 'create'], ['microtasks', microtasks], ['abort', at]);
+      await moment.play(`clock ${2 * idleTimeoutMs}; hold create, acquire signal`);
+      const aborted = await moment.play(`pass create, microtasks ${microtasks}, abort ${at}`);
       const what = `a caller was aborted ${microtasks} microtasks after create had resolved`;
       const isServed = states(aborted)[at] === 'got';
-      const next = await moment.play(['flow', 'create'], ...(isServed ? releases([at]) : []), ['rest'], ['acquire']);
+      const next = await moment.play(`flow create${isServed ? `, release ${at}` : ''}; acquire`);
       expect(states(next).at(-1), `${what}, and ${states(aborted)[at]}; the next caller, with max 1`).toBe('got');
       expectNothingBehind(next, what);
-      await moment.play(['release', at + 1]);
+      await moment.play(`release ${at + 1}`);
     }
 
     const free = await openPool({ max: 1 });
-    const { usings } = await free.play(['using', 'aborted signal']);
+    const { usings } = await free.play('using aborted');
     expect(usings, 'a call of using with an aborted signal').toEqual([{ state: 'rejected: reason' }]);
-    await free.play(['acquire', 'signal'], ['rest'], ['release', 0], ['rest'], ['acquire', 'aborted signal']);
-    const next = await free.play(['acquire']);
+    const next = await free.play('acquire signal; release 0; acquire aborted; acquire');
     const what = 'a caller with an aborted signal came when a connection was idle, and then another caller';
     expect(states(next), what).toEqual(['got', 'reason 1', 'got']);
   });
@@ -641,73 +560,103 @@ describe('stretch', () => {
     };
     for (const max of sizes) {
       const pool = await openPool({ max });
-      await pool.play(...acquires(max), ['rest'], ...acquires(2), ['rest'], ['drain'], ['acquire'], ['using']);
-      const draining = await pool.play(['acquire'], ['drain']);
+      const draining = await pool.play(`acquire ${max}; acquire 2; drain, acquire, using; acquire, drain`);
       expect(draining.drains, 'drain() with holders and waiters').toEqual(['pending', 'pending']);
       const newcomers = [refused, refused];
       expect(states(draining).slice(max), 'two waiters and two newcomers').toEqual([...waiting(2), ...newcomers]);
       expect(draining.usings, 'using, called after drain()').toEqual([{ state: `rejected: ${refused}` }]);
-      const served = await pool.play(['release', 0], ['rest'], ['release', max]);
+      const served = await pool.play(`release 0; release ${max}`);
       expect(states(served).slice(max), 'the same, after two releases').toEqual([...got(2), ...newcomers]);
-      for (let holder = 1; holder < max; holder++) await pool.play(['release', holder]);
-      const before = await pool.play(['hold', 'destroy'], ['release', max + 1]);
+      for (let holder = 1; holder < max; holder++) await pool.play(`release ${holder}`);
+      const before = await pool.play(`hold destroy, release ${max + 1}`);
       expect(before.drains, 'drain(), when the last connection is being closed').toEqual(['pending', 'pending']);
-      await expectDrained(pool, await pool.play(['flow', 'destroy'], ['rest'], ['drain']), `${max} holders`);
+      await expectDrained(pool, await pool.play('flow destroy; drain'), `${max} holders`);
     }
 
     const idle = await openPool();
-    await idle.play(...acquires(many));
-    await idle.play(['destroy rejects'], ['hold', 'destroy'], ...releases(range(many)));
-    const closing = await idle.play(['drain'], ['rest'], ['acquire']);
+    const closing = await idle.play(
+      `acquire ${many}; destroy rejects, hold destroy, ${releases(many)}; drain; acquire`,
+    );
     expect(closing.drains, 'drain(), while idle connections are being closed').toEqual(['pending']);
     expect(states(closing).at(-1), 'a newcomer meanwhile').toBe(refused);
-    await expectDrained(idle, await idle.play(['flow', 'destroy']), `${many} idle connections, when destroy rejects`);
+    await expectDrained(idle, await idle.play('flow destroy'), `${many} idle connections, when destroy rejects`);
 
-    for (const how of ['ok', 'fails'] as const) {
-      const pool = await openPool();
-      const what = 'a creation that nobody waits for';
-      await pool.play(['hold', 'create'], ['acquire'], ['rest'], ['clock', longMs]);
-      expect((await pool.play(['drain'])).drains, `drain() during ${what}`).toEqual(['pending']);
-      await expectDrained(pool, await pool.play(['let go', 'create', how]), what);
+    for (const how of ['pass', 'fail']) {
+      for (const part of ['create', 'validate'])
+        for (const isAborted of [true, false]) {
+          const pool = await openPool({ max: 1 });
+          const at = part === 'create' ? 0 : 1;
+          const ends = isAborted ? `drain; abort ${at}` : `clock ${longMs}; drain`;
+          await pool.play(`${at === 0 ? '' : 'acquire; release 0;'} hold ${part}, acquire signal`);
+          const when = isAborted ? 'was aborted after drain()' : 'had timed out before drain()';
+          const what = `${part} ran for a waiter who ${when}, then it ${how}ed`;
+          const pending = await pool.play(ends);
+          expect(pending.drains, `${what}; drain() before that`).toEqual(['pending']);
+          await expectDrained(pool, await pool.play(`${how} ${part}`), what);
+        }
 
       const wanted = await openPool({ max: 1 });
-      await wanted.play(['hold', 'create'], ['acquire'], ['rest'], ['drain'], ['rest'], ['let go', 'create', how]);
-      const first = await wanted.play(['flow', 'create']);
-      expect(states(first), 'a waiter for whom a connection was opened during drain()').toEqual(
-        how === 'ok' ? ['got'] : ['refusal 0'],
-      );
-      await expectDrained(wanted, how === 'ok' ? await wanted.play(['release', 0]) : first, 'a creation');
+      const opened = await wanted.play(`hold create, acquire; drain; ${how} create; flow create`);
+      const state = how === 'pass' ? 'got' : 'refusal 0';
+      expect(states(opened), 'a waiter for whom a connection was opened during drain()').toEqual([state]);
+      await expectDrained(wanted, how === 'pass' ? await wanted.play('release 0') : opened, 'a creation');
 
       const checking = await openPool({ max: 1 });
-      await checking.play(['acquire'], ['rest'], ['release', 0], ['rest'], ['hold', 'validate'], ['acquire'], ['rest']);
-      const checked = await checking.play(['drain'], ['rest'], ['let go', 'validate', how], ['flow', 'validate']);
+      await checking.play('acquire; release 0; hold validate, acquire');
+      const checked = await checking.play(`drain; ${how} validate, flow validate`);
       expect(states(checked), 'a waiter whose connection was validated during drain()').toEqual(got(2));
-      await expectDrained(checking, await checking.play(['release', 1]), 'a validation');
+      await expectDrained(checking, await checking.play('release 1'), 'a validation');
 
       const resetting = await openPool({ max: 1 });
-      await resetting.play(['acquire'], ['rest'], ['hold', 'reset'], ['release', 0], ['rest'], ['drain']);
-      await expectDrained(resetting, await resetting.play(['let go', 'reset', how]), 'a connection during reset');
+      await resetting.play('acquire; hold reset, release 0; drain');
+      await expectDrained(resetting, await resetting.play(`${how} reset`), 'a connection during reset');
     }
 
     const late = await openPool({ max: 1 });
-    await late.play(['acquire'], ['rest'], ['acquire'], ['rest'], ['drain'], ['release', 0], ['rest'], ['release', 1]);
-    await expectDrained(late, await late.play(), 'a waiter who was served');
+    await expectDrained(
+      late,
+      await late.play('acquire; acquire; drain, release 0; release 1'),
+      'a waiter who was served',
+    );
+    const gone = await openPool({ max: 1 });
+    const left = await gone.play('acquire, acquire signal; drain; abort 1; release 0');
+    await expectDrained(gone, left, 'a waiter who was aborted during drain()');
     const empty = await openPool();
-    await expectDrained(empty, await empty.play(['drain'], ['drain'], ['rest'], ['drain']), 'no connection');
+    await expectDrained(empty, await empty.play('drain, drain; drain'), 'no connection');
   });
 });
 
-function range(length: number): number[] {
-  return Array.from({ length }, (_, index) => index);
+/** How a wait ends while `create` or `validate` runs for it. */
+type End = 'times out' | 'is aborted' | 'is served by another';
+
+/** Waits that end while `create` or `validate` runs for them. The next caller, if there is one, comes before that has ended, or after. */
+async function* endedWaits(openPool: OpenPool, how: End, callers: readonly ('early' | 'late' | 'none')[]) {
+  for (const part of ['create', 'validate'])
+    for (const caller of callers) {
+      const isServed = how === 'is served by another';
+      const pool = await openPool({ max: isServed ? 2 : 1 });
+      // The last of those who come before leaves an idle connection; the other one, if any, serves the waiter in the end.
+      const before = (isServed ? 1 : 0) + (part === 'validate' ? 1 : 0);
+      await pool.play(`acquire ${before}; ${part === 'validate' ? `release ${before - 1}` : ''}`);
+      const end = {
+        'times out': `clock ${acquireTimeoutMs}`,
+        'is aborted': `abort ${before}`,
+        'is served by another': 'release 0',
+      };
+      const over = await pool.play(`hold ${part}, acquire signal; ${end[how]}`);
+      const rest = { early: `acquire; flow ${part}`, late: `flow ${part}; acquire`, none: `flow ${part}` };
+      const next = await pool.play(rest[caller]);
+      yield { pool, over, next, what: `a waiter ${how} while ${part} runs for it` };
+    }
 }
 
-function acquires(count: number): Step[] {
-  return range(count).map(() => ['acquire']);
+function range(length: number, from = 0): number[] {
+  return Array.from({ length }, (_, index) => from + index);
 }
 
-/** Releases what these acquires have got. */
-function releases(which: readonly number[]): Step[] {
-  return which.map((at) => ['release', at]);
+/** The step that releases what so many acquires have got. */
+function releases(count: number, from = 0): string {
+  return `release ${range(count, from).join(' ')}`;
 }
 
 function got(count: number): string[] {
@@ -727,17 +676,31 @@ function countGot(report: Report): number {
   return states(report).filter((state) => state === 'got').length;
 }
 
+function expectFew(report: Report, max: number, what: string): Report {
+  expectThat(report.most <= max, `${what}: ${report.most} connections were open at once, with max ${max}`);
+  return report;
+}
+
+/** One holder each, and no idle one left while another was opened. */
+function expectUsed(report: Report, what: string): Report {
+  expectUnshared(report, what);
+  expectThat(report.passedOver.length === 0, `${what}: ${report.passedOver[0]}`);
+  return report;
+}
+
 function expectUnshared({ shared }: Report, what: string): void {
   expectThat(shared.length === 0, `${what}: ${shared[0]}`);
 }
 
-function expectInOrder({ acquires: made }: Report, what: string): void {
+function expectInOrder(report: Report, what: string): Report {
+  const { acquires: made } = report;
   const inOrder = (call: Acquire) => call.state !== 'rejected';
   const served = made.flatMap((call, at) => (inOrder(call) ? [{ at, order: call.order ?? Infinity }] : []));
   const late = served.findIndex(({ order }, index) => index > 0 && order < served[index - 1]!.order);
-  if (late === -1) return;
+  if (late === -1) return report;
   const [before, after] = [served[late - 1]!, served[late]!];
   expectThat(false, `${what}: call ${after.at + 1} got a connection before call ${before.at + 1}`);
+  return report;
 }
 
 function expectNothingBehind({ listeners, timers }: Report, what: string): void {
@@ -754,9 +717,8 @@ async function expectAlive(
   count: number,
   what: string,
 ): Promise<void> {
-  const { answers } = await pool.play(
-    ...range(count).map((at): Step => ['query', made.length - count + at, 'SELECT CONNECTION_ID()']),
-  );
+  const asked = range(count, made.length - count).map((at) => `query ${at} SELECT CONNECTION_ID()`);
+  const { answers } = await pool.play(asked.join(', '));
   const expected = made.slice(-count).map(({ connection }) => threadIds[connection ?? -1]);
   expect(answers.slice(-count), `${what}: the server’s answers to the ${count} holders, their ids`).toEqual(expected);
 }

@@ -12,27 +12,6 @@ type Part = 'create' | 'validate' | 'reset' | 'destroy';
 /** The options that are plain data. */
 export type Sizes = Pick<Kata.PoolOptions<object>, 'min' | 'max' | 'idleTimeoutMs' | 'acquireTimeoutMs'>;
 
-/** What the judge does. Steps follow each other in one go, but for those that take time: `microtasks`, `clock`, `query`, `rest`, `release all`. */
-export type Step =
-  | readonly ['acquire', signal?: 'signal' | 'aborted signal']
-  | readonly ['abort', acquire: number]
-  | readonly ['release', acquire: number]
-  /** Everybody releases, those who waited, too. */
-  | readonly ['release all']
-  | readonly ['release stranger', what: Stranger]
-  | readonly ['using', signal?: 'aborted signal']
-  | readonly ['end', using: number, how: 'returns' | 'rejects']
-  /** From now on the function waits until it is let go; `flow` ends that. */
-  | readonly ['hold' | 'flow', part: Part]
-  | readonly ['let go', part: Part, how?: 'ok' | 'fails', which?: 'first' | 'last']
-  /** From now on `destroy` closes its connection and rejects. */
-  | readonly ['destroy rejects']
-  | readonly ['drain']
-  | readonly ['microtasks', count: number]
-  | readonly ['clock', ms: number]
-  | readonly ['query', acquire: number, sql: string]
-  | readonly ['rest'];
-
 /** What is released although nobody can hold it. */
 type Stranger = 'an empty object' | 'a copy' | 'one of another pool';
 
@@ -45,29 +24,7 @@ export interface Acquire {
 }
 
 /** What the judge sees at a rest. Connections have numbers from 0, in the order in which they were opened. */
-export interface Report {
-  readonly acquires: readonly Acquire[];
-  readonly usings: readonly { readonly state: string; readonly connection?: number }[];
-  /** What each release has thrown, `undefined` for nothing. */
-  readonly releases: readonly (string | undefined)[];
-  readonly drains: readonly string[];
-  /** How many calls of each function there were, and how many are held. */
-  readonly calls: Readonly<Record<Part, number>>;
-  readonly held: Readonly<Record<Part, number>>;
-  readonly open: number;
-  /** The most that were open at once. */
-  readonly most: number;
-  /** Who got a connection that somebody else held. */
-  readonly shared: readonly string[];
-  /** The ids of the connections at the server, by number. */
-  readonly threadIds: readonly number[];
-  /** Timers that hold the process, and listeners on all signals. */
-  readonly timers: number;
-  readonly listeners: number;
-  /** The error of each create that was refused. */
-  readonly refusals: readonly string[];
-  readonly answers: readonly unknown[];
-}
+export type Report = ReturnType<Bench['report']>;
 
 interface Call {
   readonly part: Part;
@@ -108,10 +65,20 @@ class Bench {
   readonly #released = new Set<number>();
   readonly #usings: Using[] = [];
   readonly #signals = new Set<AbortSignal>();
+  /** Connections that nobody uses now, and those of them that nobody has used since the last rest. */
+  readonly #idle = new Set<Connection>();
+  #stillIdle = new Set<Connection>();
+  /** Whether create was called since the last rest. */
+  #isOpening = false;
   readonly #seen = {
+    /** What each release has thrown, `undefined` for nothing. */
     releases: [] as (string | undefined)[],
     drains: [] as string[],
+    /** Who got a connection that somebody else held. */
     shared: [] as string[],
+    /** Idle connections that nobody used from one rest to the next, although another one was opened. */
+    passedOver: [] as string[],
+    /** The error of each create that was refused. */
     refusals: [] as string[],
     answers: [] as unknown[],
   };
@@ -128,56 +95,68 @@ class Bench {
     this.pool = createPool({
       ...sizes,
       create: () => this.#create(),
-      validate: (connection) => this.#call('validate', async () => await this.#isAlive(connection)),
-      reset: (connection) => this.#call('reset', async () => void (await connection.query('ROLLBACK'))),
+      validate: (connection) => this.#call('validate', async () => await this.#isAlive(connection), connection),
+      reset: (connection) => this.#call('reset', async () => void (await connection.query('ROLLBACK')), connection),
       destroy: (connection) =>
-        this.#call('destroy', async () => {
-          await this.#close(connection);
-          if (this.#destroyRejects) throw new Error('destroy was refused');
-        }).finally(() => (this.#open -= 1)),
+        this.#call('destroy', async () => await this.#close(connection), connection).finally(() => (this.#open -= 1)),
     });
   }
 
-  /** Takes a step; what it returns has to be waited for. */
-  take(step: Step): Promise<unknown> | void {
+  /**
+   * Takes a step, and returns what has to be waited for. Acquires and usings have numbers from 0.
+   *
+   * - `acquire`, `acquire 3`, `acquire signal`, `acquire aborted`: with no signal, with one, with one that is aborted already
+   * - `abort 1`: the signal of acquire 1
+   * - `release 0 1`: what these acquires have got; `release all`: whatever anybody gets; or a `Stranger`, `release a copy`
+   * - `using`, `using aborted`; `end 0 returns`, `end 0 rejects`: its fn
+   * - `hold create`, `flow create`: from now on calls of this function wait, until they are let go by `pass create`, `fail create`,
+   *   `pass create last` or `flow create`
+   * - `destroy rejects`: from now on it closes its connection and rejects
+   * - `drain`, `microtasks 3`, `clock 500` (ms), `query 0 SELECT 7`
+   */
+  take(step: string): Promise<unknown> | void {
     this.#moves += 1;
-    switch (step[0]) {
+    const [verb = '', ...words] = step.split(' ');
+    const numbers = words.filter((word) => /^\d+$/.test(word)).map(Number);
+    const [number = 1] = numbers;
+    const what = words.join(' ');
+    const part = words[0] as Part;
+    switch (verb) {
       case 'acquire':
-        return this.#acquire(step[1]);
-      case 'abort':
-        return this.#acquires[step[1]]!.controller.abort(this.#name(new Error('gave up'), `reason ${step[1]}`));
-      case 'release':
-        return this.#releaseOf(step[1]);
-      case 'release all':
-        return this.#releaseAll();
-      case 'release stranger':
-        return this.#release(this.#stranger(step[1]));
-      case 'using':
-        return this.#using(step[1]);
-      case 'end':
-        return this.#usings[step[1]]!.end(step[2]);
-      case 'hold':
-        return void this.#holding.add(step[1]);
-      case 'flow':
-        this.#holding.delete(step[1]);
-        for (const call of this.#heldCalls(step[1])) call.go('ok');
+        for (let call = 0; call < number; call++) this.#acquire(words.at(-1));
         return;
-      case 'let go':
-        return this.#heldCalls(step[1])
-          .at(step[3] === 'last' ? -1 : 0)
-          ?.go(step[2] ?? 'ok');
-      case 'destroy rejects':
+      case 'abort':
+        return this.#acquires[number]!.controller.abort(this.#name(new Error('gave up'), `reason ${number}`));
+      case 'release':
+        if (what === 'all') return this.#releaseAll();
+        if (what !== '' && numbers.length === 0) return this.#release(this.#stranger(what as Stranger));
+        return numbers.forEach((acquire) => this.#releaseOf(acquire));
+      case 'using':
+        return this.#using(what === 'aborted');
+      case 'end':
+        return this.#usings[number]!.end(words[1] as 'returns' | 'rejects');
+      case 'hold':
+        return void this.#holding.add(part);
+      case 'flow':
+        this.#holding.delete(part);
+        return this.#heldCalls(part).forEach((call) => call.go('ok'));
+      case 'pass':
+      case 'fail':
+        return this.#heldCalls(part)
+          .at(words[1] === 'last' ? -1 : 0)
+          ?.go(verb === 'pass' ? 'ok' : 'fails');
+      case 'destroy':
         return void (this.#destroyRejects = true);
       case 'drain':
         return this.#drain();
       case 'microtasks':
-        return pass(step[1]);
+        return pass(number);
       case 'clock':
-        return clock.step(step[1]);
+        return clock.step(number);
       case 'query':
-        return this.#query(step[1], step[2]);
-      case 'rest':
-        return this.rest();
+        return this.#query(number, words.slice(1).join(' '));
+      default:
+        throw new Error(`the judge knows no step "${step}"`);
     }
   }
 
@@ -187,9 +166,21 @@ class Bench {
       await this.#tools.turns(1);
       quiet = this.#running === 0 && this.#moves === last ? quiet + 1 : 0;
     }
+    const [passedOver] = this.#stillIdle;
+    if (this.#isOpening && passedOver)
+      this.#seen.passedOver.push(
+        `create was called while connection ${this.#connections.indexOf(passedOver)} was idle`,
+      );
+    this.#isOpening = false;
+    this.#stillIdle = new Set(this.#idle);
   }
 
-  report(): Report {
+  #isUsed(connection: Connection): void {
+    this.#idle.delete(connection);
+    this.#stillIdle.delete(connection);
+  }
+
+  report() {
     const count = (calls: readonly Call[]) =>
       Object.fromEntries(parts.map((part) => [part, calls.filter((call) => call.part === part).length])) as Record<
         Part,
@@ -197,13 +188,17 @@ class Bench {
       >;
     return {
       ...this.#seen,
-      acquires: this.#acquires.map(({ call }) => call),
+      acquires: this.#acquires.map(({ call }): Acquire => call),
       usings: this.#usings.map(({ call }) => call),
+      /** How many calls of each function there were, and how many are held. */
       calls: count(this.#calls),
       held: count(this.#calls.filter(({ state }) => state === 'held')),
       open: this.#open,
+      /** The most that were open at once. */
       most: this.#most,
+      /** The ids of the connections at the server, by number. */
       threadIds: this.#connections.map(({ threadId }) => threadId),
+      /** Timers that hold the process, and listeners on all signals. */
       timers: this.#tools.timers(),
       listeners: [...this.#signals].reduce((sum, signal) => sum + getEventListeners(signal, 'abort').length, 0),
     };
@@ -228,7 +223,7 @@ class Bench {
   }
 
   /** A call of one of the functions, which waits as long as the judge holds it, and works then. */
-  async #call<T>(part: Part, work: () => Promise<T>): Promise<T> {
+  async #call<T>(part: Part, work: () => Promise<T>, connection?: Connection): Promise<T> {
     const gate = Promise.withResolvers<'ok' | 'fails'>();
     const call: Call = {
       part,
@@ -240,12 +235,15 @@ class Bench {
       },
     };
     this.#calls.push(call);
+    if (connection) this.#isUsed(connection);
     this.#moves += 1;
     if (!this.#holding.has(part)) call.go('ok');
     const how = await gate.promise;
     try {
-      if (how === 'ok') return await work();
-      throw new Error(`${part} failed`);
+      if (how === 'fails') throw new Error(`${part} failed`);
+      const result = await work();
+      if (connection && part !== 'destroy' && result !== false) this.#idle.add(connection);
+      return result;
     } finally {
       call.state = 'over';
       this.#running -= 1;
@@ -257,11 +255,13 @@ class Bench {
   async #create(): Promise<Connection> {
     this.#open += 1;
     this.#most = Math.max(this.#most, this.#open);
+    this.#isOpening = true;
     let connection: Connection | undefined;
     try {
       connection = await this.#connect();
       const opened = connection;
       await this.#call('create', async () => void this.#connections.push(opened));
+      this.#idle.add(opened);
       return opened;
     } catch {
       await connection?.end();
@@ -303,16 +303,18 @@ class Bench {
   async #close(connection: Connection): Promise<void> {
     if (await connection.ping().catch(() => false)) await connection.end();
     else connection.destroy();
+    if (this.#destroyRejects) throw new Error('destroy was refused');
   }
 
-  #acquire(kind?: 'signal' | 'aborted signal'): void {
+  #acquire(kind: string | undefined): void {
     const controller = new AbortController();
     const at = this.#acquires.length;
     const call: Writable<Acquire> = { state: 'waiting' };
     this.#acquires.push({ call, controller });
-    if (kind === 'aborted signal') controller.abort(this.#name(new Error('gave up'), `reason ${at}`));
-    if (kind !== undefined) this.#signals.add(controller.signal);
-    this.pool.acquire(...(kind === undefined ? [] : [{ signal: controller.signal }])).then(
+    const hasSignal = kind === 'signal' || kind === 'aborted';
+    if (kind === 'aborted') controller.abort(this.#name(new Error('gave up'), `reason ${at}`));
+    if (hasSignal) this.#signals.add(controller.signal);
+    this.pool.acquire(...(hasSignal ? [{ signal: controller.signal }] : [])).then(
       (connection) => {
         call.connection = this.#taken(connection, `acquire ${at}`, at);
         call.order = this.#got++;
@@ -328,6 +330,7 @@ class Bench {
 
   #taken(connection: Connection, by: string, holder: number): number {
     this.#moves += 1;
+    this.#isUsed(connection);
     const number = this.#connections.indexOf(connection);
     if (this.#holders.has(connection)) this.#seen.shared.push(`${by} got connection ${number}, which somebody held`);
     this.#holders.set(connection, holder);
@@ -376,9 +379,9 @@ class Bench {
     return strangers.get(this)!;
   }
 
-  #using(kind?: 'aborted signal'): void {
+  #using(isAborted: boolean): void {
     const { promise, resolve, reject } = Promise.withResolvers<string>();
-    const signal = kind === undefined ? undefined : AbortSignal.abort(this.#name(new Error('gave up'), 'reason'));
+    const signal = isAborted ? AbortSignal.abort(this.#name(new Error('gave up'), 'reason')) : undefined;
     const using: Using = {
       call: { state: 'waiting' },
       end(how) {
@@ -451,36 +454,47 @@ export async function openOtherPool({ kata, args: { account, sizes }, kept, tool
   strangers.set(kept.bench, await other.pool.acquire());
 }
 
-/** Takes these steps, and reports at the rest that follows. */
-export async function play({ args: steps, kept: { bench } }: In<readonly Step[]>): Promise<Report> {
-  for (const step of steps) {
-    const taken = bench.take(step);
-    if (taken) await taken;
+/** Takes these steps: what a comma separates in one go, and with a rest at each semicolon and at the end. Then it reports. */
+export async function play({ args: steps, kept: { bench } }: In<string>): Promise<Report> {
+  for (const group of steps.split(';')) {
+    for (const step of group.split(',').filter((text) => text.trim() !== '')) {
+      const taken = bench.take(step.trim());
+      if (taken) await taken;
+    }
+    await bench.rest();
   }
-  await bench.rest();
   return bench.report();
 }
 
-/** A pool in which creations are held, and numbers that say what happens: each chooses among what is possible then. */
+/** A pool whose creations and validations are held, and numbers that say what happens: each chooses among what is possible then. */
 export interface History extends BenchOptions {
   readonly choices: readonly number[];
 }
 
-/** Plays a history to its end: in the end creations succeed, and each holder releases. */
+/** Plays a history: in the end creations succeed, each holder releases, and then all have been idle for twice the idle timeout. */
 export async function playHistory(inside: In<History>): Promise<Report> {
   openBench(inside);
   const { bench } = inside.kept;
-  void bench.take(['hold', 'create']);
-  for (const choice of inside.args.choices) {
+  const { choices, sizes } = inside.args;
+  for (const part of ['create', 'validate']) void bench.take(`hold ${part}`);
+  for (const choice of choices) {
     await bench.rest();
-    const possible: Step[] = [['acquire'], ...bench.holding.map((at): Step => ['release', at])];
-    if (bench.report().held.create > 0)
-      for (const which of ['first', 'last'] as const)
-        for (const how of ['ok', 'ok', 'fails'] as const) possible.push(['let go', 'create', how, which]);
+    const { acquires, held } = bench.report();
+    // What happens when a creation fails and nobody waits is for two promises only.
+    const isWanted = acquires.some(({ state }) => state === 'waiting');
+    const possible = ['acquire', ...bench.holding.map((at) => `release ${at}`)];
+    for (const part of ['create', 'validate'] as const)
+      if (held[part] > 0)
+        for (const which of ['', ' last']) {
+          possible.push(`pass ${part}${which}`, `pass ${part}${which}`);
+          if (isWanted) possible.push(`fail ${part}${which}`);
+        }
     void bench.take(possible[choice % possible.length]!);
   }
-  void bench.take(['flow', 'create']);
-  await bench.take(['release all']);
+  for (const part of ['create', 'validate']) void bench.take(`flow ${part}`);
+  await bench.take('release all');
+  await bench.take(`clock ${2 * sizes.idleTimeoutMs}`);
+  await bench.rest();
   return bench.report();
 }
 
@@ -500,12 +514,7 @@ export async function useInEveryWay({ kept: { bench } }: In): Promise<string[]> 
     ...thrown.flatMap((value): typeof ways => [
       [`throws ${said(value)}`, 'rejected', value, () => raise(value)],
       [`rejects with ${said(value)}`, 'rejected', value, async () => raise(value)],
-      [
-        `returns a thenable that rejects with ${said(value)}`,
-        'rejected',
-        value,
-        () => thenable((_, reject) => reject(value)),
-      ],
+      [`returns a thenable that rejects with ${said(value)}`, 'rejected', value, () => thenable((_, no) => no(value))],
     ]),
   ];
   for (const [what, how, expected, work] of ways) {

@@ -88,6 +88,7 @@ describe('core', () => {
       [{ message: one }],
       [{ message: one }, { route: 'sync' }],
       [{ message: two, name: 'OutOfCoffeeError', own: { code: 'ENOCOFFEE' } }],
+      [{ message: two, isUnwritable: true }],
       [{ api: [409, three] }],
       [{ api: [503, three], isSubclass: true }, { route: 'sync' }],
     ];
@@ -556,5 +557,7 @@ function inWords(thrown: Thrown): string {
   if ('without' in thrown) return 'an object without a prototype';
   if ('throwsOnRead' in thrown) return `an error whose ${thrown.throwsOnRead} throws when it is read`;
   if ('value' in thrown) return JSON.stringify(thrown.value) ?? 'undefined';
-  return `an Error ${JSON.stringify(thrown)}`;
+  const { isUnwritable, ...rest } = thrown;
+  const odd = isUnwritable ? ' with a bigint and itself among its properties' : '';
+  return `an Error ${JSON.stringify(rest)}${odd}`;
 }

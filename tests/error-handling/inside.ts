@@ -19,6 +19,8 @@ export type Thrown =
       readonly message: string;
       readonly name?: string;
       readonly own?: Data;
+      /** Own properties that JSON cannot write. */
+      readonly isUnwritable?: boolean;
       readonly cause?: Thrown;
     }
   | { readonly value: unknown }
@@ -318,8 +320,9 @@ function make(thrown: Thrown, kata: typeof Kata): unknown {
     }
     return thrown.isSubclass ? new Special() : new kata.ApiError(status, title, { ...options, ...cause });
   }
-  const { message, name, own } = thrown;
-  return Object.assign(new Error(message, cause), own, name !== undefined && { name });
+  const { message, name, own, isUnwritable } = thrown;
+  const error = Object.assign(new Error(message, cause), own, name !== undefined && { name });
+  return isUnwritable ? Object.assign(error, { amount: 10n, self: error }) : error;
 }
 
 function makeChain({ chain, last, loopsTo }: Extract<Thrown, { chain: unknown }>): Error {

@@ -81,8 +81,13 @@ export async function claimInTurn({
 /** Ends or renews a claim of this process. */
 export async function act({
   args: { deed, claim, message },
-  kept: { queue, claims },
-}: In<{ readonly deed: Deed; readonly claim: number; readonly message: string }>): Promise<Outcome<boolean>> {
+  kept,
+}: In<{
+  readonly deed: Deed;
+  readonly claim: number;
+  readonly message: string;
+}>): Promise<Outcome<boolean>> {
+  const { queue, claims } = kept;
   const job = claims[claim]!;
   return await outcomeOf(async () => {
     if (deed === 'fail') return await queue.fail(job, new Error(message));

@@ -3,7 +3,7 @@ import type { RowDataPacket } from 'mysql2/promise';
 import { settles, until } from '../../helpers/foundations/waiting/until.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { waitingThreads } from '../../helpers/instruments/mysql/lock-waits.ts';
-import { type Session, explore, heldCommand, standstillOf } from '../../helpers/instruments/mysql/schedule-explorer.ts';
+import { explore, heldCommand, standstillOf } from '../../helpers/instruments/mysql/schedule-explorer.ts';
 import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/job-queue/job-queue.ts';
 import { drawn, newData } from './drawn.ts';
@@ -44,13 +44,13 @@ const test = judge<typeof Kata>('job-queue', { spares: 1 })
   });
 
 describe('core', () => {
-  test('Each job must be claimed once, wherever either of two processes is stopped.', async ({ pair }) => {
+  test('A job that is due must be claimed once, wherever either of two processes pauses.', async ({ pair }) => {
     const [a, b] = await pair.begin();
     for (const other of [b, a]) {
       let ids: number[] = [];
       for await (const { step, at, first, others, timeline } of explore({
-        first: { ...sessionOf(a), call: () => a.claim(worker) },
-        others: { ...sessionOf(other), call: () => other.subject.run(claimAtOnce, [worker, worker]) },
+        first: { ...a.session, call: () => a.claim(worker) },
+        others: { ...other.session, call: () => other.subject.run(claimAtOnce, [worker, worker]) },
         admin: pair.database.admin,
         reset: async () => {
           await pair.restart();
@@ -168,6 +168,7 @@ describe('robust', () => {
       await expectNothingAfterFail(pair, a, b, deed);
       for (const next of [worker, `another ${worker}`]) await expectNothingAfterNextClaim(pair, a, b, deed, next);
       await expectOneOfTwo(pair, a, b, deed);
+      for (const end of ['complete', 'fail'] as const) if (deed !== end) await expectEndStays(pair, a, b, deed, end);
     }
   });
 
@@ -246,6 +247,8 @@ describe('robust', () => {
       ...lost.map((id) => ({ id, error: expect.stringContaining(`${worker}-${maxAttempts}`) })),
     ]);
     expect(await b.act('complete', next), 'complete for the new job').toEqual({ value: true });
+
+    await expectLastEndCounts(pair, a, b);
   });
 
   test('A deadlock must be retried and must not reach the caller.', async ({ pair, onTestFinished }) => {
@@ -310,15 +313,15 @@ describe('robust', () => {
 });
 
 describe('stretch', () => {
-  test('A claim must get another job at once while another claim is stopped, also among 10,000 jobs.', async ({
+  test('A claim must get another job at once while another claim is paused, also among 10,000 jobs.', async ({
     pair,
   }) => {
     const [a, b] = await pair.begin();
     await insertMany(pair, 10_000);
     for (const other of [b, a]) {
       for await (const { step, first, others, standstill, timeline } of explore({
-        first: { ...sessionOf(a), call: () => a.claim() },
-        others: { ...sessionOf(other), call: () => other.claim() },
+        first: { ...a.session, call: () => a.claim() },
+        others: { ...other.session, call: () => other.claim() },
         admin: pair.database.admin,
         reset: async () => undefined,
         standstill: async (call, session, admin) => {
@@ -363,6 +366,7 @@ describe('stretch', () => {
         valueOf(await early, 'claim') ?? valueOf(await b.claim(), 'claim'),
         valueOf(await b.claim(), 'claim'),
       ];
+      await b.settles();
       await pair.at(55);
       seen.push(valueOf(await b.claim(), 'claim'));
       const jobs = [{ id, data, attempt: 1 }, undefined, { id: laterId, data: later.data, attempt: 1 }];
@@ -378,10 +382,6 @@ describe('stretch', () => {
 });
 
 type Call = 'enqueue' | 'claim' | Deed;
-
-function sessionOf({ proxy, subject }: QueueProcess): Session {
-  return { proxy, subject };
-}
 
 /** Those jobs, and none twice, have been claimed once `process` has claimed the rest. A claim may fail, but then its job may be missing. */
 async function expectEachOnce(
@@ -465,8 +465,8 @@ async function expectNothingAfterNextClaim(
 async function expectOneOfTwo(pair: Pair, a: QueueProcess, b: QueueProcess, deed: Deed): Promise<void> {
   let job: Claimed;
   for await (const { step, at, first, others, timeline } of explore({
-    first: { ...sessionOf(a), call: () => a.act(deed, job) },
-    others: { ...sessionOf(b), call: () => b.claim() },
+    first: { ...a.session, call: () => a.act(deed, job) },
+    others: { ...b.session, call: () => b.claim() },
     admin: pair.database.admin,
     reset: async () => {
       job = await claimNew(pair, a);
@@ -481,6 +481,69 @@ async function expectOneOfTwo(pair: Pair, a: QueueProcess, b: QueueProcess, deed
     expectThat(!(tookEffect && claimed), `${what}${deed} returned true, and yet the job was claimed`);
     expectThat(tookEffect || claimed !== undefined, `${what}${deed} returned false, and yet the job cannot be claimed`);
   }
+}
+
+/** One call for a claim is stopped while `end`, for the same claim, runs: only one of the two may end it, and its effect must stay. */
+async function expectEndStays(
+  pair: Pair,
+  a: QueueProcess,
+  b: QueueProcess,
+  deed: Deed,
+  end: 'complete' | 'fail',
+): Promise<void> {
+  let job: Claimed;
+  for await (const { step, at, first, others, timeline } of explore({
+    first: { ...a.session, call: () => a.act(deed, job) },
+    others: { ...a.session, call: () => a.act(end, job) },
+    admin: pair.database.admin,
+    reset: async () => void (job = await claimNew(pair, a)),
+    points,
+  })) {
+    const what = `${deed} was stopped ${at} its statement ${step} while the same worker called ${end} for this claim\n${timeline}\n`;
+    const [tookEffect, hasEnded] = [valueOf(first, `${what}${deed}`), valueOf(others, `${what}${end}`)];
+    if (deed === 'renew') expect(hasEnded, `${what}${end} returned`).toBe(true);
+    else expect(hasEnded, `${what}${deed} returned ${tookEffect}, and ${end}`).toBe(!tookEffect);
+    if ((hasEnded ? end : deed) === 'complete') {
+      await pair.at(farMs);
+      await b.expectNone(`${what}complete returned true; then`);
+      expect(await b.subject.run(failedJobs), `${what}failedJobs, after complete returned true`).toEqual([]);
+    } else {
+      await pair.at(3 * retryMs);
+      const again = await b.claimOne(`${what}${3 * retryMs} ms after fail returned true`);
+      expect(again.attempt, `${what}the attempt that was claimed after fail`).toBe(2);
+    }
+  }
+}
+
+/** Some attempts fail and others lose their lease: `failedJobs` must tell how the last one ended. */
+async function expectLastEndCounts(pair: Pair, a: QueueProcess, b: QueueProcess): Promise<void> {
+  await pair.restart();
+  await pair.insert(1);
+  await failOften(pair, a, { from: 1, to: maxAttempts - 1 });
+  const lastWorker = `${worker}-last`;
+  await a.claimOne('the last attempt', lastWorker);
+  await pair.at((maxAttempts + 1) * farMs);
+  await b.expectNone('the lease of the last attempt has ended');
+  const [lost] = await b.subject.run(failedJobs);
+  expect(
+    lost?.error,
+    `error in failedJobs, after ${maxAttempts - 1} attempts failed and ${lastWorker} lost the last lease`,
+  ).toContain(lastWorker);
+
+  await pair.restart();
+  await pair.insert(1);
+  for (let attempt = 1; attempt < maxAttempts; attempt++) {
+    await a.claimOne(`${attempt - 1} leases have ended`);
+    await pair.at(attempt * farMs);
+  }
+  const job = await a.claimOne('the last attempt');
+  const message = `mailbox of ${worker} is gone`;
+  await a.act('fail', job, message);
+  const [failed] = await b.subject.run(failedJobs);
+  expect(
+    failed?.error,
+    `error in failedJobs, after ${maxAttempts - 1} leases have ended and the last attempt failed`,
+  ).toContain(message);
 }
 
 /** Fails the only job in these attempts, with much time between, and waits until it is due again. Returns its data. */

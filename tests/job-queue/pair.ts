@@ -1,8 +1,6 @@
 import type { RowDataPacket } from 'mysql2/promise';
-import type { Session } from '../../helpers/instruments/mysql/schedule-explorer.ts';
+import { ModuleProcess, ModuleProcesses } from '../../helpers/instruments/mysql/module-process.ts';
 import type { TestDatabase } from '../../helpers/instruments/mysql/test-database.ts';
-import type { MysqlProxy } from '../../helpers/instruments/mysql/proxy.ts';
-import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import type { SubjectsOfFile } from '../../helpers/judging/subject/subjects-of-file.ts';
 import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/job-queue/job-queue.ts';
@@ -28,29 +26,7 @@ const spanMs = 100_000_000;
 export const connectionLimit = 4;
 
 /** One process with the module, and the proxy through which it reaches the server. */
-export class QueueProcess implements Session, AsyncDisposable {
-  readonly name: string;
-  readonly proxy: MysqlProxy;
-  readonly subject: Subject<typeof Kata>;
-
-  private constructor(name: string, proxy: MysqlProxy, subject: Subject<typeof Kata>) {
-    this.name = name;
-    this.proxy = proxy;
-    this.subject = subject;
-  }
-
-  static async open(
-    name: string,
-    database: TestDatabase,
-    subjects: SubjectsOfFile<typeof Kata>,
-  ): Promise<QueueProcess> {
-    const proxy = await database.proxy(name);
-    const subject = await subjects.fresh();
-    const mysql = await subject.addressInside(database.accountOptions(proxy, connectionLimit));
-    await subject.run(openQueue, { mysql, settings: { leaseMs, retryMs, maxAttempts } });
-    return new QueueProcess(name, proxy, subject);
-  }
-
+export class QueueProcess extends ModuleProcess<typeof Kata> {
   async setClock(nowMs: number): Promise<void> {
     await this.subject.run(setClock, nowMs);
   }
@@ -69,9 +45,10 @@ export class QueueProcess implements Session, AsyncDisposable {
     return outcome!;
   }
 
-  /** Claims a job. Fails when there is none, with `what` in front. */
+  /** Claims a job, and waits until nothing of that is underway. Fails when there is none, with `what` in front. */
   async claimOne(what: string, worker = this.name): Promise<Claimed> {
     const job = valueOf(await this.claim(worker), `${what}: claim`);
+    await this.settles();
     expectThat(job !== undefined, `${what}: claim returned undefined`);
     return job!;
   }
@@ -79,6 +56,7 @@ export class QueueProcess implements Session, AsyncDisposable {
   /** Expects that no job is due. */
   async expectNone(what: string): Promise<void> {
     const job = valueOf(await this.claim(), `${what}: claim`);
+    await this.settles();
     expectThat(job === undefined, `${what}: a further claim returned job ${job?.id}, attempt ${job?.attempt}`);
   }
 
@@ -89,43 +67,33 @@ export class QueueProcess implements Session, AsyncDisposable {
   async act(deed: Deed, { claim }: Claimed, message = 'no such address'): Promise<Outcome<boolean>> {
     return await this.subject.run(act, { deed, claim, message });
   }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.subject[Symbol.asyncDispose]();
-    await this.proxy[Symbol.asyncDispose]();
-  }
 }
 
 /** The processes A and B, which tests share as long as they hold their promises. */
-export class Pair {
+export class Pair extends ModuleProcesses<typeof Kata, QueueProcess> {
   readonly database: TestDatabase;
-  readonly #subjects: SubjectsOfFile<typeof Kata>;
-  #running: QueueProcess[] = [];
   #isMigrated = false;
   /** The last beginning. Time only moves forward. */
   startMs = drawn.startMs;
   #nowMs = this.startMs;
 
   constructor(database: TestDatabase, subjects: SubjectsOfFile<typeof Kata>) {
+    super(database, subjects, {
+      connectionLimit,
+      furnish: async (bare) => {
+        const process = new QueueProcess(bare);
+        await process.subject.run(openQueue, { mysql: process.account, settings: { leaseMs, retryMs, maxAttempts } });
+        await process.setClock(this.#nowMs);
+        return process;
+      },
+    });
     this.database = database;
-    this.#subjects = subjects;
-  }
-
-  /** Starts a process that the caller ends. */
-  async open(name: string): Promise<QueueProcess> {
-    const opened = await QueueProcess.open(name, this.database, this.#subjects);
-    await opened.setClock(this.#nowMs);
-    return opened;
   }
 
   /** Two processes, at the start of time, with an empty table. */
   async begin(): Promise<readonly [QueueProcess, QueueProcess]> {
     const { admin, name } = this.database;
-    if (this.#running.length === 0 || this.#running.some(({ subject }) => !subject.alive)) {
-      await this.end();
-      this.#running = [await this.open('A'), await this.open('B')];
-    }
-    const [a, b] = this.#running as [QueueProcess, QueueProcess];
+    const [a, b] = [await this.running('A'), await this.running('B')];
     if (!this.#isMigrated) {
       await admin.query(
         `SET SESSION innodb_lock_wait_timeout = 10; CREATE TABLE orders (id INT PRIMARY KEY); GRANT INDEX ON ${name}.jobs TO '${name}'@'%'`,
@@ -160,11 +128,7 @@ export class Pair {
   /** Sets the clock of both processes to so many ms after the beginning. */
   async at(ms: number): Promise<void> {
     this.#nowMs = this.startMs + ms;
-    for (const process of this.#running) await process.setClock(this.#nowMs);
-  }
-
-  async end(): Promise<void> {
-    await Promise.all(this.#running.splice(0).map((one) => one[Symbol.asyncDispose]()));
+    for (const process of this.all) await process.setClock(this.#nowMs);
   }
 }
 

@@ -132,24 +132,30 @@ export interface Failing {
   readonly heap: Played;
   /** Every so many samples, the first one included, one fails. */
   readonly every: number;
+  readonly onAlertThrows: boolean;
 }
 
-/** The same where samples throw or are no finite numbers, and where `onAlert` throws. */
-export async function watchFailing({ kata, args: { heap, every }, tools }: In<Failing>): Promise<Watched> {
+/** The same where samples throw or are no finite numbers. The heap changes meanwhile. */
+export async function watchFailing({
+  kata,
+  args: { heap, every, onAlertThrows },
+  tools,
+}: In<Failing>): Promise<Watched> {
+  const { values } = heap;
   const failures = [Number.NaN, 'throws', Infinity, -Infinity] as const;
-  let good = 0;
   const valueOf = (at: number) => {
-    if (at % every !== 0) return heap.values[Math.min(good++, heap.values.length - 1)]!;
+    if (at % every !== 0) return values[Math.min(at, values.length - 1)]!;
     const failure = failures[(at / every + 1) % failures.length]!;
     if (failure === 'throws') throw new Error('the sample throws');
     return failure;
   };
   const bench = new Bench(kata, heap, valueOf);
   bench.onAlert = () => {
-    throw new Error('onAlert throws');
+    if (onAlertThrows) throw new Error('onAlert throws');
   };
   bench.start();
-  await bench.pass(Math.floor((heap.values.length * every) / (every - 1)), tools);
+  await bench.pass(values.length - 1, tools);
+  bench.stop();
   return bench.watched;
 }
 
@@ -166,7 +172,7 @@ export async function startAndStop({
   const bench = new Bench(kata, heap, (at) => heap.values[at % heap.values.length]!);
   const after = async (what: string) => {
     const before = bench.samples;
-    if (what.endsWith('stop')) seen[`${what}: timers`] = bench.timers.size;
+    if (/stop(, throw)?$/.test(what)) seen[`${what}: timers`] = bench.timers.size;
     await bench.pass(intervals, tools);
     seen[`${what}: samples`] = bench.samples - before;
   };
@@ -182,10 +188,21 @@ export async function startAndStop({
   bench.start();
   await bench.pass(1, tools);
   await after('stop, stop, start');
-  bench.onSample = () => bench.monitor.stop();
-  await bench.pass(1, tools);
-  bench.onSample = () => {};
-  await after('in sample, stop');
+  for (const what of ['stop', 'stop, throw', 'stop, start', 'stop, start, throw', 'start']) {
+    bench.start();
+    bench.onSample = () => {
+      bench.onSample = () => {};
+      if (what.includes('stop')) bench.monitor.stop();
+      if (what.includes('start')) bench.monitor.start();
+      if (what.includes('throw')) throw new Error('the sample throws');
+    };
+    await bench.pass(1, tools);
+    // Whether the error was caught is another promise.
+    if (what.includes('throw')) bench.threw = undefined;
+    await after(`in sample, ${what}`);
+    bench.stop();
+    await after(`in sample, ${what}; stop`);
+  }
   bench.start();
   bench.stop();
   bench.start();
@@ -197,21 +214,24 @@ export async function startAndStop({
   return seen;
 }
 
-/** Stops in `onAlert`, or stops and starts again there. Then a window passes. */
+/** Stops in `onAlert`, which may throw after that, or stops and starts again there. Then a window passes. */
 export async function stopInAlert({ kata, args: heap, tools }: In<Played>): Promise<Seen> {
   const seen: Seen = {};
-  for (const what of ['stop in onAlert', 'restart in onAlert']) {
+  for (const what of ['stop in onAlert', 'stop and throw in onAlert', 'restart in onAlert']) {
     const { values, windowSize } = heap;
     const bench = new Bench(kata, heap, (at) => values[Math.min(at, values.length - 1)]!);
     bench.onAlert = () => {
       bench.onAlert = () => {};
       bench.monitor.stop();
       if (what === 'restart in onAlert') bench.monitor.start();
+      if (what === 'stop and throw in onAlert') throw new Error('onAlert throws');
     };
     bench.start();
     await bench.pass(3 * windowSize, tools);
     seen[`${what}: alerts`] = Math.min(1, bench.alerts.length);
-    if (what === 'stop in onAlert') seen[`${what}: timers`] = bench.timers.size;
+    if (what !== 'restart in onAlert') seen[`${what}: timers`] = bench.timers.size;
+    // Whether the error was caught is another promise.
+    if (what === 'stop and throw in onAlert') bench.threw = undefined;
     const before = bench.samples;
     await bench.pass(windowSize, tools);
     seen[`${what}: samples`] = bench.samples - before;

@@ -1,5 +1,9 @@
-import { type Socket, io as connectTo } from 'socket.io-client';
-import { settles, until } from '../../helpers/foundations/waiting/until.ts';
+import { until } from '../../helpers/foundations/waiting/until.ts';
+import {
+  Patience,
+  SocketClient,
+  type SocketClientOptions,
+} from '../../helpers/instruments/socket-client/socket-client.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import type * as Kata from '../../katas/memory-leak/memory-leak.ts';
 import {
@@ -26,59 +30,15 @@ export type Act = (client: Client) => unknown;
 
 /** What the module does so much later by its own clock counts as done at once. */
 const graceMs = 1_000;
-/**
- * What a client waits for must come while the module's event loop turns a few times and its clock moves a little, so often. A module
- * that gets no time to run uses none of it up.
- */
-const rounds = { count: 60, judgeMs: 25, moduleMs: 15 };
-
 let opened = 0;
 
-type Wait = <T>(promise: Promise<T>, what: string) => Promise<T>;
-
 /** A client of a gateway. It keeps all that it hears. */
-export class Client {
-  readonly #socket: Socket;
-  readonly #wait: Wait;
-  readonly #lost: Promise<never>;
+export class Client extends SocketClient {
   #heard: { event: string; value: unknown }[] = [];
 
-  constructor(port: number, transport: 'polling' | 'websocket', wait: Wait) {
-    this.#wait = wait;
-    this.#socket = connectTo(`http://127.0.0.1:${port}`, {
-      transports: [transport],
-      forceNew: true,
-      reconnection: false,
-    });
-    this.#socket.onAny((event: string, value: unknown) => void this.#heard.push({ event, value }));
-    this.#lost = new Promise((_resolve, reject) => {
-      this.#socket.once('disconnect', () => reject(new Error('a client lost its connection')));
-    });
-    this.#lost.catch(() => undefined);
-  }
-
-  get id(): string {
-    return this.#socket.id!;
-  }
-
-  async connected(): Promise<void> {
-    const connection = new Promise<void>((resolve, reject) => {
-      this.#socket.once('connect', resolve).once('connect_error', reject);
-    });
-    await this.#wait(connection, 'a client could not connect');
-  }
-
-  send(event: string, ...args: unknown[]): void {
-    this.#socket.emit(event, ...args);
-  }
-
-  /**
-   * Sends an event and returns what the gateway acknowledges it with. All that the gateway sent to this client before has then
-   * been heard.
-   */
-  async ask<T>(event: string, ...args: unknown[]): Promise<T> {
-    const answer = this.#socket.emitWithAck(event, ...args) as Promise<T>;
-    return await this.#wait(Promise.race([answer, this.#lost]), `a client got no answer to ${event}`);
+  constructor(options: SocketClientOptions) {
+    super(options);
+    this.socket.onAny((event: string, value: unknown) => void this.#heard.push({ event, value }));
   }
 
   /** What it has heard of these events since it came, or since `forget`. */
@@ -89,10 +49,6 @@ export class Client {
   forget(): void {
     this.#heard = [];
   }
-
-  disconnect(): void {
-    this.#socket.disconnect();
-  }
 }
 
 /** A real Socket.IO server with a gateway in the module's process, and the judge's clients there. */
@@ -101,12 +57,14 @@ export class GatewayServer {
   readonly name: string;
   readonly #port: number;
   readonly #clients = new Set<Client>();
-  #stepping: Promise<void> | undefined;
+  readonly #patience: Patience;
 
   private constructor(subject: Subject<typeof Kata>, name: string, port: number) {
     this.subject = subject;
     this.name = name;
     this.#port = port;
+    const step = () => subject.run(stepClock, 15);
+    this.#patience = new Patience({ rounds: 60, roundMs: 25, step });
   }
 
   static async open(
@@ -120,9 +78,10 @@ export class GatewayServer {
 
   /** One client in five connects by polling, the others by websocket. */
   async connect(count: number): Promise<Client[]> {
+    const [port, patience] = [this.#port, this.#patience];
     const clients = Array.from(
       { length: count },
-      (_, n) => new Client(this.#port, n % 5 === 4 ? 'polling' : 'websocket', this.#wait),
+      (_, n) => new Client({ port, patience, transport: n % 5 === 4 ? 'polling' : 'websocket' }),
     );
     for (const client of clients) this.#clients.add(client);
     await Promise.all(clients.map((client) => client.connected()));
@@ -196,25 +155,5 @@ export class GatewayServer {
     await this.subject.run(endServer, this.name);
     // The clock lets go of the timers that ended with it.
     await this.subject.run(stepClock, graceMs);
-  }
-
-  /** @throws SubjectError with the process's last words when it has ended or hangs; Error when what is awaited does not come */
-  readonly #wait: Wait = async (promise, what) => {
-    try {
-      for (let round = 0; round < rounds.count; round++) {
-        if (await settles(promise, rounds.judgeMs)) return await promise;
-        await this.#step();
-      }
-    } catch (error) {
-      await this.subject.turns(1);
-      throw error;
-    }
-    throw new Error(what);
-  };
-
-  /** One step for all who wait. */
-  #step(): Promise<void> {
-    this.#stepping ??= this.subject.run(stepClock, rounds.moduleMs).finally(() => (this.#stepping = undefined));
-    return this.#stepping;
   }
 }

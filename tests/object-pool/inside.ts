@@ -50,13 +50,19 @@ class Desk {
   /** What `create` throws. */
   createError: Error | undefined;
   readonly heard: unknown[] = [];
+  /** Leases that somebody still refers to. */
+  readonly leases: Kata.Lease<Thing>[] = [];
+  readonly #leaseOf = new WeakMap<Thing, Kata.Lease<Thing>>();
+  readonly #uses: Uses;
   /** When an idle object was released, and how many idle objects were released when: what the pool must still have. */
   readonly #since = new WeakMap<Thing, number>();
   readonly #idle = new Map<number, number>();
   readonly #idleMs: number;
 
-  constructor(kata: typeof Kata, { kind, max, sizeBytes, idleMs = longMs, remembers = true }: DeskOptions) {
+  constructor(kata: typeof Kata, options: DeskOptions) {
+    const { kind, max, sizeBytes, idleMs = longMs, remembers = true, uses = 'no leases' } = options;
     this.#idleMs = idleMs;
+    this.#uses = uses;
     this.pool = kata.createObjectPool<Thing>({
       create: () => {
         if (this.createError) throw this.createError;
@@ -80,11 +86,18 @@ class Desk {
   take(count: number): number {
     const before = this.created;
     for (let taken = 0; taken < count; taken++) {
-      const thing = this.pool.acquire();
+      const thing = this.#uses !== 'no leases' && taken % 2 === 1 ? this.#takeByLease() : this.pool.acquire();
       this.#countIdle(this.#since.get(thing), -1);
       this.held.push(thing);
     }
     return this.created - before;
+  }
+
+  #takeByLease(): Thing {
+    const lease = this.pool.lease();
+    if (this.#uses === 'leases, and keeps them') this.leases.push(lease);
+    this.#leaseOf.set(lease.object, lease);
+    return lease.object;
   }
 
   /** Releases those that it has held for the longest time, or what it holds under the numbers given. */
@@ -93,7 +106,10 @@ class Desk {
     const given = numbers.map((number) => this.held[number]!);
     for (const thing of given) {
       this.held.splice(this.held.indexOf(thing), 1);
-      this.pool.release(thing);
+      const lease = this.#leaseOf.get(thing);
+      this.#leaseOf.delete(thing);
+      if (lease) lease[Symbol.dispose]();
+      else this.pool.release(thing);
       this.#since.set(thing, this.ms);
       this.#countIdle(this.ms, 1);
     }
@@ -139,9 +155,13 @@ class Desk {
   }
 }
 
+type Uses = 'no leases' | 'leases' | 'leases, and keeps them';
+
 interface DeskOptions extends Setup {
   readonly idleMs?: number;
   readonly remembers?: boolean;
+  /** Whether every second object is acquired through a lease. */
+  readonly uses?: Uses;
 }
 
 interface Counts {
@@ -212,13 +232,13 @@ export function findTraces({
   return seen;
 }
 
-/** Twice, more objects than the pool may keep come back. What does it count, and what is left? */
+/** Twice, more objects than the pool may keep come back. Their leases stay. What does the pool count, and what is left? */
 export async function comeBack({
   kata,
   args: { setup, extra },
   kept,
 }: In<{ setup: Setup; extra: number }>): Promise<Seen[]> {
-  const desk = deskCalled(`at most ${setup.max}`, kata, kept, setup);
+  const desk = deskCalled(`at most ${setup.max}`, kata, kept, { ...setup, uses: 'leases, and keeps them' });
   const rounds: Seen[] = [];
   for (let round = 0; round < 2; round++) {
     const created = desk.take(setup.max + extra);
@@ -488,7 +508,7 @@ function holdWithoutLeases(desk: Desk, count: number): void {
   for (let number = 0; number < count; number++) desk.held.push(desk.pool.lease().object);
 }
 
-/** Forgets objects of all pasts. Others stay, one of them without its lease, are idle, or were dropped. */
+/** Forgets objects of all pasts. Others stay, are idle, or were dropped. Of one only the lease stays, of another only the object. */
 export async function forget({
   kata,
   args: { setup, count },
@@ -520,6 +540,7 @@ function useAndForget(desk: Desk, count: number, stays: number): void {
   for (let number = 0; number < 3; number++) desk.pool.lease();
   desk.take(stays);
   holdWithoutLeases(desk, 1);
+  desk.leases.push(desk.pool.lease());
 }
 
 /** Acquires objects that nobody releases, and lets them be collected. Returns what the pool still counts as held. */
@@ -637,7 +658,7 @@ export interface Times {
 /** Lives through moments. Returns what is wrong with each history, if anything is. */
 export function passTime({ kata, args: { setup, times } }: In<{ setup: Setup; times: readonly Times[] }>) {
   return times.map(({ idleMs, moments }): { fault?: string } => {
-    const desk = new Desk(kata, { ...setup, idleMs });
+    const desk = new Desk(kata, { ...setup, idleMs, uses: 'leases' });
     for (const [number, { passMs, take }] of moments.entries()) {
       desk.ms += passMs;
       const young = desk.young();
@@ -653,6 +674,33 @@ export function passTime({ kata, args: { setup, times } }: In<{ setup: Setup; ti
     }
     return {};
   });
+}
+
+const calls = ['acquire', 'lease', 'release', 'dispose', 'release, reset throws', 'dispose, reset throws'] as const;
+
+/** As many objects as the pool may keep are idle for too long, and another one is held. How many are idle after one call? */
+export function callWithOld({ kata, args: { setup, idleMs } }: In<{ setup: Setup; idleMs: number }>): Seen<number> {
+  return Object.fromEntries(
+    calls.map((call) => {
+      const desk = new Desk(kata, { ...setup, idleMs });
+      desk.take(setup.max);
+      const thing = call.startsWith('release') ? desk.pool.acquire() : undefined;
+      const lease = call.startsWith('dispose') ? desk.pool.lease() : undefined;
+      desk.giveBack();
+      desk.ms += idleMs;
+      if (call.endsWith('throws')) desk.broken.set(thing ?? lease!.object, new Error('not clean'));
+      if (call === 'acquire') desk.pool.acquire();
+      else if (call === 'lease') desk.leases.push(desk.pool.lease());
+      else
+        try {
+          if (thing) desk.pool.release(thing);
+          else lease![Symbol.dispose]();
+        } catch {
+          // Whether it throws what `reset` threw is another promise.
+        }
+      return [call, desk.pool.idle];
+    }),
+  );
 }
 
 /** After a burst, some objects stay in use. What is kept when `idleMs` have passed since the burst? */

@@ -66,8 +66,8 @@ describe('robust', () => {
     await services.reset();
 
     for await (const schedule of explore({
-      first: { ...a, call: () => increment(a) },
-      others: { ...b, call: () => increment(b) },
+      first: { ...a.session, call: () => increment(a) },
+      others: { ...b.session, call: () => increment(b) },
       admin: services.database.admin,
       reset: services.reset,
       points,
@@ -152,8 +152,8 @@ describe('stretch', () => {
 
     for (const other of [b, a]) {
       for await (const { step, others, standstill, timeline } of explore({
-        first: { ...a, call: () => increment(a) },
-        others: { ...other, call: () => increment(other, otherId) },
+        first: { ...a.session, call: () => increment(a) },
+        others: { ...other.session, call: () => increment(other, otherId) },
         admin: services.database.admin,
         reset: services.reset,
         standstill: async (call) => ((await settles(call)) ? 'done' : 'not done'),
@@ -232,11 +232,11 @@ async function callsAtOnce(services: Services): Promise<CallsAtOnce[]> {
     { name: 'L', connections: 10, calls: 4 },
   ];
   for (const { name, connections, calls } of settings) {
-    const a = await services.running(name, connections);
+    const a = await services.running(name, { connectionLimit: connections });
     await services.reset();
     for await (const schedule of explore({
-      first: { ...a, call: () => increment(a) },
-      others: { ...a, call: () => a.subject.run(incrementAtOnce, { id, calls }) },
+      first: { ...a.session, call: () => increment(a) },
+      others: { ...a.session, call: () => a.subject.run(incrementAtOnce, { id, calls }) },
       admin: services.database.admin,
       reset: services.reset,
       points,
@@ -273,7 +273,7 @@ const incrementAndCommit = 'UPDATE counters SET value = value + 1 WHERE id = ?; 
 
 /** A rival holds the row until the server ends the call's wait, and increments it before the module hears of it. */
 async function callThatTimesOut(services: Services) {
-  await using a = await services.open('A', 3, 'SET SESSION innodb_lock_wait_timeout = 1');
+  await using a = await services.open('A', { greeting: 'SET SESSION innodb_lock_wait_timeout = 1' });
   await services.reset();
   await using rival = await services.database.connect();
   await rival.query('START TRANSACTION');

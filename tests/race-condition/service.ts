@@ -1,9 +1,8 @@
 import type { RowDataPacket } from 'mysql2/promise';
 import fc from 'fast-check';
-import type { Session } from '../../helpers/instruments/mysql/schedule-explorer.ts';
+import { type ModuleProcess, ModuleProcesses } from '../../helpers/instruments/mysql/module-process.ts';
 import type { TestDatabase } from '../../helpers/instruments/mysql/test-database.ts';
 import { chosenSeed } from '../../helpers/judging/drawn/seed.ts';
-import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import type { SubjectsOfFile } from '../../helpers/judging/subject/subjects-of-file.ts';
 import type * as Kata from '../../katas/race-condition/race-condition.ts';
 import { type Outcome, createCounter, incrementAtOnce } from './inside.ts';
@@ -23,52 +22,22 @@ export const [drawn] = fc.sample(
 const { ids, start } = drawn;
 
 /** One process with the module, and the proxy through which it reaches the server. */
-export interface Service extends Session, AsyncDisposable {
-  readonly subject: Subject<typeof Kata>;
-}
+export type Service = ModuleProcess<typeof Kata>;
 
 /** The processes of this test file, by name, and the table that they work on. */
-export class Services {
+export class Services extends ModuleProcesses<typeof Kata> {
   readonly database: TestDatabase;
-  readonly #subjects: SubjectsOfFile<typeof Kata>;
-  readonly #running = new Map<string, Service>();
 
   constructor(database: TestDatabase, subjects: SubjectsOfFile<typeof Kata>) {
-    this.database = database;
-    this.#subjects = subjects;
-  }
-
-  /** Starts a process of the caller's own. `greeting` is a statement that the proxy runs on each new connection. */
-  async open(name: string, connectionLimit = 3, greeting?: string): Promise<Service> {
-    const proxy = await this.database.proxy(name, greeting);
-    const subject = await this.#subjects.fresh();
-    await subject.run(createCounter, await subject.addressInside(this.database.accountOptions(proxy, connectionLimit)));
-    const service = {
-      proxy,
-      subject,
-      async [Symbol.asyncDispose]() {
-        await subject[Symbol.asyncDispose]();
-        await proxy[Symbol.asyncDispose]();
+    super(database, subjects, {
+      furnish: async (service) => {
+        await service.subject.run(createCounter, service.account);
+        // Opens its first connection, before a test counts statements.
+        await increment(service, ids[1]);
+        return service;
       },
-    };
-    // Opens its first connection, before a test counts statements.
-    await increment(service, ids[1]);
-    return service;
-  }
-
-  /** The running process of that name, or a new one. Tests share them, as requests do. */
-  async running(name: string, connectionLimit?: number): Promise<Service> {
-    const known = this.#running.get(name);
-    const service = known?.subject.alive ? known : await this.open(name, connectionLimit);
-    this.#running.set(name, service);
-    return service;
-  }
-
-  /** Ends the processes that tests share. */
-  async end(): Promise<void> {
-    const ended = [...this.#running.values()];
-    this.#running.clear();
-    await Promise.all(ended.map((service) => service[Symbol.asyncDispose]()));
+    });
+    this.database = database;
   }
 
   /** Sets both counters to the start value. */
@@ -102,7 +71,7 @@ export class Services {
 
   /** Server threads of the module's account that come through no proxy of a running process. */
   async sessionsBesideProxies(): Promise<number[]> {
-    const seen = [...this.#running.values()].flatMap(({ proxy }) => proxy.threadIds);
+    const seen = this.all.flatMap(({ proxy }) => proxy.threadIds);
     return (await this.database.sessions()).filter((id) => !seen.includes(id));
   }
 

@@ -1,20 +1,14 @@
 import fc from 'fast-check';
-import { until } from '../../helpers/foundations/waiting/until.ts';
-import type { Hold } from '../../helpers/instruments/mysql/holds.ts';
-import { waitingThreads } from '../../helpers/instruments/mysql/lock-waits.ts';
-import { pendingThreads } from '../../helpers/instruments/mysql/proxy.ts';
-import { type Session, explore, heldCommand } from '../../helpers/instruments/mysql/schedule-explorer.ts';
+import { inStep } from '../../helpers/instruments/mysql/in-step.ts';
+import { type ModuleProcess, ModuleProcesses } from '../../helpers/instruments/mysql/module-process.ts';
+import { explore } from '../../helpers/instruments/mysql/schedule-explorer.ts';
 import type { TestDatabase } from '../../helpers/instruments/mysql/test-database.ts';
-import { Timeline } from '../../helpers/instruments/mysql/timeline.ts';
 import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
-import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import type { SubjectsOfFile } from '../../helpers/judging/subject/subjects-of-file.ts';
 import type * as Kata from '../../katas/rate-limiter/rate-limiter.ts';
 import { type Outcome, checkInStore, openStore, setClock } from './inside.ts';
 
-interface Service extends Session {
-  readonly subject: Subject<typeof Kata>;
-}
+type Service = ModuleProcess<typeof Kata>;
 
 /** The limit that both processes have, and when it all begins. */
 export const shared = drawOne(
@@ -53,18 +47,6 @@ const pasts: Past[] = [
   { name: 'a key whose calls no longer count', used: limit, thenMs: windowMs + 1, places: limit },
 ];
 
-/** A check that goes on statement by statement. */
-interface Turn {
-  readonly service: Service;
-  call?: Promise<Outcome[]>;
-  hold: Hold;
-  isHeld: boolean;
-  isOver: boolean;
-}
-
-/** More rounds than a check has statements, also when it is tried again. After them, both go on freely. */
-const mostRounds = 40;
-
 /** Two processes with limiters before one store, each behind a proxy of its own. */
 export class Pair {
   readonly a: Service;
@@ -79,13 +61,14 @@ export class Pair {
   }
 
   static async open(database: TestDatabase, subjects: SubjectsOfFile<typeof Kata>): Promise<Pair> {
-    const open = async (name: string): Promise<Service> => {
-      const [proxy, subject] = await Promise.all([database.proxy(name), subjects.fresh()]);
-      const account = await subject.addressInside(database.accountOptions(proxy, 5));
-      await subject.run(openStore, { limit, windowMs, account });
-      return { proxy, subject };
-    };
-    const [a, b] = await Promise.all([open('A'), open('B')]);
+    const processes = new ModuleProcesses(database, subjects, {
+      connectionLimit: 5,
+      async furnish(service) {
+        await service.subject.run(openStore, { limit, windowMs, account: service.account });
+        return service;
+      },
+    });
+    const [a, b] = await Promise.all([processes.open('A'), processes.open('B')]);
     const pair = new Pair(database, a, b);
     // Opens connections, before a schedule counts statements.
     for (const service of [a, b]) await pair.check(service, { key: 'warm', inTurn: 0, atOnce: 3 });
@@ -93,10 +76,7 @@ export class Pair {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const { subject, proxy } of [this.a, this.b]) {
-      await subject[Symbol.asyncDispose]();
-      await proxy[Symbol.asyncDispose]();
-    }
+    for (const service of [this.a, this.b]) await service[Symbol.asyncDispose]();
   }
 
   check({ subject }: Service, checks: { key: string; inTurn?: number; atOnce?: number }): Promise<Outcome[]> {
@@ -133,8 +113,8 @@ export class Pair {
     const who = others === this.a ? 'the same process' : 'process B';
     let key = '';
     for await (const { first, others: rest, step, at, timeline } of explore({
-      first: { ...this.a, call: () => this.check(this.a, { key }) },
-      others: { ...others, call: () => this.check(others, { key, inTurn: places }) },
+      first: { ...this.a.session, call: () => this.check(this.a, { key }) },
+      others: { ...others.session, call: () => this.check(others, { key, inTurn: places }) },
       admin: this.#database.admin,
       reset: async () => void (key = await this.newKey(past)),
       points: others === this.b ? ['after', 'before'] : ['after'],
@@ -151,9 +131,9 @@ export class Pair {
     const half = Math.floor(windowMs / 2);
     let key = '';
     for await (const { others, step, at, timeline } of explore({
-      first: { ...this.a, call: () => this.check(this.a, { key }) },
+      first: { ...this.a.session, call: () => this.check(this.a, { key }) },
       others: {
-        ...this.b,
+        ...this.b.session,
         call: async () => {
           this.pass(half);
           await this.a.subject.run(setClock, this.#atMs);
@@ -178,50 +158,12 @@ export class Pair {
   /** A check of A and one of B take turns, a statement each, as far as no lock keeps them from it. */
   async #inStep(past: Past): Promise<Checks> {
     const key = await this.newKey(past);
-    const timeline = new Timeline();
-    const turns: Turn[] = [];
-    try {
-      for (const service of [this.a, this.b]) {
-        service.proxy.record(timeline);
-        const turn: Turn = { service, hold: service.proxy.holdCommand(1), isHeld: false, isOver: false };
-        turns.push(turn);
-        const call = this.check(service, { key });
-        turn.call = call.finally(() => (turn.isOver = true));
-        await this.#reachHold(turn);
-      }
-      for (let round = 0; round < mostRounds && turns.some(({ isOver }) => !isOver); round++)
-        for (const turn of turns) {
-          if (turn.isHeld) {
-            const next = turn.service.proxy.holdCommand(1);
-            turn.hold.release();
-            [turn.hold, turn.isHeld] = [next, false];
-          }
-          await this.#reachHold(turn);
-        }
-    } finally {
-      for (const { hold, service } of turns) {
-        hold.release();
-        service.proxy.record(undefined);
-      }
-    }
-    const outcomes = await Promise.all(turns.map(({ call }) => call!));
-    const what = `${past.name}; a check of process A and one of process B took turns, a statement each\n${timeline.toString()}\n`;
-    return { what, outcomes: outcomes.flat(), places: past.places };
-  }
-
-  /** Waits until a check is held, is over, or waits for a lock. */
-  async #reachHold(turn: Turn): Promise<void> {
-    const { service, call, hold } = turn;
-    const { proxy, subject } = service;
-    void heldCommand(hold, call!, subject).then(
-      (command) => (turn.isHeld ||= turn.hold === hold && command !== undefined),
-      () => undefined,
-    );
-    await until(async () => {
-      if (turn.isHeld || turn.isOver) return true;
-      const asked = proxy.pending.commands.map(({ threadId }) => threadId);
-      return asked.length > 0 && (await waitingThreads(this.#database.admin, asked, pendingThreads())).size > 0;
+    const { outcomes, timeline } = await inStep({
+      admin: this.#database.admin,
+      calls: [this.a, this.b].map((service) => ({ proxy: service.proxy, call: () => this.check(service, { key }) })),
     });
+    const what = `${past.name}; a check of process A and one of process B took turns, a statement each\n${timeline}\n`;
+    return { what, outcomes: outcomes.flat(), places: past.places };
   }
 
   /** Both processes check at once. */

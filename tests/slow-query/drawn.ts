@@ -68,11 +68,6 @@ export function ofTheYear(): NewRow[] {
   ];
 }
 
-/** Orders of earlier years, for the same customers. */
-export function older(): NewRow[] {
-  return [...watched, customer].flatMap((customerId) => spread(customerId, 300, year - 4));
-}
-
 function spread(customerId: number, count: number, ofYear: number): NewRow[] {
   return Array.from({ length: count }, (_, index) => ({
     customerId,

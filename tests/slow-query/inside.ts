@@ -26,13 +26,22 @@ export type Totals = readonly (readonly [customerId: number, cents: number])[];
 
 interface Kept {
   orders: Kata.Orders;
+  account: AccountOptions;
 }
 
 type In<Args = undefined> = Inside<typeof Kata, Args, Kept>;
 
 /** Creates the module's object in this process. */
 export function open({ kata, args: account, kept }: In<AccountOptions>): void {
+  kept.account = account;
   kept.orders = kata.createOrders(account);
+}
+
+/** Creates another object, for another table: one that has migrated the table before may know that. */
+export async function reopen({ kata, kept, tools }: In): Promise<void> {
+  const closed = outcomeOf(() => kept.orders.close());
+  kept.orders = kata.createOrders(kept.account);
+  await Promise.race([closed, tools.turns(50)]);
 }
 
 export async function latest({

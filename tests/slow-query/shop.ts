@@ -5,7 +5,7 @@ import type { TestDatabase } from '../../helpers/instruments/mysql/test-database
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import type { SubjectsOfFile } from '../../helpers/judging/subject/subjects-of-file.ts';
 import type * as Kata from '../../katas/slow-query/slow-query.ts';
-import { open } from './inside.ts';
+import { open, reopen } from './inside.ts';
 
 /** One process with the module, and the proxy through which it reaches the server. */
 export interface Service extends Session {
@@ -42,6 +42,8 @@ class Statements extends Timeline {
   }
 }
 
+/** InnoDB may discard rows itself; then they are not in `Handler_read%`. */
+const countAllRows = "SET SESSION optimizer_switch = 'index_condition_pushdown=off'";
 const columns = 'customer_id, created_at, cents, note';
 const digits = Array.from({ length: 10 }, (_, digit) => `SELECT ${digit} AS n`).join(' UNION ALL ');
 /** 0 to 99,999, in one column n. */
@@ -63,6 +65,7 @@ export class Shop {
     const { admin, name } = database;
     await admin.query(`GRANT CREATE, ALTER, DROP, INDEX ON ${name}.* TO '${name}'@'%'`);
     await admin.query('CREATE TABLE blank_orders LIKE orders');
+    await admin.query(countAllRows);
     return new Shop(database, subjects);
   }
 
@@ -70,7 +73,7 @@ export class Shop {
   async service(name: 'A' | 'B' = 'A'): Promise<Service> {
     const known = this.#services.get(name);
     if (known?.subject.alive) return known;
-    const [proxy, subject] = await Promise.all([this.database.proxy(name), this.#subjects.fresh()]);
+    const [proxy, subject] = await Promise.all([this.database.proxy(name, countAllRows), this.#subjects.fresh()]);
     await subject.run(open, await subject.addressInside(this.database.accountOptions(proxy, 5)));
     this.#services.set(name, { proxy, subject });
     return { proxy, subject };
@@ -86,8 +89,9 @@ export class Shop {
     }
   }
 
-  /** Puts a new table in place of the present one: these orders, and no index but the primary key. */
+  /** Puts a new table in place of the present one: these orders, and no index but the primary key. Modules start anew. */
   async newTable(rows: readonly NewRow[]): Promise<void> {
+    for (const { subject } of this.#services.values()) if (subject.alive) await subject.run(reopen);
     await this.database.admin.query('DROP TABLE orders');
     await this.database.admin.query('CREATE TABLE orders LIKE blank_orders');
     await this.insert(rows);
@@ -110,6 +114,25 @@ export class Shop {
     );
   }
 
+  /** Adds so many orders of each of these customers, from the first one on, in pairs at equal times. */
+  async insertHistory(first: number, customers: number, each: number, year: number): Promise<void> {
+    await this.database.admin.query(
+      `INSERT INTO orders (${columns})
+       SELECT ? + n DIV ?, TIMESTAMPADD(SECOND, n % ? DIV 2 * 9000, ?), n * 7919 % 10000, REPEAT('x', 40)
+       FROM ${numbers} WHERE n < ?`,
+      [first, each, each, `${year}-01-01`, customers * each],
+    );
+  }
+
+  /** Adds so many orders of the same customers, all of them at one time, which is before any other. */
+  async insertImport(count: number): Promise<void> {
+    await this.database.admin.query(
+      `INSERT INTO orders (${columns})
+       SELECT 1000 + n % 500, '2009-06-01 12:00:00.5', n * 37 % 5000, REPEAT('x', 40) FROM ${numbers} WHERE n < ?`,
+      [count],
+    );
+  }
+
   /** Lets the server count what the table holds, so that it plans with figures of now. */
   async analyze(): Promise<void> {
     await this.database.admin.query('ANALYZE TABLE orders');
@@ -124,6 +147,27 @@ export class Shop {
     return rows
       .map(({ id, customer_id, at, cents, note }) => ({ id, customerId: customer_id, at, cents, note }) as Row)
       .toSorted((one, other) => (one.at === other.at ? other.id - one.id : one.at < other.at ? 1 : -1));
+  }
+
+  /** The server's number for the table, which is another one after it has written the table anew. */
+  async tableId(): Promise<number> {
+    const { admin, name } = this.database;
+    const [[server]] = await admin.query<RowDataPacket[]>('SELECT VERSION() AS version');
+    const list = /mariadb/i.test(server!['version']) ? 'INNODB_SYS_TABLES' : 'INNODB_TABLES';
+    const [[table]] = await admin.query<RowDataPacket[]>(
+      `SELECT TABLE_ID AS id FROM information_schema.${list} WHERE NAME = ?`,
+      [`${name}/orders`],
+    );
+    return Number(table!['id']);
+  }
+
+  /** The columns, the primary key and the constraints, as SHOW CREATE TABLE has them. */
+  async definition(): Promise<string[]> {
+    const [[table]] = await this.database.admin.query<RowDataPacket[]>('SHOW CREATE TABLE orders');
+    const lines = String(table!['Create Table']).split('\n').slice(1, -1);
+    return lines
+      .map((line) => line.trim().replace(/,$/, ''))
+      .filter((line) => !/^(UNIQUE |FULLTEXT |SPATIAL )?KEY /.test(line));
   }
 
   /** The indexes that were added, by name; of each its columns in order. */
@@ -148,14 +192,19 @@ export class Shop {
     return rows.reduce((total, { Value }) => total + Number(Value), 0);
   }
 
-  /** EXPLAIN for each statement that the process sends while `call` runs. */
-  async plansOf({ proxy }: Service, call: () => Promise<unknown>): Promise<PlanLine[]> {
+  /** The statements that the process sends while `call` runs. */
+  async sentBy({ proxy }: Service, call: () => Promise<unknown>): Promise<readonly string[]> {
     const statements = new Statements();
     proxy.record(statements);
     await call();
     proxy.record(undefined);
+    return statements.sent;
+  }
+
+  /** EXPLAIN for each statement that the process sends while `call` runs. */
+  async plansOf(service: Service, call: () => Promise<unknown>): Promise<PlanLine[]> {
     const plans: PlanLine[] = [];
-    for (const sql of statements.sent) plans.push(...(await this.#explain(sql)));
+    for (const sql of await this.sentBy(service, call)) plans.push(...(await this.#explain(sql)));
     return plans;
   }
 

@@ -2,17 +2,21 @@ import { describe, expect } from 'vitest';
 import { once } from '../../helpers/foundations/waiting/once.ts';
 import { settles, until } from '../../helpers/foundations/waiting/until.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
-import { explore, heldCommand } from '../../helpers/instruments/mysql/schedule-explorer.ts';
+import { explore, heldCommand, standstillOf } from '../../helpers/instruments/mysql/schedule-explorer.ts';
 import { expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/slow-query/slow-query.ts';
-import { at, bursts, drawn, ofTheYear, older, watched, yearsEnds } from './drawn.ts';
+import { at, bursts, drawn, ofTheYear, watched, yearsEnds } from './drawn.ts';
 import { type OnePage, type Outcome, latest, migrate, page, pageAfterPages, totals } from './inside.ts';
 import { type PlanLine, type Row, type Service, Shop } from './shop.ts';
 
 const { customer, limit, many, year } = drawn;
 const [smallCount, largeCount] = [5_000, 50_000];
-/** How far into the table the late page is. */
-const [pagesBefore, pageSize] = [8, 250];
+/** So many of the orders are at one time, the oldest. One late page is before them, and one amid them. */
+const imported = 2_000;
+const pageSize = 250;
+const pagesBefore = [10, 16] as const;
+/** A statement that changes the table. */
+const changesTable = /^\s*(CREATE|ALTER)\b/i;
 
 const test = judge<typeof Kata>('slow-query', { spares: 1 })
   .extend('shopOfFile', { scope: 'file' }, async ({ database, subjects }, { onCleanup }) => {
@@ -103,8 +107,8 @@ SELECT ?, created_at - INTERVAL 1 MICROSECOND, cents, note FROM orders WHERE id 
 
 describe('robust', () => {
   test('page must read few rows besides those that it returns, however late the page is.', async ({ measured }) => {
-    const { small, latePage } = await measured();
-    for (const one of [small.firstPage, latePage]) {
+    const { small, latePages } = await measured();
+    for (const one of [small.firstPage, ...latePages]) {
       expectReturned(one);
       expectAtMost(one.rows, 10 * one.useful + 100, `${one.what} in a table of ${smallCount} orders read`, 'rows');
     }
@@ -187,22 +191,54 @@ describe('robust', () => {
       expect(first, 'migrate, when it ran again').toEqual({ value: 'done' });
     }
 
+    const { admin } = shop.database;
+    let columns: string[] | undefined;
     for await (const { first, others, step, at: point, command, early, timeline } of explore({
       first: { ...a, call: () => a.subject.run(migrate) },
       others: { ...b, call: () => b.subject.run(migrate) },
-      admin: shop.database.admin,
+      admin,
       reset,
       points: ['after', 'before'],
       whenAnswered: async () => 'resolved',
+      standstill: async (call) => {
+        const ended = await standstillOf(call, b, admin);
+        columns = ended === 'done' ? await columnsOfIndexes(shop) : undefined;
+        return ended;
+      },
     })) {
       const what = `migrate of process A was stopped ${point} its statement ${step} while process B called it\n${timeline}\n`;
-      const isEarly = early !== undefined && /\b(CREATE|ALTER)\b/i.test(command);
+      expect(columns ?? wanted, `${what}columns of the indexes when B had resolved, and A had not`).toEqual(wanted);
+      const isEarly = early !== undefined && changesTable.test(command);
       expectThat(!isEarly, `${what}A had returned before it got the answer to ${command}`);
       expect([first, others], `${what}both calls`).toEqual([{ value: 'done' }, { value: 'done' }]);
       expect(await columnsOfIndexes(shop), `${what}columns of the indexes`).toEqual(wanted);
     }
 
-    for (const point of ['after', 'before'] as const)
+    // Both have looked, and then B goes on when A has made one index of two.
+    for (const looked of [1, 2])
+      for (const made of [1, 2]) {
+        await reset();
+        const [before, after] = [b.proxy.holdCommand(looked, 'before', changesTable), b.subject.run(migrate)];
+        const command = await heldCommand(before, after, b.subject);
+        const hold = a.proxy.holdCommand(made, 'after', changesTable);
+        const call = a.subject.run(migrate);
+        await standstillOf(call, a, admin);
+        before.release();
+        const ended = await standstillOf(after, b, admin);
+        const seen = ended === 'done' ? await columnsOfIndexes(shop) : wanted;
+        hold.release();
+        const what = `migrate of process B was stopped before ${command?.sql}, and migrate of process A after its change ${made} of the table; then B went on; `;
+        expect([await call, await after], `${what}both calls`).toEqual([{ value: 'done' }, { value: 'done' }]);
+        expect(seen, `${what}columns of the indexes when B had resolved`).toEqual(wanted);
+        expect(await columnsOfIndexes(shop), `${what}columns of the indexes in the end`).toEqual(wanted);
+      }
+
+    for (const [point, caller] of [
+      ['after', b],
+      ['before', b],
+      ['after', a],
+      ['before', a],
+    ] as const)
       for (let step = 1; step <= 12; step++) {
         await reset();
         const hold = a.proxy.holdCommand(step, point);
@@ -212,17 +248,22 @@ describe('robust', () => {
         hold.drop();
         const cutOff = await call;
         await until(() => !a.proxy.threadIds.includes(command.threadId));
+        await a.subject.turns(20);
         const what = `migrate lost its connection ${point} the server ran its statement ${step}, ${command.sql}; `;
         if ('value' in cutOff)
           expect(await columnsOfIndexes(shop), `${what}it resolved; columns of the indexes`).toEqual(wanted);
-        expect(await b.subject.run(migrate), `${what}then another process called it`).toEqual({ value: 'done' });
+        const who = caller === a ? 'the same process' : 'another process';
+        expect(await caller.subject.run(migrate), `${what}then ${who} called it`).toEqual({ value: 'done' });
         expect(await columnsOfIndexes(shop), `${what}columns of the indexes after another call`).toEqual(wanted);
       }
   });
 });
 
 describe('stretch', () => {
-  test('migrate must not keep others from writing, lose a write, or copy the table.', async ({ shop, measured }) => {
+  test('migrate must not keep others from writing, lose a write, copy the table, or change more than indexes.', async ({
+    shop,
+    measured,
+  }) => {
     const a = await shop.service();
     await using rival = await shop.database.connect();
     let write = '';
@@ -259,9 +300,14 @@ describe('stretch', () => {
       expect(written.length, `${what}orders that were written, after migrate; one was deleted`).toBe(2);
     }
 
-    const { rowsWritten, indexes } = await measured();
+    const { rowsWritten, isRebuilt, changed, indexes, sent } = await measured();
     expectThat(indexes.size > 0, 'migrate added no index');
+    // What the server does in the midst of a statement cannot be stopped, but these words tell it to keep writers out.
+    const locking = sent.find((sql) => /\bLOCK\s*=?\s*(SHARED|EXCLUSIVE)\b/i.test(sql));
+    expectThat(locking === undefined, `migrate keeps others from writing while the server runs ${locking}`);
     expectAtMost(rowsWritten, 1_000, `migrate of ${smallCount} orders made the server write`, 'rows');
+    expectThat(!isRebuilt, 'migrate made the server write the whole table anew');
+    expect(changed.after, 'columns and primary key of the table after migrate').toEqual(changed.before);
   });
 
   test('migrate must add no index that no call uses.', async ({ measured }) => {
@@ -300,21 +346,34 @@ type Calls = Readonly<Record<'latest' | 'totals' | 'firstPage' | 'secondPage', C
 async function measure(shop: Shop) {
   const service = await shop.service();
   const { subject } = service;
+  // Orders of an earlier year for the customers whom the judge asks about, and orders of others in the year itself.
+  const history = async (ofCustomer: number, ofWatched: number, earlier: number) => {
+    await shop.insertHistory(customer, 1, ofCustomer, earlier);
+    await shop.insertHistory(watched[0]!, watched.length, ofWatched, earlier);
+    await shop.insertHistory(2_000, 10, ofWatched, year);
+    return ofCustomer + (watched.length + 10) * ofWatched;
+  };
   await shop.newTable(ofTheYear());
-  await shop.insertCrowd(smallCount - ofTheYear().length, drawn.step);
-  const { value: migrated, count: rowsWritten } = await shop.counted('Handler_write', () => subject.run(migrate));
-  expect(migrated, 'migrate').toEqual({ value: 'done' });
+  const known = await history(300, 80, year - 2);
+  await shop.insertCrowd(smallCount - ofTheYear().length - known - imported, drawn.step);
+  await shop.insertImport(imported);
+  const [tableId, definition] = [await shop.tableId(), await shop.definition()];
+  const migrating = async () => expect(await subject.run(migrate), 'migrate').toEqual({ value: 'done' });
+  const { value: sent, count: rowsWritten } = await shop.counted('Handler_write', () =>
+    shop.sentBy(service, migrating),
+  );
+  const isRebuilt = (await shop.tableId()) !== tableId;
+  const changed = { before: definition, after: await shop.definition() };
   const indexes = await shop.indexes();
   await shop.analyze();
   const small = await countCalls(shop, service);
-  const latePage = await countPage(
-    shop,
-    service,
-    `a page of ${limit} after ${pagesBefore * pageSize} orders`,
-    await subject.run(pageAfterPages, { pages: pagesBefore, limit: pageSize }),
-  );
-  await shop.insert(older());
-  await shop.insertCrowd(largeCount - smallCount - older().length, drawn.step + 1);
+  const latePages: Counted[] = [];
+  for (const pages of pagesBefore) {
+    const what = `a page of ${limit} after ${pages * pageSize} orders, where the last ${imported} are at one time,`;
+    const before = await subject.run(pageAfterPages, { pages, limit: pageSize });
+    latePages.push(await countPage(shop, service, what, before));
+  }
+  await shop.insertCrowd(largeCount - smallCount - (await history(3_000, 800, year - 4)), drawn.step + 1);
   await shop.analyze();
   const large = await countCalls(shop, service);
 
@@ -326,7 +385,7 @@ async function measure(shop: Shop) {
     page: await shop.plansOf(service, () => subject.run(page, { after: undefined, limit })),
     nextPage: await shop.plansOf(service, () => subject.run(page, { after: next, limit })),
   };
-  return { small, latePage, large, plans, indexes, rowsWritten };
+  return { small, latePages, large, plans, indexes, rowsWritten, isRebuilt, changed, sent };
 }
 
 async function countCalls(shop: Shop, service: Service): Promise<Calls> {

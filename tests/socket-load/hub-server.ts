@@ -1,7 +1,14 @@
-import { type Socket, io as connectTo } from 'socket.io-client';
-import { settles, until } from '../../helpers/foundations/waiting/until.ts';
+import { until } from '../../helpers/foundations/waiting/until.ts';
+import {
+  Patience,
+  type PatienceOptions,
+  SocketClient,
+  type SocketClientOptions,
+} from '../../helpers/instruments/socket-client/socket-client.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import type * as Kata from '../../katas/socket-load/socket-load.ts';
+import type { Guest } from './crowd-process.ts';
+import type { ClientProcesses, Crowd } from './crowd.ts';
 import {
   type Counts,
   countOnServer,
@@ -15,10 +22,6 @@ import {
   waitingBytes,
 } from './inside.ts';
 
-/** While a client waits: rounds, how long each of them is, and how far the module's clock moves. */
-const rounds = { count: 50, judgeMs: 100, moduleMs: 15 };
-const atOnce = 100;
-
 /** The WebSocket of a client, from the package ws. */
 interface WebSocketLike {
   pause(): void;
@@ -29,39 +32,18 @@ interface WebSocketLike {
 let opened = 0;
 
 /** A client of a hub. It keeps all messages that it gets. */
-export class Client {
-  readonly user: string;
+export class Client extends SocketClient {
   readonly messages: Kata.Message[] = [];
-  readonly #socket: Socket;
-  readonly #subject: Subject<typeof Kata>;
   #isReading = true;
 
-  constructor(port: number, user: string, subject: Subject<typeof Kata>) {
-    this.user = user;
-    this.#subject = subject;
-    this.#socket = connectTo(`http://127.0.0.1:${port}`, {
-      transports: ['websocket'],
-      forceNew: true,
-      reconnection: false,
-      auth: { user },
-    });
-    this.#socket.on('message', (message: Kata.Message) => void this.messages.push(message));
+  constructor(options: SocketClientOptions) {
+    super(options);
+    this.socket.on('message', (message: Kata.Message) => void this.messages.push(message));
   }
 
   /** Whether it is connected and reads. */
   get isReading(): boolean {
-    return this.#isReading && this.#socket.connected;
-  }
-
-  get id(): string {
-    return this.#socket.id!;
-  }
-
-  async connected(): Promise<void> {
-    const connection = new Promise<void>((resolve, reject) => {
-      this.#socket.once('connect', resolve).once('connect_error', reject);
-    });
-    await this.#wait(connection, 'a client could not connect');
+    return this.#isReading && this.socket.connected;
   }
 
   async join(room: string, after: number | null = null): Promise<Kata.Joined> {
@@ -70,15 +52,6 @@ export class Client {
 
   async leave(room: string): Promise<void> {
     await this.ask('leave', room);
-  }
-
-  async ask<T>(event: string, ...args: unknown[]): Promise<T> {
-    const answer = this.#socket.emitWithAck(event, ...args) as Promise<T>;
-    return await this.#wait(answer, `a client sent ${event} and got no acknowledgment`);
-  }
-
-  send(event: string, ...args: unknown[]): void {
-    this.#socket.emit(event, ...args);
   }
 
   textsOf(room: string): string[] {
@@ -106,39 +79,15 @@ export class Client {
     this.#webSocket.terminate();
   }
 
-  /** Says goodbye. */
-  disconnect(): void {
-    this.#socket.disconnect();
-  }
-
   end(): void {
     this.#isReading = false;
-    (this.#socket.io.engine as { transport?: { ws?: WebSocketLike } } | undefined)?.transport?.ws?.terminate();
-    this.#socket.disconnect();
+    (this.socket.io.engine as { transport?: { ws?: WebSocketLike } } | undefined)?.transport?.ws?.terminate();
+    this.socket.disconnect();
   }
 
   get #webSocket(): WebSocketLike {
-    return (this.#socket.io.engine.transport as unknown as { ws: WebSocketLike }).ws;
+    return (this.socket.io.engine.transport as unknown as { ws: WebSocketLike }).ws;
   }
-
-  /** The module's clock moves a little while a client waits, so that an answer may come from a timer. */
-  async #wait<T>(promise: Promise<T>, what: string): Promise<T> {
-    for (let round = 0; round < rounds.count; round++) {
-      if (await settles(promise, rounds.judgeMs)) return await promise;
-      // It tells the process's last words when that has ended.
-      await stepForAll(this.#subject);
-    }
-    throw new Error(what);
-  }
-}
-
-const steps = new WeakMap<object, Promise<void>>();
-
-/** One step for all who wait. */
-function stepForAll(subject: Subject<typeof Kata>): Promise<void> {
-  const step = steps.get(subject) ?? subject.run(stepClock, rounds.moduleMs).finally(() => steps.delete(subject));
-  steps.set(subject, step);
-  return step;
 }
 
 /** A real Socket.IO server with a hub in the module's process, and the judge's clients there. */
@@ -147,11 +96,14 @@ export class HubServer {
   readonly name: string;
   readonly #port: number;
   readonly #clients = new Set<Client>();
+  readonly #crowds = new Set<Crowd>();
+  readonly #patience: PatienceOptions;
 
   private constructor(subject: Subject<typeof Kata>, name: string, port: number) {
     this.subject = subject;
     this.name = name;
     this.#port = port;
+    this.#patience = { rounds: 50, roundMs: 100, step: () => subject.run(stepClock, 15) };
   }
 
   static async open(subject: Subject<typeof Kata>, options: Kata.HubOptions): Promise<HubServer> {
@@ -162,14 +114,18 @@ export class HubServer {
 
   /** Connects a client for each of these users. */
   async connect(...users: string[]): Promise<Client[]> {
-    const clients: Client[] = [];
-    for (let from = 0; from < users.length; from += atOnce) {
-      const some = users.slice(from, from + atOnce).map((user) => new Client(this.#port, user, this.subject));
-      for (const client of some) this.#clients.add(client);
-      await Promise.all(some.map((client) => client.connected()));
-      clients.push(...some);
-    }
+    const options = { port: this.#port, transport: 'websocket', patience: new Patience(this.#patience) } as const;
+    const clients = users.map((user) => new Client({ ...options, auth: { user } }));
+    for (const client of clients) this.#clients.add(client);
+    await Promise.all(clients.map((client) => client.connected()));
     return clients;
+  }
+
+  /** Lets many clients come from other processes. */
+  async crowd(processes: ClientProcesses, guests: readonly Guest[]): Promise<Crowd> {
+    const crowd = await processes.crowd(this.name, this.#port, guests, this.#patience);
+    this.#crowds.add(crowd);
+    return crowd;
   }
 
   /** Connects one client, which joins these rooms as a newcomer. */
@@ -177,6 +133,17 @@ export class HubServer {
     const [client] = await this.connect(user);
     for (const room of rooms) await client!.join(room);
     return client!;
+  }
+
+  /** A client, who may not read, sends these, and the server has got them or dropped the client. */
+  async request(client: Client, ...requests: (readonly [event: string, ...args: unknown[]])[]): Promise<void> {
+    const before = await this.counts();
+    for (const [event, ...args] of requests) client.send(event, ...args, () => undefined);
+    const isHeard = await until(async () => {
+      const { requests: heard, clients } = await this.counts();
+      return heard >= before.requests + requests.length || clients < before.clients;
+    });
+    if (!isHeard) throw new Error(`a client sent ${requests.length} requests, and the server has not got them`);
   }
 
   async publish(...texts: (readonly [room: string, text: string])[]): Promise<void> {
@@ -226,7 +193,9 @@ export class HubServer {
 
   disconnectAll(): void {
     for (const client of this.#clients) client.end();
+    for (const crowd of this.#crowds) crowd.go();
     this.#clients.clear();
+    this.#crowds.clear();
   }
 
   async end(): Promise<void> {
@@ -237,6 +206,7 @@ export class HubServer {
 
   async #fence(): Promise<void> {
     const reading = [...this.#clients].filter(({ isReading }) => isReading);
-    await Promise.all(reading.map((client) => client.ask('fence')));
+    const crowds = [...this.#crowds].map((crowd) => crowd.fence());
+    await Promise.all([...reading.map((client) => client.ask('fence')), ...crowds]);
   }
 }

@@ -11,19 +11,29 @@ export interface Counts {
   readonly clients: number;
   /** TCP connections. */
   readonly connections: number;
+  /** What clients have sent so far: events that reached the server. */
+  readonly requests: number;
 }
 
-interface Running {
+/** A server with its hub. Paths to what a hub keeps begin here. */
+class HubHost {
   readonly http: HttpServer;
   readonly io: Server;
   readonly hub: Kata.Hub;
   /** What `publishAround` publishes when the next client sends `join`. */
   atJoin: (() => void) | undefined;
+  requests = 0;
+
+  constructor(http: HttpServer, io: Server, hub: Kata.Hub) {
+    this.http = http;
+    this.io = io;
+    this.hub = hub;
+  }
 }
 
 /** Servers by name. */
 interface Kept {
-  [name: string]: Running;
+  [name: string]: HubHost;
 }
 
 type In<Args = undefined> = Inside<typeof Kata, Args, Kept>;
@@ -58,14 +68,15 @@ export async function openHub({
     // What the server sent to a client before it answers this has reached the client before the answer.
     socket.on('fence', (answer: () => void) => answer());
     socket.onAny((event: string) => {
-      const { atJoin } = running;
+      host.requests++;
+      const { atJoin } = host;
       if (event !== 'join' || !atJoin) return;
-      running.atJoin = undefined;
+      host.atJoin = undefined;
       atJoin();
     });
   });
-  const running: Running = { http, io, hub: kata.createHub(io, options), atJoin: undefined };
-  kept[name] = running;
+  const host = new HubHost(http, io, kata.createHub(io, options));
+  kept[name] = host;
   await new Promise<void>((resolve) => void http.listen(0, '127.0.0.1', 1024, resolve));
   return (http.address() as AddressInfo).port;
 }
@@ -113,9 +124,9 @@ export function members({ args: { name, rooms }, kept }: In<{ name: string; room
 }
 
 export async function countOnServer({ args: name, kept }: In<string>): Promise<Counts> {
-  const { http, io } = kept[name]!;
+  const { http, io, requests } = kept[name]!;
   const connections = await new Promise<number>((resolve) => http.getConnections((_error, number) => resolve(number)));
-  return { clients: io.sockets.sockets.size, connections };
+  return { clients: io.sockets.sockets.size, connections, requests };
 }
 
 /** Bytes that wait in this process for the clients of a user; undefined when it has none. */

@@ -2,11 +2,15 @@ import fc from 'fast-check';
 import { describe, expect } from 'vitest';
 import { until } from '../../helpers/foundations/waiting/until.ts';
 import { growthPerVisit } from '../../helpers/instruments/heap/churn.ts';
+import { Explained } from '../../helpers/instruments/heap/explained.ts';
 import { type HeapFigures, collect, collectUntil } from '../../helpers/instruments/heap/heap-figures.ts';
+import type { HoldersOptions } from '../../helpers/instruments/heap/holders.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
 import { expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/socket-load/socket-load.ts';
+import type { Guest } from './crowd-process.ts';
+import { ClientProcesses } from './crowd.ts';
 import { type Client, HubServer } from './hub-server.ts';
 import { costOfPublishing, holdClock, publishAround } from './inside.ts';
 
@@ -15,14 +19,16 @@ const MB = 1024 * kB;
 const word = fc.string({ unit: fc.constantFrom(...'abcdefghijklmnopqrstuvwxyz'), minLength: 5, maxLength: 8 });
 const drawn = drawOne(
   fc.record({
-    words: fc.uniqueArray(word, { minLength: 8, maxLength: 8 }) as fc.Arbitrary<string[]>,
+    words: fc.uniqueArray(word, { minLength: 10, maxLength: 10 }) as fc.Arbitrary<string[]>,
     keep: fc.integer({ min: 5, max: 9 }),
     keepMs: fc.integer({ min: 60_000, max: 120_000 }),
     maxBufferedBytes: fc.integer({ min: MB, max: MB + 100 * kB }),
   }),
 );
 const { keep, keepMs, maxBufferedBytes } = drawn;
-const [red, blue, ann, bob, cleo, dan, text, hall] = drawn.words as [
+const [red, blue, ann, bob, cleo, dan, text, hall, den, nook] = drawn.words as [
+  string,
+  string,
   string,
   string,
   string,
@@ -33,6 +39,8 @@ const [red, blue, ann, bob, cleo, dan, text, hall] = drawn.words as [
   string,
 ];
 
+/** Sorted. */
+const oddUsers = ['__proto__', 'constructor'];
 const crowdSize = 500;
 const groupCount = 20;
 /** Sockets on the small server whose cost of publishing is compared with that of the crowd. */
@@ -48,6 +56,7 @@ const mostPublished = 40 * MB;
 /** So many at once; four batches a second of the module's clock are 1 MB a second. */
 const perBatch = 4;
 const batchMs = 250;
+const batchBytes = perBatch * largeBytes;
 /** What a visitor may leave: less than the smallest object that something keeps of it. */
 const visitLimit = 80;
 const visitors = 16;
@@ -55,6 +64,16 @@ const visitors = 16;
 const costLimit = 30;
 
 const test = judge<typeof Kata>('socket-load', { furnish: holdClock })
+  .extend('processes', { scope: 'file' }, ({}, { onCleanup }) => {
+    const processes = new ClientProcesses();
+    onCleanup(() => processes[Symbol.dispose]());
+    return processes;
+  })
+  .extend('explained', { scope: 'file' }, () => new Explained('HubHost'))
+  .extend('holders', ({ subject, explained }) => {
+    return (isKept: boolean, again: () => Promise<unknown>, options: HoldersOptions = {}) =>
+      explained.holders(subject, isKept, again, { prefer: /HubHost\.(hub|io)/, ...options });
+  })
   // Each test opens servers of its own; they end with it. After a broken promise their process ends instead.
   .extend('open', async ({ subject, task }, { onCleanup }) => {
     const servers: HubServer[] = [];
@@ -72,9 +91,9 @@ const test = judge<typeof Kata>('socket-load', { furnish: holdClock })
   });
 
 describe('core', () => {
-  test('500 clients must each get every message of their rooms, once and in order.', async ({ open }) => {
+  test('500 clients must each get every message of their rooms, once and in order.', async ({ open, processes }) => {
     const server = await open();
-    const clients = await joinCrowd(server, crowdSize);
+    const crowd = await server.crowd(processes, guests(crowdSize));
     const groups = Array.from({ length: groupCount }, (_, group) => groupOf(group));
     const rounds = Array.from({ length: 6 }, (_, round) => `${text} ${round}`);
 
@@ -86,20 +105,27 @@ describe('core', () => {
       await server.publish([hall, `${one} c`]);
     }
     await server.settle();
+    const shares = await crowd.shares();
 
     const forAll = rounds.flatMap((one) => ['a', 'b', 'c'].map((part) => `${one} ${part}`));
-    const expected = new Map(groups.map((group) => [group, rounds.map((one) => `${group} ${one}`)]));
     const what = `${crowdSize} clients joined a room for all and one of ${groupCount} groups; ${rounds.length} messages were published in each group, and ${forAll.length} for all`;
-    for (const [at, client] of clients.entries()) {
-      const group = groupOf(at);
-      expect(client.textsOf(hall), `${what}; client ${at + 1} got of the room for all`).toEqual(forAll);
-      expect(client.textsOf(group), `${what}; client ${at + 1} got of its group`).toEqual(expected.get(group));
-      expectThat(
-        client.messages.length === forAll.length + rounds.length,
-        `${what}; client ${at + 1} got ${client.messages.length} messages, some of other rooms`,
+    for (const { rooms, messages, clients } of shares) {
+      const [, group] = rooms as [string, string];
+      const textsOf = (room: string) => messages.filter((message) => message.room === room).map((one) => one.text);
+      expect(textsOf(hall), `${what}; ${clients} clients got of the room for all`).toEqual(forAll);
+      expect(textsOf(group), `${what}; ${clients} clients got of their group`).toEqual(
+        rounds.map((one) => `${group} ${one}`),
       );
-      expectRising(client, [hall, group]);
+      expectThat(
+        messages.length === forAll.length + rounds.length,
+        `${what}; ${clients} clients got ${messages.length} messages, some of other rooms`,
+      );
+      expectRising(messages, rooms);
     }
+    expect(
+      shares.reduce((sum, { clients }) => sum + clients, 0),
+      'clients that were looked at',
+    ).toBe(crowdSize);
   });
 
   test('Only the members of a room must get its messages.', async ({ open }) => {
@@ -109,7 +135,9 @@ describe('core', () => {
     const outside = await server.member(cleo);
     const again = await server.member(dan, red, red);
 
-    await server.publish([red, `${text} 1`], [blue, `${text} 2`], [outside.id, `${text} 3`]);
+    await server.publish([red, `${text} 1`], [blue, `${text} 2`], [leaver.id, `${text} 3`]);
+    await inBoth.join(outside.id);
+    await server.publish([outside.id, `${text} 8`]);
     await server.settle();
     await leaver.leave(red);
     await again.leave(red);
@@ -122,15 +150,18 @@ describe('core', () => {
     const got = (client: Client) => client.messages.map((message) => `${message.room}: ${message.text}`);
     const toRed = [1, 4, 6].map((number) => `${red}: ${text} ${number}`);
     const toBlue = [2, 5].map((number) => `${blue}: ${text} ${number}`);
-    expect(got(inBoth).toSorted(), 'a client is in two rooms; it got').toEqual([...toRed, ...toBlue].toSorted());
-    expect(got(leaver), 'a client left the first room after a message in each; it got').toEqual([
-      toRed[0],
-      toBlue[0],
-      toBlue[1],
-    ]);
+    const toOutside = `${outside.id}: ${text} 8`;
+    expect(
+      got(inBoth).toSorted(),
+      'a client is in two rooms, and later in one that is named like the socket id of another client; it got',
+    ).toEqual([...toRed, ...toBlue, toOutside].toSorted());
+    expect(
+      got(leaver),
+      'a client left the first room after a message in each, and one was published to the name that is its socket id; it got',
+    ).toEqual([toRed[0], toBlue[0], toBlue[1]]);
     expect(
       got(outside),
-      'a client is in no room, and one was published to the name that is its socket id; it got',
+      'a client is in no room, and one was published to a member of the room that is named like its socket id; it got',
     ).toEqual([]);
     expect(
       got(again),
@@ -144,6 +175,7 @@ describe('core', () => {
     const two = await server.member(ann, red, blue);
     const other = await server.member(bob, blue);
     await server.member(cleo);
+    for (const user of oddUsers) await server.member(user, den);
     const seen: string[][][] = [await server.members(red, blue, hall)];
 
     for (const act of [
@@ -173,6 +205,7 @@ describe('core', () => {
       seen.map(([, , inHall]) => inHall),
       'members of a room that nobody joined',
     ).toEqual(seen.map(() => []));
+    expect(await server.members(den), 'members of a room with two users of strange names').toEqual([oddUsers]);
   });
 });
 
@@ -210,23 +243,46 @@ describe('robust', () => {
   });
 
   test('A client that stops reading must be dropped; until then the process must buffer little for it.', async ({
-    subject,
     open,
+    holders,
   }) => {
-    const server = await open({ keep: 4 });
+    const server = await open({ keep: perBatch });
     const reads = await server.member(ann, red);
-    const stopped = [await server.member(bob, red), await server.member(cleo, red)];
-    const { peak, published } = await publishTo(server, { room: red, reads, stopped });
-    await server.pass(60_000);
-    const { connections } = await server.counts();
-    const [left] = await server.members(red);
+    let count = 0;
+    const publishBatch = async () => {
+      await server.publishLarge({ room: red, from: count, count: perBatch, bytes: largeBytes });
+      await reached(server, [reads], red, (count += perBatch));
+    };
 
-    const what = `two clients stopped reading, and ${inMegabytes(published)} were published to them`;
-    expectAtMost(peak, bufferLimit, `${what}; in memory the process held up to`);
-    expectThat(connections <= 1, `${what}; a minute later ${connections - 1} of their connections were still there`);
-    expect(left, `${what}; members afterwards`).toEqual([ann]);
-    // The process is still well.
-    expectThat(subject.alive, `${what}; the process has ended`);
+    const expectDropped = async (what: string) => {
+      await server.pass(60_000);
+      const { connections } = await server.counts();
+      expectThat(connections <= 1, `${what}; a minute later ${connections - 1} of their connections were still there`);
+      expect(await server.members(red, blue), `${what}; members of both rooms afterwards`).toEqual([[ann], []]);
+    };
+    const expectDroppedInFlood = async (sendBatch: () => Promise<void>, what: string) => {
+      const { peak, megabytes } = await flood(server, sendBatch);
+      const held = await holders(peak > bufferLimit, sendBatch);
+      expectAtMost(
+        peak,
+        bufferLimit,
+        `${held}${what}; ${megabytes} were due to them; in memory the process held up to`,
+      );
+      await expectDropped(what);
+    };
+
+    for (const user of [bob, cleo]) (await server.member(user, red)).stopReading();
+    await expectDroppedInFlood(publishBatch, 'two clients stopped reading while messages were published');
+
+    await publishBatch();
+    const asks = await server.member(dan, red);
+    asks.stopReading();
+    const askAgain = () => server.request(asks, ['leave', red], ['join', red, 0]);
+    await expectDroppedInFlood(askAgain, 'a client stopped reading, left and came back again and again');
+
+    (await server.member(dan, blue)).stopReading();
+    await server.publishLarge({ room: blue, from: 0, count: 1, bytes: 16 * MB });
+    await expectDropped('a client stopped reading, and one message of 16 MB was published to it');
   });
 
   test('While a client does not read, and when it is dropped, all others must get every message in order.', async ({
@@ -339,7 +395,7 @@ describe('robust', () => {
     ).toEqual([[ann, cleo].toSorted(), [bob], [], [], [], [], []]);
   });
 
-  test('Clients and rooms that are gone must leave nothing in memory.', async ({ subject, open }) => {
+  test('Clients and rooms that are gone must leave nothing in memory.', async ({ subject, open, holders }) => {
     const server = await open();
     const stays = await server.member(ann, red);
     let visit = 0;
@@ -347,8 +403,14 @@ describe('robust', () => {
       const prefix = `${text} ${visit++}`;
       const clients = await server.connect(...Array.from({ length: visitors }, (_, at) => `${prefix} user ${at}`));
       const rooms = clients.map((_, at) => `${prefix} room ${at}`);
-      await Promise.all(clients.map((client, at) => Promise.all([client.join(red), client.join(rooms[at]!)])));
-      await server.publish(...rooms.map((room) => [room, `${room} ${text}`] as const));
+      const joinSome = async (client: Client, room: string) => {
+        client.send('join', `${room} refused`, text, () => undefined);
+        await Promise.all([red, room, `${room} silent`, `${room} left`].map((one) => client.join(one)));
+        await Promise.all([`${room} left`, `${room} never joined`].map((one) => client.leave(one)));
+      };
+      await Promise.all(clients.map((client, at) => joinSome(client, rooms[at]!)));
+      const published = rooms.flatMap((room) => [room, `${room} left`, `${room} empty`]);
+      await server.publish(...published.map((room) => [room, `${room} ${text}`] as const));
       await server.settle();
       const got = clients.map((client, at) => client.textsOf(rooms[at]!).length);
       expect(got, `${visitors} clients joined a room each; messages that each of them got of one`).toEqual(
@@ -377,20 +439,25 @@ describe('robust', () => {
       bytesOf: inMemory,
     });
 
+    const held = await holders(growth > visitLimit, comeAndGo, { atLeast: visitors / 2 });
     expectAtMost(
       growth,
       visitLimit,
-      `5 times ${visitors} clients came, joined a room of their own, and left; in memory each left`,
+      `${held}5 times ${visitors} clients came, joined a room of their own, and left; in memory each left`,
     );
   });
 });
 
 describe('stretch', () => {
-  test('The cost of publish must grow with its room, not with the number of sockets.', async ({ subject, open }) => {
+  test('The cost of publish must grow with its room, not with the number of sockets.', async ({
+    subject,
+    open,
+    processes,
+  }) => {
     const many = await open();
     const few = await open();
-    await joinCrowd(many, manySize - roomSize);
-    await joinCrowd(few, fewSize - roomSize);
+    await many.crowd(processes, guests(manySize - roomSize));
+    await few.crowd(processes, guests(fewSize - roomSize));
     const users = Array.from({ length: roomSize }, (_, at) => `${ann} ${at}`);
     const inRoom: Client[] = [];
     for (const server of [many, few]) for (const user of users) inRoom.push(await server.member(user, red));
@@ -472,48 +539,49 @@ describe('stretch', () => {
       `a newcomer of the first room left before it got a message, missed ${keep}, and came back with last; it got`,
     ).toEqual([...missedRed, `${text} d`, `${text} f`]);
     expect(back.textsOf(blue), `${what}; of the second it got`).toEqual([`${text} e`]);
+    await expectToRememberEmptyRooms(server);
     const all = [`${text} a`, `${text} c`, ...missedRed, `${text} d`, `${text} f`];
     expect(stays.textsOf(red), 'a client that stayed got of the first room').toEqual(all);
-    expectRising(back, [red, blue, hall]);
+    expectRising(back.messages, [red, blue, hall]);
   });
 
   test('A client that missed more than its room keeps must be told so, and must get the rest.', async ({ open }) => {
     const server = await open();
-    const stays = await server.member(ann, red, blue, hall);
-    const leaves = await server.member(bob, red, blue, hall);
+    const stays = await server.member(ann, red, blue, hall, den, nook);
+    const leaves = await server.member(bob, red, blue, hall, den, nook);
     const old = Array.from({ length: 3 * keep }, (_, at) => [hall, `${text} old ${at}`] as const);
-    await server.publish(...old, [red, text], [blue, text]);
+    await server.publish(...old, [red, text], [blue, text], [den, text], [nook, text]);
     await server.settle();
     leaves.disconnect();
     await server.gone([leaves]);
 
-    // One too many in the first room, and two too old in the second.
+    // One too many in the first room, two too old in the second, and nothing but one too old in the fourth.
     const numbered = Array.from({ length: keep + 1 }, (_, at) => `${text} ${at}`);
-    await server.publish([blue, `${text} 1`], [blue, `${text} 2`]);
+    await server.publish([blue, `${text} 1`], [blue, `${text} 2`], [den, `${text} missed`]);
     await server.pass(keepMs + 5_000);
     await server.publish(...numbered.map((one) => [red, one] as const), [blue, `${text} 3`], [blue, `${text} 4`]);
     await server.settle();
     const back = await server.member(bob);
     const answers = [await back.join(red, leaves.lastOf(red)!), await back.join(blue, leaves.lastOf(blue)!)];
+    answers.push(await back.join(den, leaves.lastOf(den)!));
     await server.settle();
 
-    // The third room is empty for so long that nothing of it needs to be kept.
-    const { seq } = leaves.messages.findLast(({ room }) => room === hall)!;
-    await server.publish([hall, `${text} missed`]);
-    await stays.leave(hall);
+    // The third and the fifth room are empty for so long that nothing of them needs to be kept.
+    await server.publish([hall, `${text} missed`], [nook, `${text} missed`]);
+    for (const room of [hall, nook]) await stays.leave(room);
     await server.pass(3 * keepMs);
     await server.publish([red, text], [blue, text]);
     await server.pass(3 * keepMs);
     await stays.join(hall);
     await server.publish([hall, `${text} new 1`], [hall, `${text} new 2`]);
     await server.settle();
-    answers.push(await back.join(hall, seq));
+    answers.push(await back.join(hall, leaves.lastOf(hall)!), await back.join(nook, leaves.lastOf(nook)!));
     await server.settle();
 
     expect(
       answers.map((answer) => answer?.complete),
-      `a client came back: it had missed ${keep + 1} messages of a room that keeps ${keep}; two too old of four; one from before the room was empty for long, and two; complete of each join`,
-    ).toEqual([false, false, false]);
+      `a client came back: it had missed ${keep + 1} messages of a room that keeps ${keep}; two too old of four; one too old and nothing else; one from before the room was empty for long, and two; the same and nothing else; complete of each join`,
+    ).toEqual([false, false, false, false, false]);
     const rest = [...numbered.slice(1), text];
     expect(back.textsOf(red), `${keep + 1} messages were missed in a room that keeps ${keep}; it got`).toEqual(rest);
     const young = [`${text} 3`, `${text} 4`, text];
@@ -522,6 +590,10 @@ describe('stretch', () => {
       back.textsOf(hall),
       'a message was missed, then the room was empty for long, and two messages followed; it got',
     ).toEqual([`${text} new 1`, `${text} new 2`]);
+    expect(
+      [...back.textsOf(den), ...back.textsOf(nook)],
+      'all missed messages of two rooms were too old; it got of them',
+    ).toEqual([]);
   });
 });
 
@@ -529,17 +601,62 @@ function groupOf(client: number): string {
   return `${blue} ${client % groupCount}`;
 }
 
-/** Each joins the room for all, and a group. A user has two of them. */
-async function joinCrowd(server: HubServer, count: number): Promise<Client[]> {
-  const clients = await server.connect(...Array.from({ length: count }, (_, at) => `${bob} ${Math.floor(at / 2)}`));
-  await Promise.all(clients.map((client, at) => Promise.all([client.join(hall), client.join(groupOf(at))])));
-  return clients;
+/** Each joins the room for all, and a group. A user has two clients. */
+function guests(count: number): Guest[] {
+  return Array.from({ length: count }, (_, at) => ({
+    user: `${bob} ${Math.floor(at / 2)}`,
+    rooms: [hall, groupOf(at)],
+  }));
+}
+
+/** Rooms without members for less than keepMs, after they were empty once before. */
+async function expectToRememberEmptyRooms(server: HubServer): Promise<void> {
+  const half = keepMs / 2;
+  const before = await server.member(cleo, nook);
+  const { last } = await before.join(den);
+  await server.publish([nook, `${text} i`]);
+  await server.settle();
+  const { seq } = before.messages.at(-1)!;
+  await server.pass(keepMs - 10_000);
+  before.break();
+  await server.gone([before]);
+  await server.pass(half);
+
+  const again = await server.member(cleo);
+  const answers = [await again.join(den, last), await again.join(nook, seq)];
+  await server.pass(half - 20_000);
+  again.break();
+  await server.gone([again]);
+  await server.publish([nook, `${text} j`]);
+  await server.pass(20_000);
+  await server.publish([den, `${text} k`], [nook, `${text} l`]);
+  const atLast = await server.member(cleo);
+  answers.push(await atLast.join(den, last), await atLast.join(nook, seq));
+  await server.pass(keepMs + 10_000);
+  await server.publish([den, `${text} m`], [nook, `${text} n`]);
+  await server.settle();
+
+  const what =
+    'the only member of two rooms was twice away for less than keepMs; messages were published in the empty rooms';
+  expect(
+    answers.map((answer) => answer?.complete),
+    `${what}; complete of each join`,
+  ).toEqual(answers.map(() => true));
+  const got = [again, atLast].map((client) => [client.textsOf(den), client.textsOf(nook)]);
+  expect(got, `${what}; each time it got`).toEqual([
+    [[], []],
+    [
+      [`${text} k`, `${text} m`],
+      [`${text} j`, `${text} l`, `${text} n`],
+    ],
+  ]);
+  expect(await server.members(den, nook), `${what}; members of both`).toEqual([[cleo], [cleo]]);
 }
 
 /** Fails when the numbers of a room's messages don't rise. */
-function expectRising(client: Client, rooms: readonly string[]): void {
+function expectRising(messages: readonly Kata.Message[], rooms: readonly string[]): void {
   for (const room of rooms) {
-    const numbers = client.messages.filter((message) => message.room === room).map(({ seq }) => seq);
+    const numbers = messages.filter((message) => message.room === room).map(({ seq }) => seq);
     const isRising = numbers.every((seq, at) => Number.isSafeInteger(seq) && seq >= 1 && !(numbers[at - 1]! >= seq));
     expectThat(
       isRising,
@@ -559,31 +676,24 @@ async function reached(server: HubServer, clients: readonly Client[], room: stri
   expectThat(isThere, `${count} messages were published in a room; clients that read got ${counts.join(', ')} of them`);
 }
 
-/** Publishes to clients that stop reading, until they are dropped. Returns the most memory that the process held meanwhile. */
-async function publishTo(
+/** Sends batches to clients that do not read, until one client is left. Returns the most memory that the process held meanwhile. */
+async function flood(
   server: HubServer,
-  { room, reads, stopped }: { room: string; reads: Client; stopped: readonly Client[] },
-): Promise<{ peak: number; published: number }> {
-  for (const client of stopped) client.stopReading();
+  sendBatch: () => Promise<void>,
+): Promise<{ readonly peak: number; readonly megabytes: string }> {
   const before = inMemory(await collect(server.subject));
-  let [peak, count] = [0, 0];
-  while (count * largeBytes < mostPublished && peak <= 2 * bufferLimit && (await server.counts()).clients > 1) {
-    await server.publishLarge({ room, from: count, count: perBatch, bytes: largeBytes });
-    count += perBatch;
-    await reached(server, [reads], room, count);
+  let [peak, batches] = [0, 0];
+  while (batches * batchBytes < mostPublished && peak <= 2 * bufferLimit && (await server.counts()).clients > 1) {
+    await sendBatch();
     const held = (now: HeapFigures) => inMemory(now) - before;
     await server.pass(batchMs);
-    if (count % (4 * perBatch) === 0) peak = Math.max(peak, held(await collectUntil(server.subject, () => true)));
+    if (++batches % 4 === 0) peak = Math.max(peak, held(await collectUntil(server.subject, () => true)));
   }
-  return { peak, published: count * largeBytes };
+  return { peak, megabytes: `${Math.round((batches * batchBytes) / MB)} MB` };
 }
 
 function inMemory({ heapUsed, arrayBuffers }: HeapFigures): number {
   return heapUsed + arrayBuffers;
-}
-
-function inMegabytes(bytes: number): string {
-  return `${Math.round(bytes / MB)} MB`;
 }
 
 /** That members lists a user once is a promise of its own. */

@@ -7,6 +7,8 @@ import type { Modules, WrongModule } from './modules.ts';
 
 /** How many processes work side by side. */
 const lanes = 3;
+/** A suite of more tests than this has not each of them directly after each other one. */
+const mostOrders = 60;
 
 /** What came of one run of the suite: its report, or why the process had none. */
 export type Outcome = { readonly report: RunReport } | { readonly error: Error };
@@ -20,10 +22,12 @@ export interface WrongRun extends WrongModule {
 interface OtherRuns {
   readonly wrong: readonly WrongRun[];
   readonly otherRight: readonly Outcome[];
-  /** On the right module: with the tests in reverse order, and in a drawn one. */
+  /** On the right module, with the tests in other orders. */
   readonly reordered: readonly Outcome[];
   /** In one process: twice on the right module, twice on a wrong one, and on the right one again. */
   readonly repeated: readonly Outcome[];
+  /** On the right module, in the process in which the suite has just failed on this wrong one. */
+  readonly afterWrong: readonly WrongRun[];
 }
 
 export interface Runs {
@@ -38,7 +42,8 @@ type Fresh = () => Promise<Subject<typeof Kata>>;
 /**
  * Runs the suite on every module. Each run has a process of its own, unless the suite has shown that runs in one process don't influence
  * each other: then a few processes do all runs, in an order drawn without a seed. Each of them begins with a module on which the suite is
- * known to fail and ends with the right one, so a suite that counts its runs or compares modules with each other shows it.
+ * known to fail, comes back to the right one after each wrong one, and ends with it, so a suite that leaves something behind, counts its
+ * runs or compares modules with each other shows it.
  */
 export async function runOnAll(
   { right: source, otherRight, wrong }: Modules,
@@ -52,27 +57,57 @@ export async function runOnAll(
     return { right: right! };
 
   const { length } = right.report.tests;
-  const reversed = { source, order: Array.from({ length }, (_, at) => length - 1 - at) };
-  const drawn = { source, order: draw.order(length) };
-  const rightRuns = [...otherRight.map((other) => ({ source: other })), reversed, drawn];
+  const orders = ordersOf(draw.order(length)).map((order) => ({ source, order }));
+  const others = otherRight.map((other) => ({ source: other }));
   const isRepeatable = isAsExpected([right, ...repeated]);
-  const outcomes =
-    (isRepeatable && (await inSharedProcesses(fresh, [...wrong, ...rightRuns], sample, open))) || undefined;
-  const all = outcomes ?? (await inProcessesOfTheirOwn(fresh, [...wrong, ...rightRuns]));
+  const shared = isRepeatable ? await inSharedProcesses(fresh, wrong, [...others, ...orders], sample, open) : undefined;
+  if (shared) {
+    return {
+      right,
+      others: {
+        ...shared,
+        otherRight: shared.onRight.slice(0, others.length),
+        reordered: shared.onRight.slice(others.length),
+        repeated: [right, ...repeated],
+      },
+    };
+  }
 
+  const all = await inProcessesOfTheirOwn(fresh, [...wrong, ...others]);
   const wrongRuns = wrong.map((module, at) => ({ ...module, outcome: all[at]! }));
-  const failed = wrongRuns.find(({ outcome }) => faultIn(outcome) !== undefined) ?? sample;
+  const failed = wrongRuns.filter(({ outcome }) => faultIn(outcome) !== undefined);
+  const [example = sample] = failed;
+  const inTurn = await inOneProcess(fresh, [failed.flatMap((module) => [module, open])]);
   return {
     right,
     others: {
       wrong: wrongRuns,
-      otherRight: all.slice(wrong.length, wrong.length + otherRight.length),
-      reordered: all.slice(wrong.length + otherRight.length),
-      repeated: outcomes
-        ? [right, ...repeated]
-        : await inOneProcess(fresh, [[open], [open], [failed], [failed], [open]]),
+      otherRight: all.slice(wrong.length),
+      // Where not even two runs on the right module can share a process, two orders tell enough.
+      reordered:
+        faultIn(repeated[0]!) === undefined && testsIn(repeated[0]!) === length
+          ? await inOneProcess(fresh, [orders])
+          : await inProcessesOfTheirOwn(fresh, orders.slice(0, 2)),
+      repeated: await inOneProcess(fresh, [[open], [open], [example], [example], [open]]),
+      afterWrong: failed.map((module, at) => ({ ...module, outcome: inTurn[2 * at + 1]! })),
     },
   };
+}
+
+/**
+ * Orders of tests, by their numbers: the given one backward, and some in which each test comes directly after each other one.
+ * @param order every number from 0, in any order
+ * @see E. J. Williams, "Experimental designs balanced for the estimation of residual effects of treatments", 1949
+ */
+function ordersOf(order: readonly number[]): number[][] {
+  // An odd count has such orders with one number more, which is left out of them again.
+  const size = order.length + (order.length % 2);
+  const zigzag = Array.from({ length: size }, (_, at) => (at % 2 === 0 ? at / 2 : size - (at + 1) / 2));
+  const rows = Array.from({ length: Math.min(size, mostOrders) }, (_, row) =>
+    zigzag.map((number) => (number + row) % size).filter((number) => number < order.length),
+  );
+  const inOrder = [...order.keys()];
+  return [inOrder.toReversed(), ...rows.map((row) => row.map((number) => order[number]!))];
 }
 
 /** Why the suite failed; undefined when it passed. */
@@ -82,6 +117,11 @@ export function faultIn(outcome: Outcome): string | undefined {
   if (fault !== undefined) return `suite failed: ${fault}`;
   const failed = tests.find((test) => test.fault !== undefined);
   return failed && `test "${failed.name}" failed: ${failed.fault}`;
+}
+
+/** How many tests the suite added. */
+export function testsIn(outcome: Outcome): number {
+  return 'error' in outcome ? 0 : outcome.report.tests.length;
 }
 
 /** Two runs on the right module, two on a wrong one and one on the right one, with as many tests each time. */
@@ -94,23 +134,30 @@ export function isAsExpected(repeated: readonly Outcome[]): boolean {
 }
 
 /**
- * Undefined when the suite passes on `first`, on which it should fail, or fails on `last`, on which it should pass: then the runs of a process
- * influence each other.
+ * Undefined when the suite passes on `first`, on which it should fail, or fails on `open` after any other run: then the runs of a
+ * process influence each other.
  */
 async function inSharedProcesses(
   fresh: Fresh,
-  orders: readonly RunOrder[],
+  wrong: readonly WrongModule[],
+  rightRuns: readonly RunOrder[],
   first: RunOrder,
-  last: RunOrder,
-): Promise<Outcome[] | undefined> {
-  const shares = Array.from({ length: lanes }, (): RunOrder[] => []);
-  for (const [at, order] of shuffled(orders).entries()) shares[at % lanes]!.push(order);
-  const processes = await Promise.all(shares.map((share) => inOneProcess(fresh, [[first, ...share, last]])));
-  const isSound = processes.every(
-    (outcomes) => faultIn(outcomes[0]!) !== undefined && faultIn(outcomes.at(-1)!) === undefined,
-  );
-  const byOrder = new Map(shares.flatMap((share, at) => share.map((order, run) => [order, processes[at]![run + 1]!])));
-  return isSound ? orders.map((order) => byOrder.get(order)!) : undefined;
+  open: RunOrder,
+): Promise<(Pick<OtherRuns, 'wrong' | 'afterWrong'> & { readonly onRight: readonly Outcome[] }) | undefined> {
+  const shares = Array.from({ length: lanes }, (): RunOrder[][] => []);
+  const units = [...wrong.map((module): RunOrder[] => [module, open]), ...rightRuns.map((run) => [run])];
+  for (const [at, unit] of shuffled(units).entries()) shares[at % lanes]!.push(unit);
+  const results = new Map<RunOrder, Outcome[]>();
+  const work = async (share: readonly RunOrder[][]) => {
+    const [onFirst, ...outcomes] = await inOneProcess(fresh, [[first, ...share.flat(), open]]);
+    for (const unit of share) results.set(unit[0]!, outcomes.splice(0, unit.length));
+    return faultIn(onFirst!) !== undefined && faultIn(outcomes[0]!) === undefined;
+  };
+  const areSound = await Promise.all(shares.map(work));
+  const wrongRuns = wrong.map((module) => ({ ...module, outcome: results.get(module)![0]! }));
+  const afterWrong = wrong.map((module) => ({ ...module, outcome: results.get(module)![1]! }));
+  if (!areSound.every(Boolean) || afterWrong.some(({ outcome }) => faultIn(outcome) !== undefined)) return undefined;
+  return { wrong: wrongRuns, afterWrong, onRight: rightRuns.map((run) => results.get(run)![0]!) };
 }
 
 async function inProcessesOfTheirOwn(fresh: Fresh, orders: readonly RunOrder[]): Promise<Outcome[]> {

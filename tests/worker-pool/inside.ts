@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Worker } from 'node:worker_threads';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import type * as Kata from '../../katas/worker-pool/worker-pool.ts';
-import { type Call, type Stage, fault, inWords, onStage } from './stage.ts';
+import { type Call, type Stage, becomes, fault, inWords, onStage } from './stage.ts';
 
 interface Kept {
   /** All threads that were started in this process. */
@@ -12,8 +12,8 @@ interface Kept {
   batches?: { pool: Kata.WorkerPool; board: Int32Array };
   finished?: {
     pool: Kata.WorkerPool;
-    threads: Worker[];
-    run: (value: unknown, signal?: AbortSignal) => Promise<unknown>;
+    board: Int32Array;
+    run: (deed: string, extras: { at?: number; value?: unknown; signal?: AbortSignal }) => Promise<unknown>;
   };
 }
 
@@ -35,9 +35,9 @@ export function watchThreads({ kept }: Inside<unknown, undefined, Kept>): void {
 const play = ({ kata, args, kept }: OnStage, part: (stage: Stage) => Promise<void>) =>
   onStage(kata, args.file, kept.threads, part);
 
-/** Results of many kinds, in another order than the calls; and the order of the tasks. */
-export function deliver(inside: OnStage<Given & { turns: readonly number[] }>) {
-  const { size, text, turns } = inside.args;
+/** Results of many kinds, in another order than the calls; and the order of the tasks. `oddFile` is a copy of the task file. */
+export function deliver(inside: OnStage<Given & { turns: readonly number[]; oddFile: string }>) {
+  const { size, text, turns, oddFile } = inside.args;
   return play(inside, async (stage) => {
     stage.open(3);
     const values = [text, undefined, null, 0, NaN, false, '', [text, [1n]], new Map([[text, new Date(0)]]), { text }];
@@ -63,8 +63,43 @@ export function deliver(inside: OnStage<Given & { turns: readonly number[] }>) {
     const orders = line.map((call) => stage.order(call));
     const late = orders.findIndex((order, index) => index > 0 && order < orders[index - 1]!);
     if (late !== -1) fault(`${line.length} tasks waited, and the ${late + 1}th began before the ${late}th`);
+    for (const end of ['returned', 'threw', 'ended its thread', 'was aborted'] as const)
+      await expectLastInLine(stage, end, text);
+
+    stage.open(1, oddFile);
+    await stage.returns(stage.run('echo', { value: text, name: `a task of the file ${inWords(oddFile)}` }), text);
   });
 }
+
+/** Somebody calls as soon as another call has settled. Those who wait come first. */
+async function expectLastInLine(stage: Stage, end: keyof typeof deedOf, text: string): Promise<void> {
+  stage.open(1);
+  const controller = new AbortController();
+  let newcomer: Call | undefined;
+  const first = stage.run(deedOf[end], {
+    value: end === 'ended its thread' ? 1 : text,
+    name: `a task that ${end}`,
+    controller,
+    onSettled: () => (newcomer = stage.run('echo', { value: text, name: `a task that came when another one ${end}` })),
+  });
+  const line = stage.runMany(2, 'echo', { value: text, name: `a task that waited while another one ${end}` });
+  if (end === 'returned' || end === 'was aborted') await stage.begins(first);
+  if (end === 'was aborted') controller.abort(new Error(text));
+  stage.letGo(first);
+  // What else may go wrong after an abort or a death is up to promises 6 and 8.
+  const hasBegun = await becomes(
+    () => newcomer !== undefined && [...line, newcomer].every((call) => stage.order(call) > 0),
+  );
+  if (!hasBegun && (end === 'ended its thread' || end === 'was aborted')) return;
+  await stage.settles(first);
+  for (const call of [...line, newcomer!]) await stage.settles(call);
+  const orders = [...line, newcomer!].map((call) => stage.order(call));
+  const sorted = orders.toSorted((one, other) => one - other);
+  if (!isDeepStrictEqual(orders, sorted))
+    fault(`two tasks waited when another one ${end}, and one that was called only then began before them`);
+}
+
+const deedOf = { returned: 'hold', threw: 'reject', 'ended its thread': 'exit', 'was aborted': 'hold' } as const;
 
 /** Tasks that hold their threads, in all of a pool's and more. */
 export function fill(inside: OnStage<Given & { deeds: readonly string[]; turns: readonly number[] }>) {
@@ -209,7 +244,8 @@ export function fail(inside: OnStage) {
 export function die(inside: OnStage<Given & { exitCode: number }>) {
   const { size, text, exitCode } = inside.args;
   return play(inside, async (stage) => {
-    stage.open(size);
+    // So that a thread is free when another one dies beside a third.
+    stage.open(size + 1);
     const dies = async (deed: string, value?: number) => {
       const beside = stage.run('hold', { value: text, name: `a task beside one that ends its thread (${deed})` });
       await stage.begins(beside);
@@ -229,7 +265,7 @@ export function die(inside: OnStage<Given & { exitCode: number }>) {
     await dies('take all memory');
     await stage.expectFullSize('threads that died of errors');
 
-    const idle = stage.runMany(size, 'exit when told', { value: text });
+    const idle = stage.runMany(size + 1, 'exit when told', { value: text });
     for (const call of idle) await stage.returns(call, text);
     const [last] = idle.splice(-1);
     stage.letGo(last!);
@@ -251,6 +287,7 @@ export function die(inside: OnStage<Given & { exitCode: number }>) {
 /** Aborts of tasks that wait. */
 export function abortWaiting(inside: OnStage<Given & { turns: readonly number[] }>) {
   const { text, turns } = inside.args;
+  const reasons = [new Error(text), undefined, null, 0, '', false];
   return play(inside, async (stage) => {
     stage.open(1);
     const first = stage.run('hold', { value: text, name: 'the first task' });
@@ -269,7 +306,7 @@ export function abortWaiting(inside: OnStage<Given & { turns: readonly number[] 
     const last = stage.run('echo', { value: text, name: 'the last task' });
     for (const turn of turns) {
       const { aborted } = lines[turn]!;
-      aborted.controller.abort(turn % 2 === 0 ? new Error(text) : undefined);
+      aborted.controller.abort(reasons[turn]);
       await stage.aborts(aborted);
     }
     shared.abort({ text });
@@ -301,7 +338,7 @@ export function abortRunning(inside: OnStage) {
       name: 'the task beside an aborted one',
       controller: new AbortController(),
     });
-    for (const deed of ['spin', 'hold', 'block']) {
+    for (const deed of ['spin', 'hold', 'block'] as const) {
       const name = deed === 'spin' ? 'an endless loop' : 'a task at work';
       const running = stage.run(deed, { name, controller: new AbortController() });
       const waiting = stage.run('echo', { name: 'an aborted task', controller: new AbortController() });
@@ -309,7 +346,7 @@ export function abortRunning(inside: OnStage) {
       await stage.begins(beside, running);
       const thread = stage.thread(running);
       waiting.controller.abort(new Error('first'));
-      running.controller.abort(deed === 'block' ? undefined : new Error(text));
+      running.controller.abort({ spin: new Error(text), hold: null, block: undefined }[deed]);
       await stage.aborts(running);
       await stage.aborts(waiting);
       await stage.returns(next, text);
@@ -454,6 +491,15 @@ export function move(inside: OnStage<Given & { lengths: readonly number[] }>) {
       const lost = copied.filter(({ detached }) => detached).length;
       if (lost > 0) fault(`${lost} buffers that were not in transfer were taken from their caller`);
     }
+    const own = Uint8Array.from({ length: 8 }, (_, index) => index);
+    const results = { buffer: own.buffer, view: own, part: own.slice(2, 5), nested: { list: [own.buffer] } };
+    for (const [kind, result] of Object.entries(results))
+      for (const call of stage.runMany(2, 'keep', {
+        value: kind,
+        name: `a task that returns a ${kind} of its thread’s`,
+      }))
+        await stage.returns(call, result);
+
     const [buffer] = [filled(8)];
     const wrong = stage.run('add', {
       value: [buffer],
@@ -467,42 +513,49 @@ export function move(inside: OnStage<Given & { lengths: readonly number[] }>) {
 
 /** Makes a pool whose tasks end in each way, for `finishTasks` to run. */
 export async function openForFinished({ kata, args, kept }: OnStage): Promise<void> {
-  const { length: earlier } = kept.threads;
   const pool = kata.createWorkerPool(args.file, { size: args.size });
-  const board = new Int32Array(new SharedArrayBuffer(4 * 16));
+  const board = new Int32Array(new SharedArrayBuffer(4 * 64));
   kept.finished = {
     pool,
-    threads: kept.threads.slice(earlier),
-    run: async (value, signal) =>
-      await pool
-        .run({ deed: value === 'failing' ? 'reject' : 'echo', board, at: 4, value }, signal ? { signal } : {})
-        .catch(() => undefined),
+    board,
+    run: async (deed, { at = 4, value, signal }) =>
+      await pool.run({ deed, board, at, value }, signal ? { signal } : {}).catch(() => undefined),
   };
 }
 
-/** Runs tasks that return, that throw, and that are aborted while they wait; says what is left of them. */
-export async function finishTasks({ args, kept }: OnStage<Given & { rounds: number; bytes: number }>) {
-  const { run } = kept.finished!;
+/** Runs tasks that return, that fail, and that are aborted while they wait; says what is left of them. */
+export async function finishTasks({ args, kept }: OnStage<Given & { rounds: number; bytes: number; isLast: boolean }>) {
+  const { run, board } = kept.finished!;
   const { signal } = new AbortController();
   for (let round = 0; round < args.rounds; round++) {
     const controller = new AbortController();
     const tasks = Array.from({ length: 20 }, (_, index) =>
-      run(`${round} ${index} `.padEnd(args.bytes, args.text), signal),
+      run('echo', { value: `${round} ${index} `.padEnd(args.bytes, args.text), signal }),
     );
-    tasks.push(run('failing', signal));
-    const aborted = Array.from({ length: 4 }, () => run(`${round} `.padEnd(args.bytes, args.text), controller.signal));
+    tasks.push(run('reject', { value: args.text, signal }));
+    const aborted = Array.from({ length: 4 }, () =>
+      run('echo', { value: `${round} `.padEnd(args.bytes, args.text), signal: controller.signal }),
+    );
     controller.abort();
     await Promise.all([...tasks, ...aborted]);
   }
-  await new Promise((resolve) => setImmediate(resolve));
-  const listeners = kept.threads
-    .filter(({ threadId }) => threadId !== -1)
-    .map((thread) => thread.eventNames().reduce((sum, name) => sum + thread.listenerCount(name), 0));
-  return {
-    onSignal: getEventListeners(signal, 'abort').length,
-    onThreads: listeners.reduce((sum, count) => sum + count, 0),
-    resources: process.getActiveResourcesInfo().length,
-  };
+  if (args.isLast) await run('echo', { value: () => undefined, signal });
+  const onSignal = getEventListeners(signal, 'abort').length;
+  // Counted while each thread has one task, and none is still ending.
+  const ats = Array.from({ length: args.size }, (_, index) => 8 + 4 * index);
+  for (const at of ats) Atomics.store(board, at + 2, 0);
+  const held = ats.map((at) => run('hold', { at }));
+  const living = () => kept.threads.filter(({ threadId }) => threadId !== -1);
+  await becomes(() => Atomics.load(board, 0) === args.size && living().length <= args.size);
+  const listeners = living().map((thread) =>
+    thread.eventNames().reduce((sum, name) => sum + thread.listenerCount(name), 0),
+  );
+  const resources = process
+    .getActiveResourcesInfo()
+    .filter((kind) => kind === 'Timeout' || kind === 'MessagePort').length;
+  for (const at of ats) Atomics.store(board, at + 2, 1);
+  await Promise.all(held);
+  return { onSignal, onThreads: listeners.reduce((sum, count) => sum + count, 0), resources };
 }
 
 /** Runs a batch of small tasks, and says what it cost. The first call opens the pool. */

@@ -27,6 +27,8 @@ interface Extras {
   readonly controller?: AbortController;
   /** Given to run in the place of an order that tasks.js understands. */
   readonly data?: unknown;
+  /** Called at the moment in which the caller hears of the end. */
+  readonly onSettled?: () => void;
 }
 
 const patienceMs = 4_000;
@@ -34,6 +36,17 @@ const pollMs = 2;
 /** The cells before it count for all tasks; each task has four from there on. */
 const firstCell = 4;
 const newBoard = () => new Int32Array(new SharedArrayBuffer(4 * 4096));
+
+/** Waits for a state, and says whether it came. The time in which this process gets no processor hardly counts. */
+export async function becomes(holds: () => boolean): Promise<boolean> {
+  for (let spentMs = 0; !holds();) {
+    if (spentMs > patienceMs) return false;
+    const before = performance.now();
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
+    spentMs += Math.min(performance.now() - before, 5 * pollMs);
+  }
+  return true;
+}
 
 /** Runs `play` with pools of the module's, and says what was wrong. */
 export async function onStage(
@@ -66,6 +79,7 @@ export class Stage {
   #nextCell = firstCell;
   #calls: Call[] = [];
   #size = 0;
+  #fault: unknown;
 
   constructor(kata: typeof Kata, file: string, threads: Worker[]) {
     this.#kata = kata;
@@ -75,12 +89,12 @@ export class Stage {
   }
 
   /** Opens a new pool, with a new board. */
-  open(size: number): Kata.WorkerPool {
+  open(size: number, file = this.#file): Kata.WorkerPool {
     this.#earlier = this.#allThreads.length;
     this.#calls = [];
     this.renewBoard();
     this.#size = size;
-    const pool = this.#kata.createWorkerPool(this.#file, { size });
+    const pool = this.#kata.createWorkerPool(file, { size });
     this.#pools.push(pool);
     return pool;
   }
@@ -118,7 +132,7 @@ export class Stage {
   }
 
   /** Has the pool run a task. */
-  run(deed: string, { value, name = deed, transfer, controller, data }: Extras = {}): Call {
+  run(deed: string, { value, name = deed, transfer, controller, data, onSettled }: Extras = {}): Call {
     const [board, at] = [this.#board, this.#nextCell];
     this.#nextCell += 4;
     const order = data ?? { deed, board, at, value };
@@ -133,9 +147,17 @@ export class Stage {
     } catch (error) {
       fault(`run threw ${inWords(error)} instead of rejecting`);
     }
+    const end = (outcome: Call['outcome'] & {}) => {
+      call.outcome = outcome;
+      try {
+        onSettled?.();
+      } catch (error) {
+        this.#fault ??= error;
+      }
+    };
     running.then(
-      (outcome) => (call.outcome = { value: outcome }),
-      (reason: unknown) => (call.outcome = { reason }),
+      (outcome) => end({ value: outcome }),
+      (reason: unknown) => end({ reason }),
     );
     return call;
   }
@@ -166,14 +188,10 @@ export class Stage {
     }
   }
 
-  /** Waits for a state. The time in which this process gets no processor hardly counts. */
+  /** Waits for a state. */
   async until(holds: () => boolean, otherwise: () => string): Promise<void> {
-    for (let spentMs = 0; !holds();) {
-      if (spentMs > patienceMs) fault(otherwise());
-      const before = performance.now();
-      await new Promise((resolve) => setTimeout(resolve, pollMs));
-      spentMs += Math.min(performance.now() - before, 5 * pollMs);
-    }
+    if (!(await becomes(holds))) fault(otherwise());
+    if (this.#fault) throw this.#fault;
   }
 
   async begins(...calls: Call[]): Promise<void> {

@@ -6,6 +6,9 @@ import { threadId } from 'node:worker_threads';
 
 /** @typedef {{ deed: string, board: Int32Array, at: number, value?: any }} Order */
 
+/** What this thread returns again and again. */
+const own = Uint8Array.from({ length: 8 }, (_, index) => index);
+
 /** @type {Record<string, (order: Order) => unknown>} */
 const deeds = {
   echo: ({ value }) => value,
@@ -65,6 +68,11 @@ const deeds = {
       buffer.byteLength,
       new Uint8Array(buffer).reduce((sum, byte) => sum + byte, 0),
     ]),
+  /** Something of its own, which it needs again. */
+  keep: ({ value }) =>
+    ({ buffer: own.buffer, view: own, part: own.subarray(2, 5), nested: { list: [own.buffer] } })[
+      /** @type {'buffer' | 'view' | 'part' | 'nested'} */ (value)
+    ],
 };
 
 /** @param {string} what */

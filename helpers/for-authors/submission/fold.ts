@@ -4,9 +4,8 @@ import {
   applySubmissionPatch,
   foldSubmission,
   parseSubmissionPatch,
-  splitClaims,
 } from '../../foundations/catalogue/submission-patch.ts';
-import { fullTextOf, namesOf, storedFile } from '../../foundations/catalogue/submissions.ts';
+import { baseTextOf, fullTextOf, namesOf, storedFile } from '../../foundations/catalogue/submissions.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 import { UserError } from '../../foundations/command-line/user-error.ts';
 
@@ -148,14 +147,13 @@ function nearest(name: string, text: string, bases: readonly Candidate[]): { bas
 function correct(slug: string, root: string): Candidate[] {
   return ['solution.ts', ...namesOf(slug, 'accepted', 'ts', root).map((name) => `accepted/${name}.ts`)].map((base) => ({
     base,
-    text: readFileSync(join(root, storedFile(slug, base)), 'utf8'),
+    text: baseTextOf(slug, base, root),
   }));
 }
 
 function wrongBase(slug: string, name: string, root: string): Candidate {
   const base = `rejected/${name}.ts`;
-  const file = storedFile(slug, base);
-  return { base, text: splitClaims(readFileSync(join(root, file), 'utf8'), file).body };
+  return { base, text: baseTextOf(slug, base, root) };
 }
 
 /** The wrong answers that patches start from; these stay whole. */

@@ -40,6 +40,19 @@ test('save folds a text into a patch against the nearest answer, and open gives 
   expect(await read(`${rejected}/nearly.ts`)).toBe(nearly);
 });
 
+test('an import of the starter costs no hunk, although the reference and the wrong answer write it differently', async () => {
+  const importFrom = (folder: string) => `import type * as Starter from '${folder}/katas/letters/letters.ts';\n`;
+  const whole = claims + importFrom('../../../..') + answer(alphabet.replace('h', 'z'));
+  await put('solutions/letters/letters.ts', importFrom('../..') + answer(alphabet));
+  await put(`${rejected}/nearly.ts`, whole);
+
+  const { stdout } = await submission('save', 'letters/nearly');
+
+  expect(stdout).toBe('letters/nearly: 22 lines became a patch of 11, against solution.ts.\n');
+  await submission('open', 'letters/nearly');
+  expect(await read(`${rejected}/nearly.ts`)).toBe(whole);
+});
+
 test('a text that shares less than half of its lines with every answer stays whole', async () => {
   await put(`${rejected}/foreign.ts`, other('P'));
 

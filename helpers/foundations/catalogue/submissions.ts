@@ -100,9 +100,18 @@ export function fullTextOf(slug: string, name: string, root = repositoryRoot): s
   const base = storedFile(slug, patch.base);
   if (!existsSync(join(root, base)))
     throw new UserError(`${source} starts from ${base}, which does not exist. Write the patch against another answer.`);
-  const text = readFileSync(join(root, base), 'utf8');
-  const baseText = patch.base.startsWith('rejected/') ? splitClaims(text, base).body : text;
-  return applySubmissionPatch(patch, baseText, { patch: source, base });
+  return applySubmissionPatch(patch, baseTextOf(slug, patch.base, root), { patch: source, base });
+}
+
+/**
+ * What patches start from, as it would read among the submissions: without claims, and with imports that lead from there.
+ * @param base `solution.ts`, or a file of the kata's submissions such as `accepted/one-map.ts`
+ */
+export function baseTextOf(slug: string, base: string, root = repositoryRoot): string {
+  const file = storedFile(slug, base);
+  const text = readFileSync(join(root, file), 'utf8');
+  if (base.startsWith('rejected/')) return splitClaims(text, file).body;
+  return base === 'solution.ts' ? text.replaceAll("'../../katas/", "'../../../../katas/") : text;
 }
 
 interface Rejected {

@@ -37,6 +37,17 @@ test('tells the times in a prepared statement as a literal that can be run again
   expect(held.sql).toBe("SELECT '2026-01-31 10:05:00.250000' AS at");
 });
 
+test('holds the second of those commands whose text matches', async () => {
+  const { client, proxy } = await connected();
+  const hold = proxy.holdCommand(2, 'after', /^SELECT/);
+  const sent = ["SELECT 'first'", "DO 'other'", "SELECT 'second'"].map(async (sql) => await client.query(sql));
+  const held = await hold.reached;
+  hold.release();
+  await Promise.all(sent);
+
+  expect(held.sql).toBe("SELECT 'second'");
+});
+
 test('takes the content of a file for no command, and withholds the answer that comes after it', async () => {
   const { client, proxy } = await connected();
   await client.query('CREATE TEMPORARY TABLE notes (id INT, text LONGTEXT)');

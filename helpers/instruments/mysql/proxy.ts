@@ -144,11 +144,11 @@ export class MysqlProxy implements AsyncDisposable {
 
   /**
    * Holds the `count`-th command from now (from 1), over all connections of this process: before the server has it, or
-   * after the server has run it, by withholding its answer.
+   * after the server has run it, by withholding its answer. With `like`, only commands whose text matches count.
    */
-  holdCommand(count: number, at: HoldPoint = 'after'): Hold {
+  holdCommand(count: number, at: HoldPoint = 'after', like = /(?:)/): Hold {
     let seen = 0;
-    return this.#holds.start(at, () => ++seen === count);
+    return this.#holds.start(at, ({ sql }) => like.test(sql) && ++seen === count);
   }
 
   /** Withholds the next answer from now that is an error with one of these numbers. */

@@ -47,7 +47,9 @@ class Member extends EventEmitter {
     cluster.setupPrimary({ exec: options.worker, silent: false });
     this.worker = cluster.fork({ PORT: options.port });
     this.worker.on('listening', () => this.#becomeReady());
-    this.worker.on('message', () => (this.#lastPong = Date.now()));
+    this.worker.on('message', (message) => {
+      if (message === 'pong') this.#lastPong = Date.now();
+    });
     this.worker.on('exit', () => this.#end());
     this.worker.on('error', () => undefined);
   }

@@ -104,7 +104,7 @@ function readError(error: unknown, seen: Set<unknown>): Starter.LoggedError {
   try {
     if (!(error instanceof Error)) return { name: typeof error, message: inspect(clean(error), false, null) };
     const { name, message, stack = '', cause } = error;
-    const own = clean(Object.fromEntries(Object.entries(error).filter(([key]) => key !== 'cause')));
+    const own = clean(Object.fromEntries(Object.entries(error).filter(([key]) => key !== 'cause')), [error]);
     const logged = { name, message, stack, own };
     if (cause === undefined) return logged;
     return { ...logged, cause: seen.has(cause) ? '(see above)' : readError(cause, seen) };
@@ -113,13 +113,15 @@ function readError(error: unknown, seen: Set<unknown>): Starter.LoggedError {
   }
 }
 
-function clean(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(clean);
+function clean(value: unknown, above: readonly unknown[] = []): unknown {
+  if (typeof value === 'bigint') return String(value);
+  if (above.includes(value)) return '(see above)';
+  if (Array.isArray(value)) return value.map((item) => clean(item, [...above, value]));
   if (value === null || typeof value !== 'object') return value;
   const copy: Record<string, unknown> = {};
   for (const key in value) {
     const isSecret = /^(?:password|authorization|token)$/i.test(key);
-    copy[key] = isSecret ? '[redacted]' : clean((value as Record<string, unknown>)[key]);
+    copy[key] = isSecret ? '[redacted]' : clean((value as Record<string, unknown>)[key], [...above, value]);
   }
   return copy;
 }

@@ -106,9 +106,10 @@ export function createQueue(options: QueueOptions): Queue {
     },
 
     async renew(job) {
-      const { affectedRows } = await update(`UPDATE jobs SET lease_until = ? ${(job as Claim).where}`, [
-        now() + leaseMs,
-      ]);
+      const { affectedRows } = await update(
+        `UPDATE jobs SET lease_until = GREATEST(lease_until, ?) ${(job as Claim).where}`,
+        [now() + leaseMs],
+      );
       return affectedRows !== 0;
     },
 

@@ -1,4 +1,4 @@
-import { createPool, type Pool, type ResultSetHeader, type RowDataPacket } from 'mysql2/promise';
+import { createPool, type Pool, type ResultSetHeader, type RowDataPacket, raw } from 'mysql2/promise';
 import type { EnqueueOptions, FailedJob, Job, Queue, QueueOptions } from '../../../../katas/job-queue/job-queue.ts';
 
 interface Row extends RowDataPacket {
@@ -64,7 +64,8 @@ class OptimisticQueue implements Queue {
   }
 
   async renew(job: Job): Promise<boolean> {
-    return await this.#change(job, { lease_until: this.#options.now() + this.#options.leaseMs });
+    const { now, leaseMs } = this.#options;
+    return await this.#change(job, { lease_until: raw(`GREATEST(lease_until, ${Number(now() + leaseMs)})`) });
   }
 
   async failedJobs(): Promise<FailedJob[]> {

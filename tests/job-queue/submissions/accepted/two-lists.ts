@@ -102,7 +102,7 @@ export const createQueue = (options: Kata.QueueOptions): Kata.Queue => {
           ]);
     },
 
-    renew: (job) => ifHeld(job, 'UPDATE jobs SET lease_until = ?', [now() + leaseMs]),
+    renew: (job) => ifHeld(job, 'UPDATE jobs SET lease_until = GREATEST(lease_until, ?)', [now() + leaseMs]),
 
     async failedJobs() {
       const [rows] = await pool.query<RowDataPacket[]>("SELECT id, data, error FROM jobs WHERE state = 'dead'");

@@ -73,7 +73,7 @@ export function createQueue({ mysql, leaseMs, retryMs, maxAttempts, now }: Queue
         String(error),
       ]),
 
-    renew: (job) => ofToken(job, 'UPDATE jobs SET run_at = ?', [now() + leaseMs]),
+    renew: (job) => ofToken(job, 'UPDATE jobs SET run_at = GREATEST(run_at, ?)', [now() + leaseMs]),
 
     async failedJobs() {
       const [rows] = await pool.query<RowDataPacket[]>("SELECT id, data, error FROM jobs WHERE state = 'failed'");

@@ -119,18 +119,22 @@ export function createLeakMonitor(options: MonitorOptions): LeakMonitor {
     };
     const detect = detector(options.windowSize);
     detect.next();
+    let passed = 0;
+    const passedAt: number[] = [];
     for (;;) {
       await interval((own) => (cancel = own));
       if (isOver) return;
+      passed++;
       try {
         const size = options.sample();
         if (isOver) return;
         if (Number.isFinite(size)) {
           const news = detect.next(size).value;
+          if (passedAt.push(passed) > options.windowSize) passedAt.shift();
           if (news) {
             const intervalsPerHour = 3_600_000 / options.intervalMs;
-            const perSample = (news.slope * parts) / options.windowSize;
-            options.onAlert({ bytesPerHour: perSample * intervalsPerHour, confidence: news.explained });
+            const perInterval = (news.slope * parts) / (passed - passedAt[0]! + 1);
+            options.onAlert({ bytesPerHour: perInterval * intervalsPerHour, confidence: news.explained });
           }
         }
       } catch {

@@ -50,6 +50,9 @@ class MannKendallMonitor implements LeakMonitor {
 
   readonly #options: MonitorOptions;
   #ring: Float64Array;
+  /** When each sample in the ring was taken, in intervals. */
+  #ticks: Uint32Array;
+  #tickCount = 0;
   #taken = 0;
   #isLeaking = false;
   #stopTimer: (() => void) | undefined;
@@ -57,6 +60,7 @@ class MannKendallMonitor implements LeakMonitor {
   constructor(options: MonitorOptions) {
     this.#options = options;
     this.#ring = new Float64Array(options.windowSize);
+    this.#ticks = new Uint32Array(options.windowSize);
   }
 
   start = (): void => {
@@ -95,9 +99,11 @@ class MannKendallMonitor implements LeakMonitor {
 
   #tick = (): void => {
     const own = this.#stopTimer;
+    this.#tickCount++;
     try {
       const bytes = this.#options.sample();
       if (own !== this.#stopTimer || !Number.isFinite(bytes)) return;
+      this.#ticks[this.#taken % this.#ring.length] = this.#tickCount;
       this.#ring[this.#taken++ % this.#ring.length] = bytes;
       if (this.#taken >= this.#ring.length) this.#look();
     } catch {
@@ -117,7 +123,9 @@ class MannKendallMonitor implements LeakMonitor {
     const third = Math.floor(sizes.length / 3);
     const mean = (some: number[]) => some.reduce((sum, size) => sum + size, 0) / some.length;
     const perSample = (mean(sizes.slice(-third)) - mean(sizes.slice(0, third))) / (sizes.length - third);
-    this.#options.onAlert(Object.freeze({ bytesPerHour: (perSample * msPerHour) / intervalMs, confidence: tau }));
+    const ticksPerSample = (this.#tickCount - this.#ticks[this.#taken % windowSize]!) / (windowSize - 1);
+    const bytesPerHour = (perSample * msPerHour) / (intervalMs * ticksPerSample);
+    this.#options.onAlert(Object.freeze({ bytesPerHour, confidence: tau }));
   }
 }
 

@@ -73,7 +73,7 @@ export function createLeakMonitor({ intervalMs, windowSize, sample, onAlert, sch
       timer.unref();
       return () => clearTimeout(timer);
     });
-  let state: { window: number[]; leakSeenAgo: number; cancel: () => void } | undefined;
+  let state: { window: number[]; gaps: number[]; gap: number; leakSeenAgo: number; cancel: () => void } | undefined;
 
   const isCurrent = (some: typeof state) => some !== undefined && some === state;
 
@@ -89,14 +89,18 @@ export function createLeakMonitor({ intervalMs, windowSize, sample, onAlert, sch
     const own = state!;
     const size = take();
     if (!isCurrent(own)) return;
+    own.gap++;
     if (Number.isFinite(size)) {
       own.window = [...own.window, size].slice(-windowSize);
+      own.gaps = [...own.gaps, own.gap].slice(1 - windowSize);
+      own.gap = 0;
       const slope = own.window.length === windowSize ? leakOf(own.window) : undefined;
       const isNew = slope !== undefined && own.leakSeenAgo > 2.5 * windowSize;
       own.leakSeenAgo = slope === undefined ? own.leakSeenAgo + 1 : 0;
       if (isNew) {
         try {
-          onAlert({ bytesPerHour: (slope / intervalMs) * msPerHour, confidence: 0.99 });
+          const gap = own.gaps.reduce((sum, one) => sum + one) / own.gaps.length;
+          onAlert({ bytesPerHour: (slope / gap / intervalMs) * msPerHour, confidence: 0.99 });
         } catch {
           // Nothing that the monitor could do about it.
         }
@@ -108,7 +112,7 @@ export function createLeakMonitor({ intervalMs, windowSize, sample, onAlert, sch
   return {
     start() {
       if (state) return;
-      state = { window: [], leakSeenAgo: Infinity, cancel: () => {} };
+      state = { window: [], gaps: [], gap: 0, leakSeenAgo: Infinity, cancel: () => {} };
       observe();
     },
     stop() {

@@ -60,6 +60,9 @@ export function createLeakMonitor(options: MonitorOptions): LeakMonitor {
   const { windowSize, intervalMs } = options;
   let timer: { cancel(): void } | undefined;
   let samples: number[] = [];
+  /** The numbers of the intervals that the samples were taken in. */
+  let times: number[] = [];
+  let time = 0;
   let told: 'never' | { samplesAgo: number } = 'never';
 
   function after(callback: () => void): { cancel(): void } {
@@ -79,16 +82,20 @@ export function createLeakMonitor(options: MonitorOptions): LeakMonitor {
 
   function learn(size: number): void {
     if (samples.push(size) > 2 * windowSize) samples.shift();
+    if (times.push(time) > 2 * windowSize) times.shift();
     const line = leak();
     if (told !== 'never' && ++told.samplesAgo > 3.2 * windowSize) told = 'never';
     if (!line) return;
     const isNews = told === 'never';
     told = { samplesAgo: 0 };
-    if (isNews) options.onAlert({ bytesPerHour: line.slope * (3_600_000 / intervalMs), confidence: line.correlation });
+    if (!isNews) return;
+    const msPerSample = ((time - times[0]!) / (times.length - 1)) * intervalMs;
+    options.onAlert({ bytesPerHour: line.slope * (3_600_000 / msPerSample), confidence: line.correlation });
   }
 
   function tick(): void {
     const own = (timer = after(tick));
+    time++;
     try {
       const size = options.sample();
       if (timer === own && Number.isFinite(size)) learn(size);
@@ -100,7 +107,7 @@ export function createLeakMonitor(options: MonitorOptions): LeakMonitor {
   return Object.freeze({
     start() {
       if (timer !== undefined) return;
-      [samples, told] = [[], 'never'];
+      [samples, times, told] = [[], [], 'never'];
       timer = after(tick);
     },
     stop() {

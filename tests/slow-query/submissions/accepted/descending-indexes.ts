@@ -55,7 +55,7 @@ export function createOrders(options: PoolOptions): Orders {
         const [rows] = await connection.query<RowDataPacket[]>(
           `SELECT id, customer_id AS customerId, created_at AS createdAt, cents, note, DATE_FORMAT(created_at, '%Y-%m-%d %H:%i:%s.%f') AS time
            FROM orders FORCE INDEX (by_time)
-           WHERE created_at <= :time AND (created_at < :time OR id < :lastId) ORDER BY created_at DESC, id DESC LIMIT :limit`,
+           WHERE created_at <= :time AND (created_at < :time OR (created_at = :time AND id < :lastId)) ORDER BY created_at DESC, id DESC LIMIT :limit`,
           { time, lastId, limit },
         );
         const last = rows.at(-1);

@@ -47,7 +47,7 @@ class OrderStore implements Orders {
 
   async #following({ micros, id }: Cursor, most: number): Promise<RowDataPacket[]> {
     const ties = await this.#rows(
-      `SELECT ${columns} FROM orders WHERE created_at = ${atMicros} AND id < ? ORDER BY id DESC LIMIT ?`,
+      `SELECT ${columns} FROM orders FORCE INDEX (idx_time) WHERE created_at = ${atMicros} AND id < ? ORDER BY id DESC LIMIT ?`,
       [micros, id, String(most)],
     );
     if (ties.length === most) return ties;

@@ -97,6 +97,7 @@ export function createHub(io: Server, options: Options) {
       for (const { seq, text } of entries) socket.emit('message', { room: name, seq, text });
       room.sockets.add(socket);
       mine.add(name);
+      endIfSlow(socket);
     });
     socket.on('leave', (name, ack) => {
       if (mine.has(name)) leave(name);
@@ -113,7 +114,7 @@ export function createHub(io: Server, options: Options) {
       room.log.push({ seq, text, at: performance.now() });
       for (const socket of room.sockets) {
         socket.emit('message', { room: name, seq, text });
-        if (isTooSlow(socket)) socket.conn.close(true);
+        endIfSlow(socket);
       }
     },
     members: (name: string) => [
@@ -121,10 +122,10 @@ export function createHub(io: Server, options: Options) {
     ],
   });
 
-  function isTooSlow(socket: Socket): boolean {
+  function endIfSlow(socket: Socket): void {
     const { writeBuffer } = socket.conn as unknown as { writeBuffer: { data: string }[] };
     let bytes = socket.request.socket.writableLength;
     for (const { data } of writeBuffer) bytes += data.length;
-    return bytes > options.maxBufferedBytes;
+    if (bytes > options.maxBufferedBytes) socket.conn.close(true);
   }
 }

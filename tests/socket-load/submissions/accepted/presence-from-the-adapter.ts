@@ -94,6 +94,7 @@ class Hub {
     void socket.join(`hub/${room}`);
     const complete = after === null || (after as number) >= archive.since;
     if (ack instanceof Function) ack({ last: this.#count, complete });
+    this.#endIfSlow(socket);
   }
 
   #leave(socket: Socket, [room, ack]: unknown[]): void {
