@@ -327,7 +327,8 @@ describe('robust', () => {
     const large = await client.ask<number>('heavy_computation', largeSize);
     expect(large, `heavy_computation of ${largeSize}`).toBe(sumOfSquares(largeSize));
 
-    const rounds = { subject: server.subject, perCycle: 10, cycles: 6, bytesOf: inMemory };
+    // After a broken promise the process is new, and the engine has not settled in it.
+    const rounds = { subject: server.subject, perCycle: 10, warmUp: 10, cycles: 6, bytesOf: inMemory };
     const perComputation = await growthPerVisit({ ...rounds, cycle: compute });
     const totals = await client.ask<number[]>('build_report', sections);
     const perReport = await growthPerVisit({ ...rounds, cycle: report });
@@ -344,7 +345,7 @@ describe('robust', () => {
       `${heldByComputations}${asked} computations; in memory each of them left`,
     );
     const heldByReports = await holders(perReport > smallestLeak, report, { prefer: /function/ });
-    expectAtMost(perReport, smallestLeak, `${heldByReports}90 reports of 2 sections; in memory each of them left`);
+    expectAtMost(perReport, smallestLeak, `${heldByReports}reports of 2 sections; in memory each of them left`);
   });
 
   test('get_seats and get_recent_updates must be right; a client’s notes and filters must be gone when it has left.', async ({
