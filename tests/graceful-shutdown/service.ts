@@ -229,7 +229,10 @@ class LinkEnd {
       this.#socket = socket;
       socket.on('error', () => undefined);
       socket.on('close', () => this.#note(() => (this.isClosed = true)));
-      createInterface({ input: socket }).on('line', (line) => this.#note(() => this.#take(line)));
+      // It passes the socket's errors on.
+      createInterface({ input: socket })
+        .on('error', () => undefined)
+        .on('line', (line) => this.#note(() => this.#take(line)));
     });
   }
 
