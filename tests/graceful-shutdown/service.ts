@@ -10,8 +10,6 @@ import { type Answer, Caller } from './caller.ts';
 import { openService } from './inside.ts';
 import type { FromService, ToService } from './messages.ts';
 
-/** More than an engine ever takes to tell that a process has ended. */
-const toldWithinMs = 60_000;
 /** How long something may take that never comes, in ms of time in which the judge runs. */
 const patienceMs = { first: 5_000, later: 1_000 };
 /** Round trips, each with a turn of the service's event loop: more than a module needs that ends its process too early. */
@@ -185,10 +183,11 @@ export class Service implements AsyncDisposable {
 
   /** How the process ended, as the operating system says it. */
   async end(): Promise<string> {
-    if (!(await this.#becomes(() => this.#link.isClosed, this.#link))) return 'still running';
-    // The process has gone. How it went is told by its parent, in a container by an engine that may be busy.
-    const exit = await this.#subject.ended(toldWithinMs);
-    if (!exit) return 'still running';
+    const exit = await this.#subject.ended(this.#patience.limitMs);
+    if (!exit) {
+      this.#patience.limitMs = patienceMs.later;
+      return 'still running';
+    }
     return exit.signal === null ? `exit code ${exit.code}` : `ended by ${exit.signal}`;
   }
 
