@@ -111,7 +111,9 @@ function addRoutes(server: Server, { link, database, clients }: Parts): void {
     clients.add(client);
     socket.on('close', () => void clients.delete(client));
     socket.on('error', () => undefined);
-    createInterface({ input: socket }).on('line', (line) => {
+    // It passes the socket's errors on.
+    const lines = createInterface({ input: socket }).on('error', () => undefined);
+    lines.on('line', (line) => {
       if (line === 'leave') socket.end();
       else socket.write(`echo ${line}\n`);
     });
@@ -164,7 +166,8 @@ class Link {
   constructor({ host, port }: { host: string; port: number }) {
     this.socket = connect({ host, port, noDelay: true });
     this.socket.on('error', () => undefined);
-    createInterface({ input: this.socket }).on('line', (line) => this.#take(JSON.parse(line) as ToService));
+    const lines = createInterface({ input: this.socket }).on('error', () => undefined);
+    lines.on('line', (line) => this.#take(JSON.parse(line) as ToService));
   }
 
   tell(event: FromService['event'], detail: string): number {
