@@ -174,7 +174,7 @@ import { settings } from '../../helpers/foundations/settings.ts';
     await put('tests/addition/submissions/rejected/a.ts', concatenates.replace('[1, 2]', '[2]'));
     await put('tests/addition/submissions/accepted/one.ts', starter);
 
-    const { code, stdout, stderr } = await verify();
+    const { code, stdout, stderr } = await verify('addition', '--all');
 
     const complaint =
       /rejected\/a\.ts is not judged as it claims:\n +promise 1 was to hold, and broke\n +the sum of 2 and 3: expected 23 to be 5\n/;
