@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, type Server, type Socket, createServer } from 'node:net';
 import { createInterface } from 'node:readline';
-import { settles, until } from '../../helpers/foundations/waiting/until.ts';
+import { until } from '../../helpers/foundations/waiting/until.ts';
 import { Reader } from '../../helpers/instruments/readers/reader.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
@@ -10,7 +10,7 @@ import { type Answer, Caller } from './caller.ts';
 import { openService } from './inside.ts';
 import type { FromService, ToService } from './messages.ts';
 
-/** How long something may take that never comes, in ms of time in which the judge runs. */
+/** How long something may take that never comes, in ms of time in which the service has nothing to do. */
 const patienceMs = { first: 5_000, later: 1_000 };
 /** Round trips, each with a turn of the service's event loop: more than a module needs that ends its process too early. */
 const livingTurns = 12;
@@ -200,7 +200,7 @@ export class Service implements AsyncDisposable {
 
   async #becomes(is: () => boolean, source: { readonly changed: Promise<void> }): Promise<boolean> {
     while (!is())
-      if (!(await settles(source.changed, this.#patience.limitMs))) {
+      if (!(await this.#subject.settles(source.changed, this.#patience.limitMs))) {
         this.#patience.limitMs = patienceMs.later;
         return false;
       }

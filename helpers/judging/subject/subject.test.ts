@@ -303,6 +303,21 @@ describe('a process that may end', () => {
     }
   });
 
+  test.skipIf(process.platform !== 'linux')('is waited for longer while it is at work', async () => {
+    await using subject = await start(
+      'export const go = (ms) => { for (const end = Date.now() + ms; Date.now() < end;); };',
+    );
+
+    expect(
+      await subject.settles(
+        subject.evaluate((kata) => kata.go!(1500)),
+        500,
+      ),
+      'it works for 1.5 s',
+    ).toBe(true);
+    expect(await subject.settles(new Promise(() => undefined), 500), 'it has nothing to do').toBe(false);
+  });
+
   test('cannot pass for ended when the judge has ended it', async () => {
     await using subject = await start(
       'import { writeSync } from "node:fs";\nexport const go = () => void writeSync(3, Buffer.alloc(40));',

@@ -14,7 +14,7 @@ import { SubjectError } from './subject-error.ts';
 import { watchQuota } from './workspace-quota.ts';
 import { shortPath } from '../../foundations/catalogue/target.ts';
 import { type FromHost, readMessage } from './from-host.ts';
-import { Orders } from './orders.ts';
+import { type CpuTimes, Orders } from './orders.ts';
 import { containerView, hostFile, nodeFlags, passedOn } from './node-flags.ts';
 import { Seal, keyBytes } from './inside/seal.js';
 import type { Exit, SubjectOptions, Tools } from './subject-types.ts';
@@ -28,6 +28,8 @@ const interference =
 const longestFrameBytes = 17 * 1024 * 1024;
 /** How long a process that cannot be looked at any more may take to be known as ended. */
 const lastWordsMs = 5_000;
+/** How often a process is asked for its CPU times while something is awaited, and how much longer that may take when it is busy. */
+const idle = { stepMs: 200, mostTimes: 12 };
 
 /**
  * A kata's module in a process of its own. The test drives it from outside; what comes back is plain data.
@@ -67,14 +69,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
       name: this.#name,
       limitMs: options.limitMs ?? 10_000,
       send: (message) => this.#process.send(this.#toSubject.close(serialize(message))),
-      cpuTimes: async () => {
-        if (!hasProc) return undefined;
-        const read = [this.#process.fromOutside('cpuMs'), this.#process.fromOutside('waitedForCpuMs')] as const;
-        return await Promise.all(read).then(
-          ([usedMs, waitedMs]) => ({ usedMs, waitedMs }),
-          () => undefined,
-        );
-      },
+      cpuTimes: () => this.#cpuTimes(),
       hung: (why) => {
         this.#hasHung = true;
         this.#kill(why);
@@ -282,12 +277,28 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   }
 
   /**
+   * Says whether `promise` settled, either way, within `limitMs` (default 5,000) of time in which the process had nothing to do. The
+   * time in which it worked or waited for a processor counts only when it comes to twelve times as much.
+   */
+  async settles(promise: Promise<unknown>, limitMs = 5_000): Promise<boolean> {
+    let before = await this.#cpuTimes();
+    for (let [idleMs, allMs] = [0, 0]; idleMs < limitMs && allMs < idle.mostTimes * limitMs; allMs += idle.stepMs) {
+      if (await settles(promise, idle.stepMs)) return true;
+      const now = await this.#cpuTimes();
+      const busyMs = before && now ? now.usedMs - before.usedMs + now.waitedMs - before.waitedMs : 0;
+      idleMs += Math.max(0, idle.stepMs - busyMs);
+      before = now;
+    }
+    return false;
+  }
+
+  /**
    * Waits until the process has ended by itself or by a signal, and gives back what the operating system says of it; undefined when
-   * it has not ended within `limitMs` (default 5,000).
+   * it has not ended within `limitMs` (default 5,000) of time in which it had nothing to do.
    * @throws SubjectError when the judge had to end it
    */
   async ended(limitMs?: number): Promise<Exit | undefined> {
-    if (!(await settles(this.#closed, limitMs))) return undefined;
+    if (!(await this.settles(this.#closed, limitMs))) return undefined;
     if (!this.#ownEnd) throw this.#ended!;
     return this.#ownEnd;
   }
@@ -296,6 +307,16 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   async [Symbol.asyncDispose](): Promise<void> {
     this.#process.kill();
     await settles(this.#closed, processLimitMs);
+  }
+
+  /** Undefined where this platform does not tell, and when the process has ended. */
+  async #cpuTimes(): Promise<CpuTimes | undefined> {
+    if (!hasProc) return undefined;
+    const read = [this.#process.fromOutside('cpuMs'), this.#process.fromOutside('waitedForCpuMs')] as const;
+    return await Promise.all(read).then(
+      ([usedMs, waitedMs]) => ({ usedMs, waitedMs }),
+      () => undefined,
+    );
   }
 
   #order(doing: string, order: Record<string, unknown>, onChunk?: (chunk: Uint8Array) => void): Promise<unknown> {
