@@ -397,6 +397,23 @@ describe('stretch', () => {
           };
         }),
       ),
+      // The key is idle twice, and at work again in between.
+      ...gaps.map((gap): Play => ({
+        concurrency: 2,
+        queueLimit: 9,
+        steps: [
+          ['call', { key: 'a', again: 'at its result' }],
+          ['call', { key: 'a' }],
+          ['rest', '"a": 2 at work'],
+          ['end', { key: 'a' }],
+          ['end', { key: 'a' }],
+          ['microtasks', gap],
+          ...calls(3, { key: 'a' }),
+          ['rest', '"a": 2 at work, 2 waiting, 2 returned'],
+          ...calls(2, { key: 'a' }),
+          ['rest', '"a": 2 at work, 4 waiting, 2 returned'],
+        ],
+      })),
       {
         concurrency: 1,
         queueLimit: 9,

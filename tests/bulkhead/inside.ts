@@ -57,7 +57,7 @@ export async function playHistories({ kata, args: plays, tools }: Inside<typeof 
   const patience = { isSpent: false };
   const all: Seen[] = [];
   for (const { steps, ...options } of plays) {
-    const stage = new Stage(kata, options, tools.turns, patience);
+    const stage = new Stage(kata, options, tools.turns, patience, { thenables: true });
     const rests: Seen['rests'][number][] = [];
     const rest = async () => {
       await stage.rest(() => stage.waiting().length === 0 || stage.atWork().length >= options.concurrency);

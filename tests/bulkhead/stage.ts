@@ -43,20 +43,26 @@ export class Stage {
   readonly #handles = new Map<string, Kata.Compartment>();
   readonly #signals = new Map<string, AbortController>();
   readonly #patience: { isSpent: boolean };
+  readonly #thenables: boolean;
   #drains = 0;
   #drained = 0;
   #drainFault: string | undefined;
 
-  /** `patience` is shared by the stages of one promise: a module that has not come to rest once is not waited for again. */
+  /**
+   * `patience` is shared by the stages of one promise: a module that has not come to rest once is not waited for again. With
+   * `thenables`, some work returns what is no Promise, as query builders do.
+   */
   constructor(
     { createBulkhead }: typeof Kata,
     options: Kata.BulkheadOptions,
     turns: (count: number) => Promise<void>,
     patience = { isSpent: false },
+    { thenables = false } = {},
   ) {
     this.#bulkhead = createBulkhead(options);
     this.#turns = turns;
     this.#patience = patience;
+    this.#thenables = thenables;
   }
 
   call({ key, keepsHandle = false, signal: name, work = 'held', again }: CallOptions = {}): void {
@@ -88,7 +94,9 @@ export class Stage {
       if (again === 'at its begin') this.call({ ...(key !== undefined && { key }) });
       if (work === 'obeys its signal') signal?.addEventListener('abort', () => call.end('rejects'), { once: true });
       if (work === 'returns' || work === 'rejects') call.end(work);
-      if (work !== 'throws') return promise;
+      // oxlint-disable-next-line unicorn/no-thenable
+      if (work !== 'throws')
+        return this.#thenables && call.id % 3 === 1 ? { then: promise.then.bind(promise) } : promise;
       call.hasEnded = true;
       throw error;
     };

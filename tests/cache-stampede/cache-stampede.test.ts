@@ -217,6 +217,25 @@ describe('robust', () => {
     );
     await a.endLoad(key, fresh);
     expect((await a.settled(key, 6, 'the load has ended')).at(-1), 'the new value').toEqual(fresh);
+
+    // Calls that come after the old value has expired wait for its refresh. When it fails, they may get its error or load anew.
+    const [late, expired] = [newKey(), newValue()];
+    await a.setClock(startMs);
+    await loadOnce(a, late, expired);
+    await a.setClock(longStale);
+    await a.ask(late);
+    await a.isLoading(late, 'a stale value');
+    await a.settled(late, 2, 'a stale value');
+    await a.setClock(longExpired);
+    await a.ask(late, 2);
+    await a.rest();
+    await a.endLoad(late, { error: 'the refresh failed' });
+    await a.rest();
+    const outcomes = (await a.outcomes(late)).slice(2);
+    expectThat(
+      outcomes.every((outcome) => !('value' in outcome)),
+      'the old value had expired when 2 calls came; its refresh failed, and they got the old value',
+    );
   });
 
   test('A load must not keep callers for other keys waiting, in its process or in another.', async ({ pair }) => {

@@ -96,8 +96,8 @@ export class Bench implements AsyncDisposable {
   }
 
   /** Fires a call for which `call` throws at once. */
-  async fireThrowing(): Promise<Outcome> {
-    this.report = await this.#subject.run(fire, throwingPath);
+  async fireThrowing(status?: number): Promise<Outcome> {
+    this.report = await this.#subject.run(fire, status === undefined ? throwingPath : `${throwingPath}/${status}`);
     return this.report.outcomes[this.#fired++]!;
   }
 

@@ -226,6 +226,16 @@ describe('robust', () => {
     expect(bench.report.timers - timers, 'timers left by a success, a failure and a call that throws').toBe(0);
     await bench.fire('breaks', 200);
     expect(bench.report.timers - timers, 'timers left by a broken connection and a call while open, too').toBe(0);
+
+    const opened = await open();
+    await opened.hold();
+    await opened.fire(503, 503);
+    await opened.pass({ timersMs: timeoutMs });
+    const { outcomes, aborted } = opened.report;
+    expect(
+      [outcomes[0], aborted[0]],
+      'timeoutMs after a call began that was under way when the breaker opened',
+    ).toEqual(['timed out', true]);
   });
 
   test('onStateChange must hear every change once, in order; a listener that throws must change nothing.', async ({
@@ -277,6 +287,10 @@ describe('stretch', () => {
     states.push(bench.report.state);
 
     const failed = ['failed: 404', 'failed: 409', 'failed: 404', 'failed: 409'];
+    await bench.fire(503, 503);
+    await bench.pass({ nowMs: resetTimeoutMs });
+    const thrown = [await bench.fireThrowing(404), await bench.fireThrowing(409)];
+
     expect(outcomes, 'isFailure excuses 404 and 409; how such calls ended').toEqual(failed);
     expect(afterErrors, 'failureThreshold 2; state after four of them').toBe('closed');
     expect(between, 'failureThreshold 2; state after 503, 404, 503').toBe('closed');
@@ -285,6 +299,11 @@ describe('stretch', () => {
       'half-open',
       'closed',
     ]);
+    expect(thrown, 'open again; how two calls after the reset time ended that throw such errors at once').toEqual([
+      'failed: thrown',
+      'failed: thrown',
+    ]);
+    expect(bench.report.state, 'successThreshold 2; state after these two').toBe('closed');
   });
 
   test('With failureRate, a failure must open the breaker when enough of the calls within windowMs have failed.', async ({

@@ -58,7 +58,7 @@ interface Kept {
 
 type In<Args = undefined> = Inside<typeof Kata, Args, Kept>;
 
-/** A request for which `call` throws before it returns a promise. */
+/** A request for which `call` throws before it returns a promise; with `/404` behind it, what it throws has that status. */
 export const throwingPath = '/throws';
 
 /** How often the event loop turns before a module that only waits for promises is taken to have done what it does. */
@@ -109,8 +109,9 @@ export function openBench({ kata, args, kept }: In<BenchOptions>): void {
     changes,
   };
   const call: Kata.Call<string, string> = (path, { signal }) => {
-    if (path === throwingPath) {
-      const error = new Error('The call throws.');
+    if (path.startsWith(throwingPath)) {
+      const status = Number(path.slice(throwingPath.length + 1));
+      const error = status > 0 ? new StatusError(status) : new Error('The call throws.');
       ownErrors.set(error, 'thrown');
       throw error;
     }

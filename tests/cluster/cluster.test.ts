@@ -190,12 +190,12 @@ describe('robust', () => {
     open,
   }) => {
     const fails = { value: true };
-    const plan = () => (fails.value ? { exit: code } : 'listen');
+    const plan = () => (fails.value ? 'wait' : 'listen');
     const delays = [1, 2, 4, 5, 5].map((times) => times * restartMs);
     const stage = await open({ size: 1, maxFailures: delays.length + 2, plan });
 
     for (const [at, delayMs] of delays.entries()) {
-      await failsAfter(stage, at + 1);
+      await fail(stage, [at], at + 1);
       if (at === delays.length - 1) fails.value = false;
       await startsAfter(stage, delayMs, at + 1);
     }
@@ -203,7 +203,7 @@ describe('robust', () => {
     fails.value = true;
     stage.boss.living[0]!.order({ do: 'die' });
     // The worker that died, and the first one in its place.
-    await failsAfter(stage, delays.length + 2);
+    await fail(stage, [delays.length + 1], delays.length + 2);
     await startsAfter(stage, restartMs, delays.length + 2);
 
     // Two places fail together. Each of them counts for itself.
@@ -213,7 +213,7 @@ describe('robust', () => {
     fails.value = true;
     for (const worker of both.boss.living) worker.order({ do: 'die' });
     for (const failures of [1, 2]) {
-      await failsAfter(both, 2 + 2 * failures);
+      await fail(both, [2 * failures, 2 * failures + 1], 2 + 2 * failures);
       await startsAfter(both, failures * restartMs, 2 + 2 * failures, 2);
     }
   });
@@ -433,6 +433,12 @@ const moments: readonly [what: string, begin: (stage: Stage) => Promise<void>][]
 /** Waits until so many processes have ended, and the module has heard of it. */
 async function failsAfter(stage: Stage, exits: number): Promise<void> {
   await stage.sees(`process ${exits} to end`, (seen) => seen.exits >= exits);
+}
+
+/** Lets these starts fail, while the clocks stand still, and waits until so many processes have ended. */
+async function fail(stage: Stage, starts: readonly number[], exits: number): Promise<void> {
+  for (const at of starts) (await stage.worker(at)).order({ do: 'exit', code });
+  await failsAfter(stage, exits);
 }
 
 /** Sees that so many processes are started after that time, and none a millisecond before. A tenth later is soon enough. */

@@ -31,6 +31,8 @@ interface Known {
   sum: number;
   /** How often it heard the value of this emit. */
   heard: number;
+  /** What its summary was when it had been disposed of during an emit. */
+  last?: Kata.Summary | undefined;
 }
 
 /** A dashboard, and what should be true of it. */
@@ -44,6 +46,7 @@ class Stage {
   readonly #errors: unknown[] = [];
   readonly #thrown: unknown[] = [];
   #value = 0;
+  #isEmitting = false;
   #isOver = false;
 
   constructor({ createDashboard }: typeof Kata, topics: readonly string[]) {
@@ -123,10 +126,12 @@ class Stage {
     if (!known) return;
     known.widget.dispose();
     known.isLive = false;
+    if (this.#isEmitting) known.last ??= { ...known.widget.summary() };
   }
 
   #emit(topic: string, value: number): void {
     this.#value = value;
+    this.#isEmitting = true;
     const before = [...this.#widgets].filter(([, known]) => known.isLive && known.topic === topic);
     for (const [, known] of this.#widgets) known.heard = 0;
     this.#errors.length = this.#thrown.length = 0;
@@ -136,6 +141,11 @@ class Stage {
     } catch (error) {
       this.#fault('error', `emit threw ${inWords(error)}`);
     }
+    this.#isEmitting = false;
+    for (const [name, { widget, last }] of this.#widgets)
+      if (last && widget.summary().count !== last.count)
+        this.#fault('heard late', `${name} was disposed of during an emit, and its summary counts ${value} afterwards`);
+    for (const known of this.#widgets.values()) known.last = undefined;
     for (const [name, { isLive, heard }] of before)
       if (heard > 1 || (heard === 0 && isLive)) this.#fault('heard', `${name} heard ${value} ${heard} times`);
     for (const [name, known] of this.#widgets)
@@ -297,7 +307,7 @@ export function letWidgetsGo({
     held.dashboards.set(isReused ? way : `${way}, ${held.dashboards.size}`, dashboard).set('of others', others);
     const shared = new AbortController();
     held.signals.push(shared.signal);
-    others.addWidget({ topic: way, samples: [], onChange: () => void (heard += 1) });
+    (isReused ? dashboard : others).addWidget({ topic: way, samples: [], onChange: () => void (heard += 1) });
     const controllers: AbortController[] = [];
     const widgets: Kata.Widget[] = [];
     for (let at = 0; at < count; at++) {
@@ -318,7 +328,8 @@ export function letWidgetsGo({
       if (way === 'Symbol.dispose') widget[Symbol.dispose]();
       if (way === 'abort') controllers[at]!.abort();
     }
-    held.bus.emit(way, value);
+    // After half of the ways nothing more is heard: no later value may be needed to let go.
+    if (way === 'Symbol.dispose' || way === 'the dashboard’s dispose') held.bus.emit(way, value);
     if (!keepsWidgets) continue;
     for (const [at, widget] of widgets.entries()) {
       const { summary } = widget;

@@ -126,6 +126,8 @@ export interface Phase {
   readonly path: string;
   readonly calls: number;
   readonly isAtOnce: boolean;
+  /** By default 12. */
+  readonly retries?: number;
 }
 
 /** Makes the calls of all phases with one budget. Returns what became of them. */
@@ -136,11 +138,11 @@ export async function spend({
 }: In<{ origin: string; ratio: number; max: number; phases: readonly Phase[] }>): Promise<string[]> {
   const budget = kata.createBudget({ ratio, max });
   const outcomes: string[] = [];
-  for (const { path, calls, isAtOnce } of phases) {
+  for (const { path, calls, isAtOnce, retries = 12 } of phases) {
     const crowd = new Crowd(kata, budget, tools.turns);
     const urls = Array.from({ length: calls }, (_, at) => `${origin}${path}/${at}`);
     for (const group of isAtOnce ? [urls] : urls.map((url) => [url])) {
-      for (const url of group) crowd.start(url);
+      for (const url of group) crowd.start(url, retries);
       if (!(await crowd.finish())) return [...outcomes, crowd.account()];
     }
     outcomes.push(crowd.account());
@@ -166,7 +168,7 @@ class Crowd {
     this.#turns = turns;
   }
 
-  start(url: string): void {
+  start(url: string, retries: number): void {
     this.#started += 1;
     const fn = async () => {
       this.#requests += 1;
@@ -175,7 +177,7 @@ class Crowd {
     };
     this.#kata
       .retry(fn, {
-        retries: 12,
+        retries,
         baseMs: 100,
         maxMs: 1000,
         budget: this.#budget,

@@ -298,6 +298,16 @@ describe('stretch', () => {
         ],
         limits: [0, 9],
       },
+      {
+        what: 'everything fails after 16 calls that have no retries',
+        ratio: 0.5,
+        max: 8,
+        phases: [
+          { path: '/fails/h', calls: 16, isAtOnce: false, retries: 0 },
+          { path: '/fails/i', calls: 4, isAtOnce: false },
+        ],
+        limits: [0, 9],
+      },
     ];
     for (const { what, ratio, max, phases, limits } of budgets) {
       const accounts = await subject.run(spend, { origin, ratio, max, phases });
