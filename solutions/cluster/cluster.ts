@@ -1,5 +1,4 @@
 import cluster, { type Worker } from 'node:cluster';
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface ClusterOptions {
@@ -110,7 +109,8 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
 
   /** Lets the worker finish, but not forever, and comes back when it has exited. */
   async function retire(worker: Worker): Promise<void> {
-    const exited = once(worker, 'exit');
+    // once() of node:events would reject at its 'error'.
+    const exited = new Promise((resolve) => worker.once('exit', resolve));
     const timer = setTimeout(() => worker.process.kill('SIGKILL'), stopMs);
     worker.disconnect();
     await exited;

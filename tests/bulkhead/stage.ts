@@ -94,9 +94,7 @@ export class Stage {
       if (again === 'at its begin') this.call({ ...(key !== undefined && { key }) });
       if (work === 'obeys its signal') signal?.addEventListener('abort', () => call.end('rejects'), { once: true });
       if (work === 'returns' || work === 'rejects') call.end(work);
-      // oxlint-disable-next-line unicorn/no-thenable
-      if (work !== 'throws')
-        return this.#thenables && call.id % 3 === 1 ? { then: promise.then.bind(promise) } : promise;
+      if (work !== 'throws') return this.#thenables && call.id % 3 === 1 ? thenable(promise) : promise;
       call.hasEnded = true;
       throw error;
     };
@@ -212,6 +210,11 @@ export class Stage {
     this.#signals.set(name, controller);
     return controller.signal;
   }
+}
+
+function thenable(promise: Promise<unknown>): PromiseLike<unknown> {
+  // oxlint-disable-next-line unicorn/no-thenable -- a module must wait for it as for a promise
+  return { then: promise.then.bind(promise) };
 }
 
 function outcomeOf(

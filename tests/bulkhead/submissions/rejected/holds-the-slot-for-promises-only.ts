@@ -163,10 +163,10 @@ class Lane {
     try {
       const result = fn(signal);
       if (result instanceof Promise) await result;
-      else await undefined; // a plain value: the call is over
+      else await Promise.resolve(); // a plain value: the call is over
       settle = () => resolve(result);
     } catch (error) {
-      await undefined; // a fn that throws at once must not begin the next one within its own stack
+      await Promise.resolve(); // a fn that throws at once must not begin the next one within its own stack
       settle = () => reject(error);
     }
     this.running--;

@@ -112,8 +112,8 @@ export function createCachedLoader<V>(options: CachedLoaderOptions<V>): CachedLo
   async function lock(connection: PoolConnection, key: string): Promise<void> {
     for (;;) {
       const [rows] = await connection.query<RowDataPacket[]>(`SELECT GET_LOCK(${LOCK_NAME}, 600) AS got`, [bytes(key)]);
-      if (rows[0].got === null) throw new Error('GET_LOCK failed');
-      if (Number(rows[0].got) === 1) return;
+      if (rows[0]!.got === null) throw new Error('GET_LOCK failed');
+      if (Number(rows[0]!.got) === 1) return;
     }
   }
 
@@ -137,7 +137,7 @@ export function createCachedLoader<V>(options: CachedLoaderOptions<V>): CachedLo
 
   async function prune(connection: PoolConnection): Promise<void> {
     const [rows] = await connection.query<RowDataPacket[]>('SELECT COUNT(*) AS n FROM cache_entries');
-    if (Number(rows[0].n) <= maxKeys) return;
+    if (Number(rows[0]!.n) <= maxKeys) return;
     await write(
       connection,
       `DELETE cache_entries FROM cache_entries JOIN (
@@ -163,7 +163,6 @@ export function createCachedLoader<V>(options: CachedLoaderOptions<V>): CachedLo
 
   return {
     async get(key) {
-      const asked = now();
       for (;;) {
         let entry = await read(key);
         if (!entry || !isUsable(entry)) {

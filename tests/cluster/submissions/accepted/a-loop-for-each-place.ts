@@ -1,6 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
 import cluster, { type Worker } from 'node:cluster';
-import { once } from 'node:events';
 
 export interface ClusterOptions {
   /** Absolute path of the file that each worker process runs. */
@@ -153,7 +152,8 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     isStopping = true;
     stopping.resolve('stopped');
     await Promise.all(loops);
-    await Promise.all(Array.from(processes, async (left) => await once(left, 'exit')));
+    // once() of node:events would reject at an 'error'.
+    await Promise.all(Array.from(processes, (left) => new Promise((resolve) => left.once('exit', resolve))));
   }
 
   const starts = Array.from({ length: options.size }, () => {
