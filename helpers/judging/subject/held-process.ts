@@ -18,6 +18,8 @@ export interface HeldProcess {
   readonly pid: number | undefined;
   readonly stdout: Readable;
   readonly stderr: Readable;
+  /** Resolves when nothing of it is left. */
+  readonly gone: Promise<void>;
   /** Sends a frame to its host; what cannot be sent any more is dropped. */
   send(frame: Uint8Array): void;
   /**
@@ -75,21 +77,27 @@ export function startProcess({ args, env }: ProcessOrder, events: ProcessEvents)
   });
   const release = child.pid === undefined ? () => undefined : leash({ kill: child.pid });
   let hasClosed = false;
+  const { promise: gone, resolve: isGone } = Promise.withResolvers<void>();
   // After it has closed, another process may have its id.
   const kill = () => void (!hasClosed && killGroup(child.pid));
 
   const channel = child.stdio[3] as Socket;
   readFrames(channel, events.longestFrameBytes, events.frame, events.fault);
-  child.on('error', (error) => events.failed(error.message));
+  child.on('error', (error) => {
+    events.failed(error.message);
+    if (child.pid === undefined) isGone();
+  });
   // A child of the module's own may hold the pipes open: the whole group goes with its leader.
   child.on('exit', kill);
   child.on('close', (code, signal) => {
     hasClosed = true;
     release();
     events.closed(code, signal);
+    isGone();
   });
   return {
     pid: child.pid,
+    gone,
     stdout: child.stdout!,
     stderr: child.stderr!,
     send: (frame) => void (channel.writable && writeFrame(channel, frame)),

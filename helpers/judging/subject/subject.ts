@@ -306,7 +306,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   /** Ends the process at once, with everything that it started. Never throws. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#process.kill();
-    await settles(this.#closed, processLimitMs);
+    await settles(Promise.all([this.#closed, this.#process.gone]), processLimitMs);
   }
 
   /** Undefined where this platform does not tell, and when the process has ended. */

@@ -85,6 +85,7 @@ class ContainedProcess implements HeldProcess {
   readonly #events: ProcessEvents;
   readonly #name = `backend-katas-subject-${owner}-${randomBytes(6).toString('hex')}`;
   readonly #servers: Server[] = [];
+  readonly #gone = Promise.withResolvers<void>();
   readonly #waiting = new Map<number, { resolve(value: never): void; reject(error: Error): void }>();
   readonly #unsent: ToAgent[] = [];
   #folder: Awaited<ReturnType<typeof leashedFolder>> | undefined;
@@ -102,6 +103,10 @@ class ContainedProcess implements HeldProcess {
       events.failed(wordsOf(error));
       void this.#end(null, null);
     });
+  }
+
+  get gone(): Promise<void> {
+    return this.#gone.promise;
   }
 
   send(frame: Uint8Array): void {
@@ -263,12 +268,16 @@ class ContainedProcess implements HeldProcess {
     for (const server of this.#servers) server.close();
     this.stdout.end();
     this.stderr.end();
+    // Its end is told first: on a busy machine it takes an engine seconds to take a container away.
+    const told = Promise.all([finished(this.stdout), finished(this.stderr)])
+      .catch(() => undefined)
+      .then(() => this.#events.closed(code, signal));
     await this.#remove?.().catch(() => undefined);
     this.#control?.destroy();
     this.#takeBack?.();
     await this.#folder?.[Symbol.asyncDispose]();
-    await Promise.all([finished(this.stdout), finished(this.stderr)]).catch(() => undefined);
-    this.#events.closed(code, signal);
+    await told;
+    this.#gone.resolve();
   }
 }
 
