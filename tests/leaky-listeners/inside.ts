@@ -31,7 +31,7 @@ interface Known {
   sum: number;
   /** How often it heard the value of this emit. */
   heard: number;
-  /** What its summary was when it had been disposed of during an emit. */
+  /** What its summary was when it had been disposed of during an emit that it had not heard. */
   last?: Kata.Summary | undefined;
 }
 
@@ -126,7 +126,7 @@ class Stage {
     if (!known) return;
     known.widget.dispose();
     known.isLive = false;
-    if (this.#isEmitting) known.last ??= { ...known.widget.summary() };
+    if (this.#isEmitting && known.heard === 0) known.last ??= { ...known.widget.summary() };
   }
 
   #emit(topic: string, value: number): void {
