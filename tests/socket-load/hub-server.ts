@@ -19,7 +19,7 @@ import {
   publish,
   publishLarge,
   stepClock,
-  waitingBytes,
+  takenBytes,
 } from './inside.ts';
 
 /** The WebSocket of a client, from the package ws. */
@@ -163,8 +163,8 @@ export class HubServer {
     return await this.subject.run(countOnServer, this.name);
   }
 
-  async waitingBytes(user: string): Promise<number | undefined> {
-    return await this.subject.run(waitingBytes, { name: this.name, user });
+  async takenBytes(user: string): Promise<number | undefined> {
+    return await this.subject.run(takenBytes, { name: this.name, user });
   }
 
   /** Those who read have got what was published so far, as far as it leaves within a second. */

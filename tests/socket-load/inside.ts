@@ -1,5 +1,5 @@
 import { type Server as HttpServer, createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket as NetSocket } from 'node:net';
 import { Server, type Socket } from 'socket.io';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import { installSteppedClock } from '../../helpers/instruments/stepped-clock/stepped-clock.ts';
@@ -129,11 +129,12 @@ export async function countOnServer({ args: name, kept }: In<string>): Promise<C
   return { clients: io.sockets.sockets.size, connections, requests };
 }
 
-/** Bytes that wait in this process for the clients of a user; undefined when it has none. */
-export function waitingBytes({ args: { name, user }, kept }: In<{ name: string; user: string }>): number | undefined {
+/** Bytes that the operating system has taken so far for the connections of a user; undefined when it has none. */
+export function takenBytes({ args: { name, user }, kept }: In<{ name: string; user: string }>): number | undefined {
   const sockets = [...kept[name]!.io.sockets.sockets.values()].filter(({ handshake }) => handshake.auth.user === user);
   if (sockets.length === 0) return undefined;
-  return sockets.reduce((sum, socket) => sum + queuedIn(socket) + socket.request.socket.writableLength, 0);
+  const taken = ({ bytesWritten, writableLength }: NetSocket) => bytesWritten - writableLength;
+  return sockets.reduce((sum, { request }) => sum + taken(request.socket), 0);
 }
 
 function queuedIn(socket: Socket): number {
