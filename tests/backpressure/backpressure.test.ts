@@ -161,6 +161,10 @@ describe('robust', () => {
     const what = `a reader left after ${inWords(reader.bytes)}`;
     await service.expectRestraint(taken, what);
     await service.expectClosed(before, what);
+
+    for (let time = 0; time < 3; time++)
+      await service.ask('/file', { headers: { range: `bytes=${large.bytes}-`, connection: 'close' } });
+    await service.expectClosed(before, 'three readers asked for ranges behind the end of the file, and left');
   });
 
   test('A read error must break the response, must not look like its end, and must spare other readers.', async ({
@@ -261,6 +265,9 @@ describe('stretch', () => {
       ['-5', last - 4, last],
       ['-999999', 0, last],
       [`${last}-999999`, last, last],
+      // No number can hold these.
+      [`7-${'9'.repeat(30)}`, 7, last],
+      [`-${'9'.repeat(30)}`, 0, last],
     ];
     for (const [range, from, to] of ranges) {
       const { status, headers, body } = await service.ask('/file', { headers: { range: `bytes=${range}` } });

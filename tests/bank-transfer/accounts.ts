@@ -65,6 +65,14 @@ export class Scene {
     );
   }
 
+  /** One like this, with other ids: the first two, joined by a hyphen, read like the last two. */
+  alike(): Scene {
+    const [one, two, three] = this.ids as [string, string, string];
+    const ids = [`${one}-${two}`, `${three}-x`, one, `${two}-${three}-x`];
+    const accounts = this.accounts.map(({ opening }, index) => ({ id: ids[index]!, opening }));
+    return new Scene(accounts, this.amount, this.#keys);
+  }
+
   /** A key of this scene. No key of another scene lies between two of them. */
   key(number = 1): string {
     return this.#keys + inLetters(number * 7, 2);

@@ -9,7 +9,7 @@ import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/bank-transfer/bank-transfer.ts';
 import { differenceIn, disagreementIn } from './accounts.ts';
 import { deathsOf } from './deaths.ts';
-import { closeBank, transferAtOnce } from './inside.ts';
+import { closeBank, readBalances, transferAtOnce } from './inside.ts';
 import { type Call, type Race, type Start, crowd, races } from './races.ts';
 import { Services, balances, transfer } from './service.ts';
 
@@ -249,6 +249,13 @@ describe('robust', () => {
           keyInUse,
         );
     expect(await transfer(b, one), 'and the first one again').toEqual(scene.firstAnswer(one));
+    const { alike } = services;
+    await transfer(a, alike.transfer(0, 1));
+    const other = alike.transfer(2, 3);
+    const joined = `${other.from}-${other.to}`;
+    expect(await transfer(a, other), `a key again, for two other accounts whose ids are joined ${joined} too`).toEqual(
+      keyInUse,
+    );
     expectNone(differenceIn(scene, await services.settledBooks(scene), scene.balancesAfter([one])), 'after all that\n');
 
     for (const race of await sameKey()) {
@@ -273,6 +280,7 @@ describe('robust', () => {
     await using a = await services.open('A');
     const scene = services.scene();
 
+    await a.subject.run(readBalances, { accounts: scene.ids, areAtOnce: true });
     const four = [0, 1, 2, 3].map((key) => scene.transfer(key, (key + 1) % 4, { key }));
     const outcomes = await a.subject.run(transferAtOnce, four);
     const hasWorked = outcomes.some((outcome) => 'moved' in outcome && outcome.moved);
@@ -345,6 +353,12 @@ describe('stretch', () => {
       for (let call = 1; call <= 4; call++) outcomes.push(await transfer(a, bad));
       if (outcome)
         expect(outcomes, `4 transfers ${what}, with a pool of 3 connections`).toEqual(outcomes.map(() => outcome));
+      const again = transfer(b, bad);
+      again.catch(() => undefined);
+      expectThat(
+        await settles(again),
+        `after 4 transfers ${what} in process A, the same one in process B was not answered`,
+      );
       const locked = await services.lockedBy([bad]);
       expect(locked, `after 4 transfers ${what}, rows that were still locked`).toEqual([]);
       const next = transfer(b, { ...bad, key: scene.key(index + 2) });

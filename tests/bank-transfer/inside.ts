@@ -35,9 +35,10 @@ export async function transferAtOnce({
 
 /** Asks for these balances, one after the other. */
 export async function readBalances({
-  args: accounts,
+  args: { accounts, areAtOnce },
   kept: { bank },
-}: Inside<typeof Kata, readonly string[], Kept>): Promise<number[]> {
+}: Inside<typeof Kata, { accounts: readonly string[]; areAtOnce: boolean }, Kept>): Promise<number[]> {
+  if (areAtOnce) return await Promise.all(accounts.map((account) => bank.balance(account)));
   const balances = [];
   for (const account of accounts) balances.push(await bank.balance(account));
   return balances;

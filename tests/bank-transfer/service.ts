@@ -29,6 +29,8 @@ export class Services extends ModuleProcesses<typeof Kata> implements AsyncDispo
   readonly database: TestDatabase;
   /** Where the server refuses to write: to the first and the third account, and rows of the ledger that take from the fourth. */
   readonly refusing: Scene;
+  /** Of its accounts, the first two, joined by a hyphen, read like the last two. */
+  readonly alike: Scene;
   readonly #subjects: SubjectsOfFile<typeof Kata>;
   readonly #scenes: Scene[];
   /** A session of its own, because a module may keep readers waiting. */
@@ -40,7 +42,7 @@ export class Services extends ModuleProcesses<typeof Kata> implements AsyncDispo
     database: TestDatabase,
     reader: Connection,
     subjects: SubjectsOfFile<typeof Kata>,
-    scenes: Scene[],
+    { scenes, alike }: { readonly scenes: Scene[]; readonly alike: Scene },
   ) {
     super(database, subjects, {
       furnish: async (service) => {
@@ -54,15 +56,17 @@ export class Services extends ModuleProcesses<typeof Kata> implements AsyncDispo
     this.#reader = reader;
     this.#subjects = subjects;
     this.#scenes = scenes;
+    this.alike = alike;
     this.refusing = this.scene();
   }
 
   static async start(database: TestDatabase, subjects: SubjectsOfFile<typeof Kata>): Promise<Services> {
-    const scenes = Scene.draw();
-    const rows = scenes.flatMap(({ accounts }) => accounts.map(({ id, opening }) => [id, opening]));
+    const [first, ...scenes] = Scene.draw() as [Scene, ...Scene[]];
+    const alike = first.alike();
+    const rows = [alike, ...scenes].flatMap(({ accounts }) => accounts.map(({ id, opening }) => [id, opening]));
     // Without figures on the table, the server may read all of it for two accounts, and lock what it reads.
     await database.admin.query('INSERT INTO accounts VALUES ?; ANALYZE TABLE accounts', [rows]);
-    const services = new Services(database, await database.connect(), subjects, scenes);
+    const services = new Services(database, await database.connect(), subjects, { scenes, alike });
     for (const [name, event, column, account] of refusals)
       await database.admin.query(
         `CREATE TRIGGER ${name} ${event} FOR EACH ROW IF ${column} = '${services.refusing.ids[account]}' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'disk full'; END IF`,
@@ -147,6 +151,6 @@ export async function balances(
   { subject }: Pick<Service, 'subject'>,
   ids: readonly string[],
 ): Promise<Map<string, number>> {
-  const told = await subject.run(readBalances, ids);
+  const told = await subject.run(readBalances, { accounts: ids, areAtOnce: false });
   return new Map(ids.map((id, index) => [id, told[index]!]));
 }

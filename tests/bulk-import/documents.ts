@@ -99,7 +99,8 @@ export function plainProducts(count: number, descriptionLength = 20, prefix = dr
 
 /** Ordinary products. Every tenth one takes three lines, so that rows and lines have different numbers. */
 export function productsOfSeveralLines(count: number): Product[] {
-  const description = (index: number) => (index % 10 === 9 ? 'One line,\nanother,\r\nand "a" third.' : 'One line.');
+  const description = (index: number) =>
+    index % 10 === 9 ? 'One line,\nanother,\r\nand "a" third,\rwhich goes on.' : 'One line.';
   return plainProducts(count).map((product, index) => ({ ...product, description: description(index) }));
 }
 
@@ -159,6 +160,8 @@ export const awkwardProducts: readonly Product[] = [
   '100 % ? ?? :name _a',
   'Grüße aus 東京 für 5 €, e\u0301 😀 👩‍👩‍👧',
   '#a, // b, /* c */',
+  "$$ $& $1 $' $`",
+  'ends with $',
   'x'.repeat(200),
   '😀'.repeat(200),
   'é,"\n'.repeat(50),
