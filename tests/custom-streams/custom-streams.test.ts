@@ -150,7 +150,7 @@ describe('robust', () => {
 
   test('A line that is not a whole number must cause a TypeError that contains the line.', async ({ subject }) => {
     for (const line of badLines) {
-      const documents = [['1\n', '2\n', `${line}\n`, '3\n'], [`1\n2\n${line}\n3\n`]];
+      const documents = [['1\n', '2\n', `${line}\n`, '3\n'], [`1\n2\n${line}\n3\n`], [...`1\n2\n${line}\n3\n`]];
       // An empty last line is no line.
       if (line !== '') documents.push([`1\n2\n${line}`]);
 
@@ -190,13 +190,19 @@ describe('robust', () => {
   });
 
   test('After destroy(), a stream must only close: no number taken, given or saved.', async ({ subject }) => {
-    const generator = await subject.run(destroyGenerator);
-    expect(generator, 'a generator, destroyed when it had given a chunk').toEqual({
-      hasGiven: true,
-      events: ['close'],
-      taken: 0,
-      isSourceClosed: true,
-    });
+    for (const { what, ...source } of [
+      { what: 'high-water mark 64 bytes', highWaterMark: 64, hasReturn: true },
+      { what: 'high-water mark 4096 bytes', highWaterMark: 4096, hasReturn: true },
+      { what: 'of an iterator without return(), as an array has', highWaterMark: 64, hasReturn: false },
+    ]) {
+      const generator = await subject.run(destroyGenerator, source);
+      expect(generator, `a generator, ${what}, destroyed when it had given a chunk`).toEqual({
+        hasGiven: true,
+        events: ['close'],
+        taken: 0,
+        isSourceClosed: source.hasReturn,
+      });
+    }
     const doubler = await subject.run(destroyDoubler);
     expect(doubler, 'a doubler, destroyed after "1\\n2"').toEqual({ hasGiven: true, events: ['close'] });
     for (const saveFails of [false, true]) {

@@ -196,9 +196,12 @@ export async function failInPipeline({ kata, args: failing }: In<Failing>) {
 }
 
 /** Destroys a generator that has given something. */
-export async function destroyGenerator({ kata }: In) {
-  const source = new CountedNumbers();
-  const stream = new kata.NumberGenerator(source, { highWaterMark: 64 });
+export async function destroyGenerator({
+  kata,
+  args: { highWaterMark, hasReturn },
+}: In<{ highWaterMark: number; hasReturn: boolean }>) {
+  const source = new CountedNumbers(undefined, { hasReturn });
+  const stream = new kata.NumberGenerator(source, { highWaterMark });
   const gave = await ending(
     new Promise<void>((resolve) => {
       stream.on('data', () => {
@@ -293,6 +296,14 @@ export async function finishWithHeldSaves({ kata, args: { lastFails } }: In<{ la
   return { given: held.given, mostAtOnce: held.mostAtOnce, events };
 }
 
+interface CountedOptions {
+  readonly first?: number;
+  readonly failsAfter?: number;
+  readonly planned?: Error;
+  /** Whether its iterators have `return`, which is optional; true where nothing is said. */
+  readonly hasReturn?: boolean;
+}
+
 /** Numbers that count how many of them were taken. Without a list they go on from `first`, and have no end for a correct module. */
 class CountedNumbers implements Iterable<number> {
   taken = 0;
@@ -301,29 +312,30 @@ class CountedNumbers implements Iterable<number> {
   /** Whether an iterator was told that nobody wants more. */
   isClosed = false;
   readonly #numbers: readonly number[] | undefined;
-  readonly #options: { readonly first?: number; readonly failsAfter?: number; readonly planned?: Error };
+  readonly #options: CountedOptions;
 
-  constructor(numbers?: readonly number[], options: { first?: number; failsAfter?: number; planned?: Error } = {}) {
+  constructor(numbers?: readonly number[], options: CountedOptions = {}) {
     this.#numbers = numbers;
     this.#options = options;
   }
 
   [Symbol.iterator](): Iterator<number> {
+    const { first = 1, failsAfter, planned, hasReturn = true } = this.#options;
+    const close = () => {
+      this.isClosed = true;
+      return { done: true, value: undefined } as const;
+    };
     return {
       next: () => {
-        const { first = 1, failsAfter, planned } = this.#options;
         if (this.taken === failsAfter) throw planned;
-        if (this.isClosed || this.taken >= (this.#numbers?.length ?? endlessCount))
-          return { done: true, value: undefined };
+        // Like a cursor, it goes on after return(): only so it can tell who still takes.
+        if (this.taken >= (this.#numbers?.length ?? endlessCount)) return { done: true, value: undefined };
         const value = this.#numbers?.[this.taken] ?? first + this.taken;
         this.taken++;
         this.takenBytes += `${value}\n`.length;
         return { done: false, value };
       },
-      return: () => {
-        this.isClosed = true;
-        return { done: true, value: undefined };
-      },
+      ...(hasReturn ? { return: close } : {}),
     };
   }
 }

@@ -3,8 +3,10 @@ export interface Rejection {
   readonly capture: boolean;
   /** When somebody listens for `error`. Where it is `later`, the event is emitted twice and the listener comes in between. */
   readonly heard: 'always' | 'never' | 'later';
-  /** Whether the error listener rejects as well, with E2. */
-  readonly errorListenerRejects?: boolean;
+  /** The event that is emitted; `a` where nothing is said. An `error` is emitted with E0. */
+  readonly event?: 'error';
+  /** The error listener rejects as well, with E2, or emits `b`, whose listener rejects with E2. */
+  readonly errorListener?: 'rejects' | 'emits b';
   readonly once?: boolean;
   /** A second listener rejects as well, also with E1, and the event is emitted twice. */
   readonly twoReject?: boolean;
@@ -17,7 +19,7 @@ type Listener = (error?: unknown) => unknown;
 interface Emitter {
   on(event: string, listener: Listener): unknown;
   once(event: string, listener: Listener): unknown;
-  emit(event: string): unknown;
+  emit(event: string, ...args: unknown[]): unknown;
 }
 
 interface EmitterModule {
@@ -52,7 +54,7 @@ export async function playRejections(
   }
 
   async function play(rejection: Rejection) {
-    const { capture, heard, errorListenerRejects = false, once = false, twoReject = false, thenable } = rejection;
+    const { capture, heard, event = 'a', errorListener, once = false, twoReject = false, thenable } = rejection;
     const emitter = new EventEmitter({ captureRejections: capture });
     let errors = 0;
     const listenForErrors = () => {
@@ -60,17 +62,19 @@ export async function playRejections(
       emitter.on('error', (error) => {
         lines.push(`  the error listener gets ${nameOf(error)}`);
         // The limit ends a loop of an emitter that captures the error listener's own rejections.
-        return errorListenerRejects && ++errors < 5 ? Promise.reject(new Error('E2')) : undefined;
+        if (errorListener === undefined || ++errors >= 5) return undefined;
+        return errorListener === 'rejects' ? Promise.reject(new Error('E2')) : void emitter.emit('b');
       });
     };
     const emit = async () => {
-      lines.push("emit('a')");
-      emitter.emit('a');
+      lines.push(`emit('${event}')`);
+      emitter.emit(event, ...(event === 'error' ? [new Error('E0')] : []));
       lines.push('  emit returns');
       await someTurns();
     };
 
     emitter[once ? 'once' : 'on']('a', () => rejecting(thenable));
+    emitter.on('b', () => Promise.reject(new Error('E2')));
     if (twoReject) emitter.on('a', () => rejecting(thenable));
     if (heard === 'always') listenForErrors();
     await emit();

@@ -39,6 +39,7 @@ const rejection = Symbol('rejection');
 export class EventEmitter implements Emitter {
   readonly #lists = new Map<EventName, Link>();
   readonly #options: EmitterOptions;
+  #isSendingRejection = false;
   #maxListeners = 10;
   #warned = new Set<EventName>();
 
@@ -72,7 +73,8 @@ export class EventEmitter implements Emitter {
   }
 
   emit(event: EventName, ...args: unknown[]): boolean {
-    return this.#send(event, args, this.#options.captureRejections ? this.#captured : undefined);
+    const isCapturing = this.#options.captureRejections && !this.#isSendingRejection;
+    return this.#send(event, args, isCapturing ? this.#captured : undefined);
   }
 
   listenerCount(event: EventName): number {
@@ -98,14 +100,23 @@ export class EventEmitter implements Emitter {
     return links.length > 0;
   }
 
-  /** Sends the error without capturing the rejections of its own listeners. */
   #captured(answer: unknown) {
     void Promise.resolve(answer)
       .catch((error) => ({ [rejection]: error }))
       .then((settled) => {
         if (typeof settled !== 'object' || settled === null || !(rejection in settled)) return;
-        process.nextTick(() => this.#send('error', [settled[rejection]]));
+        process.nextTick(() => this.#sendRejection(settled[rejection]));
       });
+  }
+
+  /** Sends the error without capturing the rejections of its listeners, or of those that they call. */
+  #sendRejection(error: unknown) {
+    this.#isSendingRejection = true;
+    try {
+      this.#send('error', [error]);
+    } finally {
+      this.#isSendingRejection = false;
+    }
   }
 
   #list(event: EventName): Link {
