@@ -176,11 +176,15 @@ describe('core', () => {
       expect(countGot(atOnce), `callers served after ${2 * max} releases`).toBe(Math.min(3 * max, 2 * max + 4));
     }
 
-    const reverse = await openPool();
-    await reverse.play(`hold create, acquire ${many}`);
-    for (let creation = 1; creation <= many; creation++)
-      expectInOrder(await reverse.play('pass create last'), `creation ${creation} of ${many} in reverse`);
-    expect(states(await reverse.play()), 'callers, when all creations have ended').toEqual(got(many));
+    for (const part of ['create', 'validate']) {
+      const reverse = await openPool();
+      if (part === 'validate') await reverse.play(`acquire ${many}; ${releases(many)}`);
+      await reverse.play(`hold ${part}, acquire ${many}`);
+      for (let ended = 1; ended <= many; ended++)
+        expectInOrder(await reverse.play(`pass ${part} last`), `${part} ${ended} of ${many} in reverse`);
+      const all = states(await reverse.play()).slice(-many);
+      expect(all, `callers, when all calls of ${part} have ended`).toEqual(got(many));
+    }
 
     const overlap = await openPool({ max: 2 });
     const what = 'a connection came back while another was being opened for a waiter; then a third caller came';
@@ -327,6 +331,15 @@ describe('robust', () => {
     await unwanted.play('acquire; hold create, acquire; release 0; fail create; flow create');
     expect(states(await unwanted.play('acquire')), `${what}; then a third caller came`).toEqual(got(3));
 
+    for (const end of ['release 0', 'abort 1', `clock ${acquireTimeoutMs}`]) {
+      const relied = await openPool({ max: 2 });
+      const report = await relied.play(
+        `acquire; hold create, acquire signal; ${end}; acquire; fail create; flow create`,
+      );
+      const stuck = `create failed for a waiter whose wait had ended (${end}); one that had come meanwhile still waits`;
+      expectThat(states(report)[2] !== 'waiting', stuck);
+    }
+
     const pool = await openPool({ max: 1 });
     await pool.play('acquire; release 0; hold validate, hold create, acquire');
     const replaced = await pool.play('fail validate; fail create');
@@ -413,12 +426,15 @@ describe('robust', () => {
         await held.expectAtServer(max, ended);
       }
 
-    const unwanted = await openPool({ max: 1 });
-    const alone = await unwanted.play('acquire; hold reset, release 0');
-    expect(alone.held.reset, 'calls of reset that run after a release when nobody waits').toBe(1);
-    const failed = await unwanted.play('fail reset, flow reset; acquire');
-    expect(failed.acquires[1]!.connection, 'the next holder’s connection when reset has failed').toBe(1);
-    await unwanted.expectAtServer(1, 'when reset has failed');
+    for (const how of ['fail', 'silently-fail']) {
+      const unwanted = await openPool({ max: 1 });
+      const alone = await unwanted.play('acquire; hold reset, release 0');
+      expect(alone.held.reset, 'calls of reset that run after a release when nobody waits').toBe(1);
+      const failed = await unwanted.play(`${how} reset, flow reset; acquire`);
+      const when = `when reset has rejected with ${how === 'fail' ? 'an error' : 'undefined'}`;
+      expect(failed.acquires[1]!.connection, `the next holder’s connection ${when}`).toBe(1);
+      await unwanted.expectAtServer(1, when);
+    }
   });
 });
 

@@ -29,7 +29,7 @@ export type Report = ReturnType<Bench['report']>;
 interface Call {
   readonly part: Part;
   state: 'running' | 'held' | 'over';
-  go(how: 'ok' | 'fails'): void;
+  go(how: 'ok' | 'fails' | 'fails silently'): void;
 }
 
 interface Using {
@@ -110,7 +110,7 @@ class Bench {
    * - `release 0 1`: what these acquires have got; `release all`: whatever anybody gets; or a `Stranger`, `release a copy`
    * - `using`, `using aborted`; `end 0 returns`, `end 0 rejects`: its fn
    * - `hold create`, `flow create`: from now on calls of this function wait, until they are let go by `pass create`, `fail create`,
-   *   `pass create last` or `flow create`
+   *   `pass create last` or `flow create`; by `silently-fail reset` it rejects with undefined
    * - `destroy rejects`: from now on it closes its connection and rejects
    * - `drain`, `microtasks 3`, `clock 500` (ms), `query 0 SELECT 7`
    */
@@ -142,9 +142,10 @@ class Bench {
         return this.#heldCalls(part).forEach((call) => call.go('ok'));
       case 'pass':
       case 'fail':
+      case 'silently-fail':
         return this.#heldCalls(part)
           .at(words[1] === 'last' ? -1 : 0)
-          ?.go(verb === 'pass' ? 'ok' : 'fails');
+          ?.go(verb === 'pass' ? 'ok' : verb === 'fail' ? 'fails' : 'fails silently');
       case 'destroy':
         return void (this.#destroyRejects = true);
       case 'drain':
@@ -224,7 +225,7 @@ class Bench {
 
   /** A call of one of the functions, which waits as long as the judge holds it, and works then. */
   async #call<T>(part: Part, work: () => Promise<T>, connection?: Connection): Promise<T> {
-    const gate = Promise.withResolvers<'ok' | 'fails'>();
+    const gate = Promise.withResolvers<Parameters<Call['go']>[0]>();
     const call: Call = {
       part,
       state: 'held',
@@ -240,7 +241,7 @@ class Bench {
     if (!this.#holding.has(part)) call.go('ok');
     const how = await gate.promise;
     try {
-      if (how === 'fails') throw new Error(`${part} failed`);
+      if (how !== 'ok') throw how === 'fails' ? new Error(`${part} failed`) : undefined;
       const result = await work();
       if (connection && part !== 'destroy' && result !== false) this.#idle.add(connection);
       return result;

@@ -4,11 +4,12 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Worker } from 'node:worker_threads';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import type * as Kata from '../../katas/worker-pool/worker-pool.ts';
-import { type Call, type Stage, becomes, fault, inWords, onStage } from './stage.ts';
+import { type Call, Stage, becomes, fault, faultOf, inWords, onStage } from './stage.ts';
 
 interface Kept {
   /** All threads that were started in this process. */
   threads: Worker[];
+  atPipe?: { stage: Stage; reading: Call };
   batches?: { pool: Kata.WorkerPool; board: Int32Array };
   finished?: {
     pool: Kata.WorkerPool;
@@ -135,6 +136,39 @@ export function fill(inside: OnStage<Given & { deeds: readonly string[]; turns: 
       if (calls.length !== total) throw new Error(`${calls.length} calls of ${total}`);
     }
   });
+}
+
+/** Begins a task that reads a named pipe. Native code does that: while somebody has the pipe open for writing, nothing interrupts it. */
+export async function readPipe({ kata, args, kept }: OnStage<Given & { pipe: string }>) {
+  const stage = new Stage(kata, args.file, kept.threads);
+  stage.open(1);
+  const controller = new AbortController();
+  const reading = stage.run('read a pipe', { value: args.pipe, controller, name: 'a task in native code' });
+  kept.atPipe = { stage, reading };
+  return await faultOf(() => stage.begins(reading));
+}
+
+/** Aborts that task. As long as its thread lives, the next one must wait. */
+export async function abortAtPipe({ kept }: OnStage) {
+  const { stage, reading } = kept.atPipe!;
+  return await faultOf(async () => {
+    const thread = stage.thread(reading);
+    reading.controller.abort();
+    const next = stage.run('echo');
+    // As long as two pools need for a thread and a task, one after the other: time enough for the next one to begin.
+    for (let count = 0; count < 2; count++) {
+      stage.open(1);
+      await stage.settles(stage.run('echo', { name: 'the first task of another pool' }));
+    }
+    if (stage.order(next) > 0 && thread && thread.threadId !== -1)
+      fault(
+        'size 1: a task in native code was aborted, and the next one began before the thread of the first had ended',
+      );
+  });
+}
+
+export async function leavePipe({ kept }: OnStage): Promise<void> {
+  await kept.atPipe!.stage.end();
 }
 
 /** Bursts of tasks, and single ones. */
@@ -466,6 +500,17 @@ export function close(inside: OnStage) {
       () => openResources().length <= before.length,
       () => `open before were ${inWords(before)}, and after close() ${inWords(openResources())}`,
     );
+
+    for (const when of ['before', 'after']) {
+      stage.open(1);
+      const endless = stage.run('spin', { controller: new AbortController(), name: `a task aborted ${when} close()` });
+      await stage.begins(endless);
+      if (when === 'before') endless.controller.abort();
+      const atAbort = beginClose(stage);
+      endless.controller.abort();
+      // Whether its thread ends is up to promise 8.
+      if ((await becomes(() => atAbort.done)) || stage.living.length === 0) await isClosed(stage, atAbort);
+    }
   });
 }
 
@@ -556,6 +601,21 @@ export async function finishTasks({ args, kept }: OnStage<Given & { rounds: numb
   for (const at of ats) Atomics.store(board, at + 2, 1);
   await Promise.all(held);
   return { onSignal, onThreads: listeners.reduce((sum, count) => sum + count, 0), resources };
+}
+
+/** Runs tasks that end their threads, and says how many listeners they left on their signal. */
+export async function finishByDeath({ kept }: OnStage): Promise<number> {
+  const { signal } = new AbortController();
+  for (const deed of ['exit', 'throw in a timer']) {
+    let isOver = false;
+    void kept.finished!.run(deed, { value: 1, signal }).then(() => (isOver = true));
+    // Whether it settles at all is up to promise 6.
+    if (!(await becomes(() => isOver))) return 0;
+  }
+  const left = () => getEventListeners(signal, 'abort').length;
+  // A thread that died of an error exits a moment later.
+  await becomes(() => left() === 0);
+  return left();
 }
 
 /** Runs a batch of small tasks, and says what it cost. The first call opens the pool. */

@@ -57,13 +57,20 @@ export async function onStage(
 ): Promise<string | undefined> {
   const stage = new Stage(kata, file, threads);
   try {
-    await play(stage);
+    return await faultOf(() => play(stage));
+  } finally {
+    await stage.end();
+  }
+}
+
+/** Says what was wrong in this part. */
+export async function faultOf(part: () => Promise<void>): Promise<string | undefined> {
+  try {
+    await part();
     return undefined;
   } catch (error) {
     if (error instanceof Fault) return error.message;
     throw error;
-  } finally {
-    await stage.end();
   }
 }
 

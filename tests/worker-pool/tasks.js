@@ -1,6 +1,7 @@
 // The judge gives this file to the pool. Its default export is what the threads run. It notes on a board that is shared with the
 // judge what happens: in cell 0 how many tasks run, in 1 how many ran at once at most, in 2 how many have begun, and from `at` on
 // the task's own cells: as which one it began, in which thread, whether it may end, and how often an endless one went round.
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
 
@@ -23,6 +24,8 @@ const deeds = {
     Atomics.wait(board, at + 2, 0);
     return value;
   },
+  /** The same in native code, which nothing interrupts: until whoever writes to the named pipe closes it. */
+  'read a pipe': ({ value }) => readFileSync(value, 'utf8'),
   spin: ({ board, at }) => {
     for (;;) Atomics.add(board, at + 3, 1);
   },

@@ -1,10 +1,14 @@
-import { copyFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { constants } from 'node:fs';
+import { type FileHandle, copyFile, open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect } from 'vitest';
 import { repositoryRoot } from '../../helpers/foundations/catalogue/target.ts';
 import { hasProc } from '../../helpers/foundations/processes/proc.ts';
 import { testFolder } from '../../helpers/foundations/processes/test-folder.ts';
+import { until } from '../../helpers/foundations/waiting/until.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
@@ -12,6 +16,7 @@ import { expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-t
 import { median } from '../../helpers/judging/verdict/median.ts';
 import type * as Kata from '../../katas/worker-pool/worker-pool.ts';
 import {
+  abortAtPipe,
   abortRunning,
   abortWaiting,
   close,
@@ -20,9 +25,12 @@ import {
   die,
   fail,
   fill,
+  finishByDeath,
   finishTasks,
+  leavePipe,
   move,
   openForFinished,
+  readPipe,
   reuse,
   runBatch,
   watchThreads,
@@ -70,6 +78,17 @@ async function copyTasks(folder: string, name: string): Promise<string> {
   return file;
 }
 
+/** Opens a named pipe for writing when somebody is there to read it. */
+async function openForReader(pipe: string): Promise<FileHandle | undefined> {
+  let writer: FileHandle | undefined;
+  await until(async () => {
+    // Refused until the reader has come to its open.
+    writer = await open(pipe, constants.O_WRONLY | constants.O_NONBLOCK).catch(() => undefined);
+    return writer !== undefined;
+  });
+  return writer;
+}
+
 /** How long the threads of a process have been ready to run without a processor; 0 where no /proc says. */
 const waitedForCpuMs = async (subject: Pick<Subject<unknown>, 'fromOutside'>) =>
   hasProc ? await subject.fromOutside('waitedForCpuMs') : 0;
@@ -89,8 +108,19 @@ describe('core', () => {
   test('Never more than size tasks must run at once, and no thread must idle while a task waits.', async ({
     subject,
     given,
+    workspace,
   }) => {
     expectHeld(await subject.run(fill, { ...given, deeds, turns: six }));
+    // Windows has no named pipe that holds up a read.
+    if (process.platform === 'win32') return;
+    const pipe = join(workspace, 'pipe');
+    await promisify(execFile)('mkfifo', [pipe]);
+    const begun = await subject.run(readPipe, { ...given, pipe });
+    const writer = begun === undefined ? await openForReader(pipe) : undefined;
+    const seen = begun ?? (await subject.run(abortAtPipe, given));
+    await writer?.close();
+    await subject.run(leavePipe, given);
+    expectHeld(seen);
   });
 
   test('Threads must be reused: however many tasks return, at most size threads are started.', async ({
@@ -167,6 +197,8 @@ describe('stretch', () => {
       `the process had ${few.resources} timers and message ports after 60 tasks, and ${many.resources} after 400 more`,
     );
     expectAtMost(Math.max(0, held), heldLimit, '400 finished tasks of 16 KB still hold');
+    const onLast = await subject.run(finishByDeath, given);
+    expect(onLast, 'listeners on the signal of 2 tasks that ended their threads').toBe(0);
   });
 
   test('Small tasks must cost at most 3 times Piscina’s time, by the clock and of the CPU.', async ({
