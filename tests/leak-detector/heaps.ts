@@ -132,7 +132,13 @@ export function drawHeap(shape: Shape, seed: number, { spikes = false } = {}): H
     'long leak': () => leak(8),
     'late leak': () => (flat(dice.between(0.1, 2)), leak(3.1)),
     'leak after a step': () => (flat(dice.between(0, 1)), step(), leak(3.1)),
-    'leak with pauses': () => (leak(3), flat(dice.between(0.4, 0.5)), goOn(3), flat(0.5), goOn(3)),
+    'leak with pauses': () => {
+      leak(3);
+      for (const windows of [dice.between(0.4, 0.5), 0.5, 0.5, 0.5, 0.5, 0.5]) {
+        flat(windows);
+        goOn(3);
+      }
+    },
     'two leaks': () => (leak(3), flat(4), leak(3.1)),
   };
   parts[shape]();

@@ -3,7 +3,7 @@ import { installSteppedClock } from '../../helpers/instruments/stepped-clock/ste
 import type * as Kata from '../../katas/leak-detector/leak-detector.ts';
 import type { Heap } from './heaps.ts';
 
-type In<Args = undefined> = Inside<typeof Kata, Args, { flood?: Bench }>;
+type In<Args = undefined> = Inside<typeof Kata, Args, { flood?: Bench; failing?: Bench }>;
 export type Played = Pick<Heap, 'windowSize' | 'intervalMs' | 'values'>;
 
 interface Alert {
@@ -214,7 +214,7 @@ export async function startAndStop({
   return seen;
 }
 
-/** Stops in `onAlert`, which may throw after that, or stops and starts again there. Then a window passes. */
+/** Stops in `onAlert`, which may throw after that, or stops and starts again there. Then one window passes, or three. */
 export async function stopInAlert({ kata, args: heap, tools }: In<Played>): Promise<Seen> {
   const seen: Seen = {};
   for (const what of ['stop in onAlert', 'stop and throw in onAlert', 'restart in onAlert']) {
@@ -235,6 +235,10 @@ export async function stopInAlert({ kata, args: heap, tools }: In<Played>): Prom
     const before = bench.samples;
     await bench.pass(windowSize, tools);
     seen[`${what}: samples`] = bench.samples - before;
+    if (what === 'restart in onAlert') {
+      await bench.pass(2 * windowSize, tools);
+      seen[`${what}: alerts in 3 windows`] = Math.min(1, bench.alerts.length - 1);
+    }
     bench.stop();
     seen[`${what}, stop: timers`] = bench.timers.size;
     seen[`${what}: what was thrown`] = bench.threw;
@@ -287,9 +291,19 @@ export async function watchByTimers({ kata, args: heap, tools }: In<Played>): Pr
   }
 }
 
-/** Takes so many samples of a saw with leaks in it, by a monitor that stays in the process. Returns how many were taken. */
-export async function flood({ kata, args: count, kept, tools }: In<number>): Promise<number> {
-  const bench = (kept.flood ??= new Bench(kata, { windowSize: 24, intervalMs: 1_000 }, valueInFlood));
+/**
+ * Takes so many samples of a saw with leaks in it, by a monitor that stays in the process. One in four fails if `fails`. Returns how
+ * many were taken.
+ */
+export async function flood({
+  kata,
+  args: { count, fails },
+  kept,
+  tools,
+}: In<{ count: number; fails: boolean }>): Promise<number> {
+  const heap = { windowSize: 24, intervalMs: 1_000 };
+  const valueOf = (at: number) => (fails && at % 4 === 3 ? Number.NaN : valueInFlood(at));
+  const bench = (kept[fails ? 'failing' : 'flood'] ??= new Bench(kata, heap, valueOf));
   if (bench.nowMs === 0) bench.start();
   const before = bench.samples;
   await bench.pass(count, tools);
@@ -300,7 +314,7 @@ export async function flood({ kata, args: count, kept, tools }: In<number>): Pro
 /** No whole numbers, which V8 might keep in less than 8 bytes. */
 function valueInFlood(at: number): number {
   const inPeriod = at % 400;
-  return 5e7 + 0.5 + (at % 4) * 1e5 + (inPeriod < 100 ? inPeriod * 1e5 : 0);
+  return 5e7 + 0.5 + (at % 4) * 1e5 + (inPeriod < 120 ? inPeriod * 1e5 : 0);
 }
 
 /** What `growingClass` answers to each series of snapshots. */

@@ -363,6 +363,27 @@ export async function breakSome({
   };
 }
 
+/** Objects that cannot be cleaned come back and are collected, while as many others are held. How many does the pool count? */
+export async function collectBroken({
+  kata,
+  args: { setup, count },
+}: In<{ setup: Setup; count: number }>): Promise<Counts> {
+  const desk = new Desk(kata, setup);
+  refuseBroken(desk, count);
+  desk.take(count);
+  await collectAndFinalize();
+  return desk.counts();
+}
+
+/** Whether `release` throws is another promise. */
+function refuseBroken(desk: Desk, count: number): void {
+  desk.take(count);
+  for (const thing of desk.held.splice(0)) {
+    desk.broken.set(thing, 'not clean');
+    desk.refusal(thing);
+  }
+}
+
 /** Returns what `reset` will throw. */
 function giveBackBroken(desk: Desk, breaks: readonly boolean[]): unknown[] {
   desk.take(breaks.length);
@@ -370,7 +391,7 @@ function giveBackBroken(desk: Desk, breaks: readonly boolean[]): unknown[] {
   // Not by `chosen.map`: an Error holds the objects whose methods were running when it was created.
   const errors: unknown[] = [];
   for (let number = 0; number < chosen.length; number++)
-    errors.push(number % 2 === 0 ? new Error(`cannot clean ${number}`) : `text ${number}`);
+    errors.push([new Error(`cannot clean ${number}`), undefined, `text ${number}`, number][number % 4]);
   for (const [number, thing] of chosen.entries()) desk.broken.set(thing, errors[number]);
   desk.giveBack();
   return errors;

@@ -16,6 +16,7 @@ import {
   breakSome,
   burst,
   callWithOld,
+  collectBroken,
   comeBack,
   failToCreate,
   findTraces,
@@ -42,12 +43,13 @@ const drawn = drawOne(
     count: fc.integer({ min: 12, max: 24 }),
     sizeBytes: fc.integer({ min: 512, max: 1024 }),
     fill: fc.integer({ min: 1, max: 255 }),
+    many: fc.integer({ min: 300, max: 600 }),
     idleMs: fc.integer({ min: 50, max: 100 }),
     orders: fc.array(order, { minLength: 4, maxLength: 4 }),
     some: fc.shuffledSubarray([true, false, false], { minLength: 3, maxLength: 3 }),
   }),
 );
-const { max, few, extra, count, sizeBytes, fill, idleMs, orders, some } = drawn;
+const { max, few, extra, count, many, sizeBytes, fill, idleMs, orders, some } = drawn;
 /** The first and the last one are broken: whichever end the module begins at, it meets one before a clean one. */
 const breaks = [true, ...some, true];
 /** Less than the smallest object that something keeps of a use, bytes. */
@@ -103,6 +105,12 @@ describe('core', () => {
         [all, extra].map((created) => ({ created, counts, 'after a collection': counts.at(-1), left: keeps })),
       );
     }
+
+    const broken = await subject.run(collectBroken, { setup: frames(max), count: few });
+    expect(
+      broken.held,
+      `reset threw for ${few} released objects, ${few} others were acquired, and garbage was collected; held`,
+    ).toBe(few);
   });
 });
 
@@ -290,10 +298,10 @@ describe('stretch', () => {
       inWords: timesInWords,
     });
 
-    const idle = await subject.run(callWithOld, { setup: frames(few), idleMs });
+    const idle = await subject.run(callWithOld, { setup: frames(many), idleMs });
     // A module that resets when an object is acquired cannot know yet that this will fail.
     const unknown = (call: string) => Math.min(1, idle[call]!);
-    expect(idle, `${few} objects were idle for idleMs, max is ${few}; idle objects after one call`).toEqual({
+    expect(idle, `${many} objects were idle for idleMs, max is ${many}; idle objects after one call`).toEqual({
       acquire: 0,
       lease: 0,
       release: 1,

@@ -14,6 +14,8 @@ const [smallCount, largeCount] = [5_000, 50_000];
 /** So many of the orders are at one time, the oldest. One late page is before them, and one amid them. */
 const imported = 2_000;
 const pageSize = 250;
+/** A page that somebody may ask for who exports orders. */
+const largePage = 2_000;
 const pagesBefore = [10, 16] as const;
 /** A statement that changes the table. */
 const changesTable = /^\s*(CREATE|ALTER)\b/i;
@@ -73,6 +75,17 @@ describe('core', () => {
         `${rows.length} orders, some at equal times, in pages of ${most}`,
       ).toEqual(rows.map((row) => ({ ...toSummary(row), customerId: row.customerId, note: row.note })));
     }
+
+    await shop.insertHistory(customer, 1, largePage + many, year);
+    const all = await shop.rows();
+    const seen = idsOf(await followCursors(shop, largePage));
+    const what = `${all.length} orders, in pages of ${largePage}`;
+    expect(new Set(seen).size, `${what}; different orders that were returned`).toBe(all.length);
+    const wrong = seen.findIndex((id, index) => id !== all[index]?.id);
+    expectThat(
+      wrong === -1,
+      `${what}; order ${wrong + 1} of them is ${seen[wrong]}, expected ${all[wrong]?.id ?? 'no more'}`,
+    );
   });
 
   test('totals must return the exact sum of the year for each customer, or 0.', async ({ shop }) => {
@@ -163,13 +176,11 @@ describe('robust', () => {
         } else await admin.query('DELETE FROM orders WHERE id IN (?)', [[last.id, orders[0]!.id]]);
       });
 
-      const seen = pages.flatMap(({ orders }) => orders.map(({ id }) => id));
-      const what = `${before.length} orders, in pages of ${most}; after each page, orders were inserted or deleted; `;
+      const what = `${before.length} orders, in pages of ${most}; after each page, orders were inserted or deleted`;
       const late = await shop.rows('customer_id = ?', [latecomer]);
-      const skipped = [...before, ...late].filter(({ id }) => !seen.includes(id)).map(({ id }) => id);
-      const repeated = seen.filter((id, index) => seen.indexOf(id) !== index);
-      expect({ skipped, repeated }, `${what}ids that were skipped and repeated`).toEqual({ skipped: [], repeated: [] });
+      expect(skippedAndRepeated([...before, ...late], idsOf(pages)), what).toEqual(everyOrderOnce);
     }
+    await expectPageWhileDeleted(shop);
   });
 
   test('migrate must succeed again, at once with another one, and after one that was cut off.', async ({ shop }) => {
@@ -440,15 +451,16 @@ async function count(
   return { what, rows, useful, returned, expected };
 }
 
-/** Reads pages until there is none, in two processes by turns, with `meanwhile` after each page. */
+/** Reads pages until there is none, in two processes by turns, with `meanwhile` after each page. The first one comes after `from`. */
 async function followCursors(
   shop: Shop,
   most: number,
   meanwhile: (page: OnePage, number: number) => Promise<void> = async () => undefined,
+  from?: string,
 ): Promise<OnePage[]> {
   const services = [await shop.service('A'), await shop.service('B')];
   const pages: OnePage[] = [];
-  let after: string | undefined;
+  let after = from;
   do {
     const number = pages.length + 1;
     expectThat(number <= 150, `page ${number} of ${most} orders each came with another cursor, ${after}`);
@@ -460,6 +472,59 @@ async function followCursors(
     after = seen.next;
   } while (after !== undefined);
   return pages;
+}
+
+/** The first order of a page and its last one are deleted while the page is being read. All others must be returned in the end. */
+async function expectPageWhileDeleted(shop: Shop): Promise<void> {
+  const { admin } = shop.database;
+  const service = await shop.service();
+  await shop.newTable(bursts());
+  await expectMigrated(shop);
+  const firstPage = valueOf(await service.subject.run(page, { after: undefined, limit }), 'page');
+  const oldest = { customerId: customer, at: at(-1), cents: 1 };
+  for (const before of [{ orders: [], next: undefined }, firstPage]) {
+    const passed = idsOf([before]);
+    let left: Row[] = [];
+    for await (const { first, step, at: point, timeline } of explore({
+      first: { ...service, call: () => service.subject.run(page, { after: before.next, limit }) },
+      others: {
+        ...service,
+        call: () => admin.query('DELETE FROM orders WHERE id IN (?)', [[left[0]!.id, left[limit - 1]!.id]]),
+      },
+      admin,
+      reset: async () => {
+        // As many as the last step has deleted.
+        await shop.insert([oldest, oldest]);
+        left = (await shop.rows()).filter(({ id }) => !passed.includes(id));
+      },
+      points: ['after', 'before'],
+      standstill: async (call) => ((await settles(call)) ? 'done' : 'not done'),
+    })) {
+      const what = `page was stopped ${point} its statement ${step} while the first and the last of its ${limit} orders were deleted\n${timeline}\n`;
+      const one = valueOf(first, `${what}page`);
+      const others = one.next === undefined ? [] : await followCursors(shop, limit, undefined, one.next);
+      const kept = left.filter((_, index) => index !== 0 && index !== limit - 1);
+      const seen = skippedAndRepeated(kept, idsOf([one, ...others]));
+      expect(seen, `${what}${kept.length} others followed; in this page and the next ones`).toEqual(everyOrderOnce);
+    }
+  }
+}
+
+const everyOrderOnce = { 'ids that were skipped': [], 'ids that were repeated': [] };
+
+function skippedAndRepeated(
+  rows: readonly Row[],
+  seen: readonly number[],
+): Record<keyof typeof everyOrderOnce, number[]> {
+  const different = new Set(seen);
+  return {
+    'ids that were skipped': rows.filter(({ id }) => !different.has(id)).map(({ id }) => id),
+    'ids that were repeated': seen.filter((id) => !different.delete(id)),
+  };
+}
+
+function idsOf(pages: readonly OnePage[]): number[] {
+  return pages.flatMap(({ orders }) => orders.map(({ id }) => id));
 }
 
 async function expectMigrated(shop: Shop): Promise<void> {
