@@ -9,13 +9,18 @@ export interface Outcome {
   readonly message: string;
   /** What onProgress was called with. */
   readonly shares: readonly number[];
+  readonly wasAborted: boolean;
 }
 
 /**
- * When the signal is aborted: never, after so many turns of the event loop, or in the turn after a progress of at least this share. A
- * `reason` is the message of an Error with which it is aborted.
+ * When the signal is aborted: never, when no more is read, after so many turns of the event loop, or in the turn after a progress of at
+ * least this share. A `reason` is the message of an Error with which it is aborted.
  */
-export type AbortAt = { readonly turns: number; readonly reason?: string } | { readonly share: number } | 'never';
+export type AbortAt =
+  | { readonly turns: number; readonly reason?: string }
+  | { readonly share: number }
+  | 'no more is read'
+  | 'never';
 
 export interface Call {
   readonly path: string;
@@ -26,6 +31,9 @@ export interface Call {
 /** A log of 300 MB has some thousand chunks. */
 const mostShares = 100_000;
 
+/** So many turns of the event loop without a request for a file: no more is read for now. */
+const turnsOfRest = 100;
+
 /** Calls digestLog, and tells how that ended. */
 export async function digest({ kata, args }: Inside<typeof Kata, Call>): Promise<Outcome> {
   const { path, abortAt } = args;
@@ -35,17 +43,27 @@ export async function digest({ kata, args }: Inside<typeof Kata, Call>): Promise
   const abortIn = (turns: number) =>
     turns === 0 ? controller.abort(reason) : void setImmediate(() => abortIn(turns - 1));
   if (typeof abortAt === 'object' && 'turns' in abortAt) abortIn(abortAt.turns);
+  let isOver = false;
+  const abortAtRest = (turns: number): void => {
+    if (isOver) return;
+    if (turns === turnsOfRest) return controller.abort();
+    const isReading = process.getActiveResourcesInfo().some((type) => type.startsWith('FSReq'));
+    setImmediate(() => abortAtRest(isReading ? 0 : turns + 1));
+  };
+  if (abortAt === 'no more is read') abortAtRest(0);
   const onProgress = (share: number) => {
     if (shares.length < mostShares) shares.push(share);
     if (typeof abortAt === 'object' && 'share' in abortAt && share >= abortAt.share && share > 0) abortIn(1);
   };
   const work = async () =>
     await kata.digestLog(path, { onProgress, ...(abortAt !== undefined && { signal: controller.signal }) });
-  return await work().then(
-    (report): Outcome => ({ how: 'done', report, name: '', message: '', shares }),
-    (error: unknown): Outcome =>
+  const ended = await work().then(
+    (report) => ({ how: 'done', report, name: '', message: '' }) as const,
+    (error: unknown) =>
       error instanceof Error
-        ? { how: 'failed', name: String(error.name), message: String(error.message).slice(0, 2000), shares }
-        : { how: 'failed, with what is no Error', name: '', message: '', shares },
+        ? ({ how: 'failed', name: String(error.name), message: String(error.message).slice(0, 2000) } as const)
+        : ({ how: 'failed, with what is no Error', name: '', message: '' } as const),
   );
+  isOver = true;
+  return { ...ended, shares, wasAborted: controller.signal.aborted };
 }

@@ -17,6 +17,7 @@ import {
   lineOf,
   logOf,
   malformedLines,
+  packedLog,
   reportOf,
   seeded,
   shuffled,
@@ -31,6 +32,9 @@ const memoryLimit = 128 * megabyte;
 const readLimit = 16 * megabyte;
 /** What may be read for a digest that was aborted before it began: the judge's own orders, and nothing of the log. */
 const nothingLimit = 16 * 1024;
+
+/** What a small gzip holds that is unpacked for long. */
+const unpackedBytes = 16 * megabyte;
 
 describe('core', () => {
   test('Entries, bytes, hours and paths must be counted correctly, wherever a chunk ends.', async ({
@@ -111,6 +115,13 @@ describe('robust', () => {
     expect(report?.malformed, `a log of ${every.length} lines, some of them empty; malformed`).toEqual(
       reportOf(every).malformed,
     );
+    // From the second line on each odd byte is a \r: a chunk of any even size ends between it and its \n.
+    const hollow = [{ text: 'cut', is: 'malformed' } as const, ...Array.from({ length: 600_000 }, () => emptyLine)];
+    const cut = await digester.digest(logOf(hollow, ['\r\n']).content);
+    expect(
+      cut.report?.malformed,
+      `a log of the line "cut" and ${hollow.length - 1} empty lines, all of which end with \\r\\n; malformed`,
+    ).toEqual(reportOf(hollow).malformed);
     await digester.expectForAll(anyLogs, ({ malformed, entries }) => ({ malformed, entries }));
   });
 
@@ -208,6 +219,17 @@ describe('stretch', () => {
     await expectAborted({ turns: 20, reason }, () => readLimit, 'soon after its begin, with an error as reason');
     await expectAborted({ turns: 1 }, () => readLimit, 'while the file was being opened');
     await expectAborted({ turns: 0, reason }, () => nothingLimit, 'before it began, with an error as reason');
+
+    // All of it is read long before its text is counted.
+    const packed = join(dirname(path), 'packed.gz');
+    await writeFile(packed, packedLog(unpackedBytes));
+    const late = await digester.digestFile(packed, 'no more is read');
+    const what = `digestion of a small gzip of ${inWords(unpackedBytes)} was aborted when it had been read and was still being unpacked`;
+    // Whoever is done by then has nothing to abort.
+    if (late.wasAborted)
+      expect({ how: late.how, name: late.name }, what).toEqual({ how: 'failed', name: 'AbortError' });
+    await digester.expectClosed(packed, what);
+
     // By the first progress the log is being read for certain. A module without progress breaks promise 9 and is not judged here.
     if (!largeLog.outcome.shares.some((share) => share > 0 && share < 1)) return;
     await expectAborted(

@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import { constants, crc32, deflateRawSync } from 'node:zlib';
+import { constants, crc32, deflateRawSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
 import type { Report } from '../../katas/large-dataset/large-dataset.ts';
@@ -98,13 +98,19 @@ const malformedTexts = [
     { path: undefined },
     { path: 17 },
     { path: null },
+    { path: [seeded.path] },
+    { path: { toString: seeded.path } },
     { bytes: undefined },
     { bytes: '17' },
     { bytes: -1 },
     { bytes: 1.5 },
     { bytes: null },
+    { bytes: true },
+    { bytes: [seeded.bytes] },
     { time: undefined },
     { time: 1_763_781_255_926 },
+    { time: null },
+    { time: [seeded.time] },
     { time: 'yesterday' },
     { time: '2026-11-22 03:14:15' },
     { time: '2026-11-22T03:14:15Z' },
@@ -174,6 +180,12 @@ export function largeReport(blocks: number): Report {
 /** The bytes of a large log of so many blocks. */
 export function largeBytes(blocks: number): number {
   return blocks * block.content.length;
+}
+
+/** A small gzip of a large log of equal lines: it is read at once, and unpacked for long. */
+export function packedLog(bytes: number): Buffer {
+  const line = logOf([lineOf(seeded, { agent: ' '.repeat(4000) })]).content;
+  return gzipSync(Buffer.alloc(bytes - (bytes % line.length), line));
 }
 
 /** Some of a large log, as text. */

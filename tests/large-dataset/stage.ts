@@ -125,7 +125,11 @@ async function observeDigest(
     return { outcome: outcome!, grownBytes, busiestBytes: (busiestMs / turnMs) * turnLimit };
   } catch (error) {
     const { name, message } = error as Error;
-    return { outcome: { how: 'failed', name, message, shares: [] }, grownBytes: Infinity, busiestBytes: Infinity };
+    return {
+      outcome: { how: 'failed', name, message, shares: [], wasAborted: false },
+      grownBytes: Infinity,
+      busiestBytes: Infinity,
+    };
   }
 }
 

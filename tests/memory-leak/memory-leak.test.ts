@@ -28,6 +28,8 @@ const sitters = 20;
 /** Half of what the notes or the filters alone amount to is above it. */
 const parcelsLimit = 1 * MB;
 const historyLimit = 1000;
+/** More messages than a gateway may keep. */
+const crowd = 2500;
 /** A message of 1 kB leaves more than twice this when all are kept. */
 const messageLimit = 500;
 /** What a computation, a report or a visit may leave: less than the smallest object that something keeps of it. */
@@ -85,6 +87,13 @@ describe('core', () => {
     // Nobody says or asks anything for three minutes.
     await server.pass(180_000);
     const afterSilence = await stays!.ask<Kata.MemoryStats>('get_memory_stats');
+    await server.pass(20_000);
+    for (let said = 0; said < crowd; said += crowd / 5) {
+      say(crowd / 5);
+      await server.settle();
+    }
+    await server.pass(30_000);
+    const afterCrowd = await stays!.ask<Kata.MemoryStats>('get_memory_stats');
 
     const again = () => server.visit(visitors, come);
     const held = await holders(afterOne.sessions !== 1, again, { prefer: /session/i });
@@ -102,6 +111,7 @@ describe('core', () => {
       afterSilence.messagesPerMinute,
       `${first} messages, and then nothing at all for three minutes; messagesPerMinute`,
     ).toBe(0);
+    expect(afterCrowd.messagesPerMinute, `${crowd} messages in the last minute; messagesPerMinute`).toBe(crowd);
   });
 
   test('When clients leave, all of their timers must end, including those of their subscriptions.', async ({
@@ -208,11 +218,11 @@ describe('core', () => {
     const [one, other, third] = (await server.connect(3)) as [Client, Client, Client];
     for (const topic of [prices, news, news]) one.send('subscribe_updates', topic);
     other.send('subscribe_updates', news);
-    for (const topic of ['heartbeat', 'online']) third.send('subscribe_updates', topic);
+    for (const topic of ['heartbeat', 'online', news, news]) third.send('subscribe_updates', topic);
     await server.visit(visitors, subscribe);
 
     one.send('unsubscribe_updates', news);
-    third.send('unsubscribe_updates', 'heartbeat');
+    for (const topic of ['heartbeat', news, news]) third.send('unsubscribe_updates', topic);
     await server.settle();
     for (const client of [one, other, third]) client.forget();
     const passedMs = 5 * longestMs;
@@ -221,8 +231,16 @@ describe('core', () => {
     const often = (ms: number) => Math.floor(passedMs / ms);
     for (const [client, topic, what] of [
       [one, prices, 'a client subscribed to two topics, one of them twice, and ended that one'],
-      [other, news, 'a client subscribed to one topic, which another client then ended for itself'],
-      [third, 'online', 'a client subscribed to topics called heartbeat and online, and ended the first'],
+      [
+        other,
+        news,
+        'a client subscribed to one topic, which two other clients then ended for themselves, one of them twice',
+      ],
+      [
+        third,
+        'online',
+        'a client subscribed to topics called heartbeat and online and twice to another, ended the first, and twice the last',
+      ],
     ] as const) {
       const updates = client.heard<Kata.Update>('update');
       expectAbout(client.heard('heartbeat').length, often(intervals.heartbeatMs), 'heartbeats that a client heard');

@@ -85,6 +85,7 @@ function parse(line: string): { time: string; path: string; bytes: number } | nu
     const value = JSON.parse(line);
     const fits =
       typeof value?.path === 'string' &&
+      typeof value.time === 'string' &&
       /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(value.time) &&
       Number.isInteger(value.bytes) &&
       value.bytes >= 0;
