@@ -9,7 +9,8 @@ import { type Call, Stage, becomes, fault, faultOf, inWords, onStage } from './s
 interface Kept {
   /** All threads that were started in this process. */
   threads: Worker[];
-  atPipe?: { stage: Stage; reading: Call };
+  /** A pool of one thread, with a task that reads a pipe. Such a pool starts so many threads for its first task. */
+  atPipe?: { stage: Stage; reading: Call; threadsEach: number };
   batches?: { pool: Kata.WorkerPool; board: Int32Array };
   finished?: {
     pool: Kata.WorkerPool;
@@ -141,18 +142,21 @@ export function fill(inside: OnStage<Given & { deeds: readonly string[]; turns: 
 /** Begins a task that reads a named pipe. Native code does that: while somebody has the pipe open for writing, nothing interrupts it. */
 export async function readPipe({ kata, args, kept }: OnStage<Given & { pipe: string }>) {
   const stage = new Stage(kata, args.file, kept.threads);
+  const before = kept.threads.length;
   stage.open(1);
   const controller = new AbortController();
   const reading = stage.run('read a pipe', { value: args.pipe, controller, name: 'a task in native code' });
-  kept.atPipe = { stage, reading };
-  return await faultOf(() => stage.begins(reading));
+  const fails = await faultOf(() => stage.begins(reading));
+  kept.atPipe = { stage, reading, threadsEach: kept.threads.length - before };
+  return fails;
 }
 
 /** Aborts that task. As long as its thread lives, the next one must wait. */
 export async function abortAtPipe({ kept }: OnStage) {
-  const { stage, reading } = kept.atPipe!;
+  const { stage, reading, threadsEach } = kept.atPipe!;
   return await faultOf(async () => {
     const thread = stage.thread(reading);
+    const before = kept.threads.length;
     reading.controller.abort();
     const next = stage.run('echo');
     // As long as two pools need for a thread and a task, one after the other: time enough for the next one to begin.
@@ -160,6 +164,8 @@ export async function abortAtPipe({ kept }: OnStage) {
       stage.open(1);
       await stage.settles(stage.run('echo', { name: 'the first task of another pool' }));
     }
+    // A thread that was started meanwhile may be there to wait. If it is there for the next task, the task begins.
+    if (kept.threads.length - before > 2 * threadsEach) await becomes(() => stage.order(next) > 0);
     if (stage.order(next) > 0 && thread && thread.threadId !== -1)
       fault(
         'size 1: a task in native code was aborted, and the next one began before the thread of the first had ended',
