@@ -5,6 +5,7 @@ import { expect } from 'vitest';
 import { type Answer, type Question, ask, connectionTo } from '../../helpers/instruments/readers/ask.ts';
 import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
 import { chosenSeed } from '../../helpers/judging/drawn/seed.ts';
+import type { Patience } from '../../helpers/judging/subject/patience.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import type * as Kata from '../../katas/auth-api/auth-api.ts';
 import {
@@ -21,8 +22,6 @@ import { Upload } from './upload.ts';
 export const second = 1000;
 export const minute = 60 * second;
 export const day = 24 * 60 * minute;
-/** How long an answer may take before a module has failed to give one. After the first such failure the judge waits less. */
-const patience = { ms: 8_000, afterwardsMs: 1_000 };
 
 export interface Person {
   readonly id: string;
@@ -59,9 +58,17 @@ export class Api {
   readonly secret: string;
   readonly #subject: Subject<typeof Kata>;
   readonly #portInside: number;
+  readonly #patience: Patience;
   #nowMs: number;
 
-  private constructor(subject: Subject<typeof Kata>, settings: AppSettings, port: number, portInside: number) {
+  private constructor(
+    subject: Subject<typeof Kata>,
+    patience: Patience,
+    settings: AppSettings,
+    port: number,
+    portInside: number,
+  ) {
+    this.#patience = patience;
     this.#subject = subject;
     this.secret = settings.secret;
     this.#nowMs = settings.nowMs;
@@ -70,12 +77,16 @@ export class Api {
   }
 
   /** Unless told otherwise: with a secret of its own, at a drawn time in whole seconds. */
-  static async open(subject: Subject<typeof Kata>, choice: Partial<AppSettings> = {}): Promise<Api> {
+  static async open(
+    subject: Subject<typeof Kata>,
+    patience: Patience,
+    choice: Partial<AppSettings> = {},
+  ): Promise<Api> {
     const nowMs = drawOne(fc.integer({ min: 1_000_000_000, max: 1_700_000_000 })) * second;
     const users = [ann, bob, zoe].map(({ id, name, passwordHash }) => ({ id, name, passwordHash }));
     const settings = { secret: `${randomUUID()}${randomUUID()}`, nowMs, users, ...choice };
     const port = await subject.run(startApp, settings);
-    return new Api(subject, settings, await subject.portOutside(port), port);
+    return new Api(subject, patience, settings, await subject.portOutside(port), port);
   }
 
   /** Runs a function of inside.ts that is told the port alone. */
@@ -110,11 +121,10 @@ export class Api {
   async ask(path: string, { json, ...question }: Ask = {}): Promise<Answer> {
     const body = json === undefined ? question.body : JSON.stringify(json);
     const answer = await ask(this.port, path, {
-      limitMs: patience.ms,
+      comes: (promise) => this.#patience.settles(this.#subject, promise),
       ...question,
       ...(body !== undefined && { body, headers: { 'content-type': 'application/json', ...question.headers } }),
     });
-    if (answer.status === 0) patience.ms = patience.afterwardsMs;
     this.answers.push(answer);
     return answer;
   }

@@ -3,6 +3,7 @@ import { growthPerVisit } from '../../helpers/instruments/heap/churn.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
 import type { Answer } from '../../helpers/instruments/readers/ask.ts';
 import { expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-that.ts';
+import { Patience } from '../../helpers/judging/subject/patience.ts';
 import type * as Kata from '../../katas/auth-api/auth-api.ts';
 import { Api, ann, bob, connect, day, expectStatus, jsonOf, minute, pairOf, second, words, zoe } from './api.ts';
 import { changedTokens, decoded } from './tokens.ts';
@@ -29,9 +30,10 @@ const uploadLimit = 512 * kilobyte;
 const sessionLimit = 22;
 
 const test = judge<typeof Kata>('auth-api')
-  .extend('open', async ({ subject }, { onCleanup }) => {
+  .extend('patience', { scope: 'file' }, () => new Patience())
+  .extend('open', async ({ subject, patience }, { onCleanup }) => {
     onCleanup(() => subject.run(closeApps).catch(() => undefined));
-    return async (choice?: Partial<AppSettings>): Promise<Api> => await Api.open(subject, choice);
+    return async (choice?: Partial<AppSettings>): Promise<Api> => await Api.open(subject, patience, choice);
   })
   .extend('api', async ({ open }): Promise<Api> => await open());
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
+import { settles } from '../../helpers/foundations/waiting/until.ts';
 import { noStuckDisk } from '../../helpers/instruments/disk/stuck-disk.ts';
 import {
   atRest,
@@ -407,7 +408,7 @@ describe('stretch', () => {
 /** When already the first read fails, any answer will do but a 200 that is complete. */
 async function expectNoFalseEnd(service: FileService): Promise<void> {
   for (const path of ['/summary', '/file']) {
-    const { status, isComplete } = await service.ask(path, { limitMs: 5000 });
+    const { status, isComplete } = await service.ask(path, { comes: settles });
     const what = `the first read of the file failed; GET ${path}`;
     await service.expectAlive(what);
     expectThat(status !== 200 || !isComplete, `${what} was answered with 200 and a complete body`);

@@ -7,7 +7,7 @@ import { Reader, type ReaderOptions } from '../../helpers/instruments/readers/re
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import { SubjectError } from '../../helpers/judging/subject/subject-error.ts';
 import { expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-that.ts';
-import { until } from '../../helpers/foundations/waiting/until.ts';
+import { settles, until } from '../../helpers/foundations/waiting/until.ts';
 import type * as Kata from '../../katas/backpressure/backpressure.ts';
 import { type Traffic, readTraffic, startServer } from './inside.ts';
 
@@ -66,7 +66,10 @@ export class FileService implements AsyncDisposable {
 
   /** Sends a request and reads the answer to its end. Never throws. */
   async ask(path: string, question: Question = {}): Promise<Answer> {
-    return await ask(this.port, path, { ...(path === '/summary' && { limitMs: summaryLimitMs }), ...question });
+    return await ask(this.port, path, {
+      ...(path === '/summary' && { comes: (answer: Promise<unknown>) => settles(answer, summaryLimitMs) }),
+      ...question,
+    });
   }
 
   /** Opens a connection that requests can share, so that the next one need not wait for its own. */

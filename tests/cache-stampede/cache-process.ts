@@ -1,8 +1,8 @@
 import type { RowDataPacket } from 'mysql2/promise';
-import { until } from '../../helpers/foundations/waiting/until.ts';
 import { ModuleProcess, ModuleProcesses } from '../../helpers/instruments/mysql/module-process.ts';
 import { standstillOf } from '../../helpers/instruments/mysql/schedule-explorer.ts';
 import type { TestDatabase } from '../../helpers/instruments/mysql/test-database.ts';
+import { Patience } from '../../helpers/judging/subject/patience.ts';
 import type { SubjectsOfFile } from '../../helpers/judging/subject/subjects-of-file.ts';
 import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/cache-stampede/cache-stampede.ts';
@@ -20,17 +20,6 @@ import {
 } from './inside.ts';
 
 const connectionLimit = 10;
-/** How long the judge waits for what a module must do. Once it has waited in vain, the next waits get a quarter. */
-class Patience {
-  #limitMs = 5_000;
-
-  /** Whether it comes in time. */
-  async sees(isThere: () => Promise<boolean>): Promise<boolean> {
-    const hasCome = await until(isThere, this.#limitMs);
-    if (!hasCome) this.#limitMs = 1_250;
-    return hasCome;
-  }
-}
 
 /** One process with the module and the proxy through which it reaches the server. */
 export class CacheProcess extends ModuleProcess<typeof Kata> {

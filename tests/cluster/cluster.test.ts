@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { describe, expect } from 'vitest';
 import { until } from '../../helpers/foundations/waiting/until.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
+import { Patience } from '../../helpers/judging/subject/patience.ts';
 import type * as Kata from '../../katas/cluster/cluster.ts';
 import { Boss, type SeenWorker } from './boss.ts';
 import { type Choice, Stage, drawn, pidsOf } from './stage.ts';
@@ -15,13 +16,15 @@ const soonMs = Math.floor(stopMs / 10);
 
 // A process of its own for each test: what one cluster has left behind is not the next one's.
 const test = judge<typeof Kata>('cluster', { spares: 1 })
-  .extend('open', async ({ subjects, workspace }, { onCleanup }) => {
+  // Processes that are started take time of their own.
+  .extend('patience', { scope: 'file' }, () => new Patience({ firstMs: 8_000, laterMs: 4_000 }))
+  .extend('open', async ({ subjects, workspace, patience }, { onCleanup }) => {
     const opened: AsyncDisposable[] = [];
     onCleanup(async () => void (await Promise.all(opened.map((one) => one[Symbol.asyncDispose]()))));
     return async (choice: Choice = {}): Promise<Stage> => {
       const [subject, boss] = await Promise.all([subjects.fresh(), Boss.open()]);
       opened.push(subject, boss);
-      return await Stage.open(subject, workspace, boss, choice);
+      return await Stage.open(subject, workspace, boss, patience, choice);
     };
   })
   .extend('running', ({ open }) => async (choice: Choice = {}): Promise<Stage> => {

@@ -3,9 +3,9 @@ import { get } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { after, until } from '../../helpers/foundations/waiting/until.ts';
 import { bundleInside } from '../../helpers/judging/subject/bundle-inside.ts';
 import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
+import type { Patience } from '../../helpers/judging/subject/patience.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/cluster/cluster.ts';
@@ -42,8 +42,6 @@ export type Choice = Partial<typeof usual> & { readonly plan?: (index: number) =
 /** Where no system gives ports to connections by itself. */
 const firstPort = 20_000;
 const portCount = 12_000;
-/** How long the judge waits for what must come. Once it has waited in vain, the next waits get half. */
-let patienceMs = 8_000;
 let lastFile = 0;
 
 /** A request that a worker holds. */
@@ -59,19 +57,34 @@ export class Stage {
   readonly settings: Settings;
   readonly #subject: Subject<typeof Kata>;
   readonly #port: number;
+  readonly #patience: Patience;
   #report: Report;
   #lastHeld = 0;
 
-  private constructor(subject: Subject<typeof Kata>, boss: Boss, settings: Settings, port: number, seen: Report) {
+  private constructor(
+    subject: Subject<typeof Kata>,
+    boss: Boss,
+    settings: Settings,
+    port: number,
+    patience: Patience,
+    seen: Report,
+  ) {
     this.#subject = subject;
     this.boss = boss;
     this.settings = settings;
     this.#port = port;
+    this.#patience = patience;
     this.#report = seen;
   }
 
   /** Calls startCluster, and does not wait for it. */
-  static async open(subject: Subject<typeof Kata>, workspace: string, boss: Boss, choice: Choice): Promise<Stage> {
+  static async open(
+    subject: Subject<typeof Kata>,
+    workspace: string,
+    boss: Boss,
+    patience: Patience,
+    choice: Choice,
+  ): Promise<Stage> {
     const { plan = () => 'listen', ...settings } = choice;
     boss.plan = plan;
     const worker = join(workspace, `${drawn.name}-${++lastFile}.cjs`);
@@ -80,7 +93,7 @@ export class Stage {
     await writeFile(worker, source.replace('"ADDRESS"', JSON.stringify(address)));
     const all = { ...usual, ...settings, worker, port: await freePort() };
     const seen = await subject.run(open, all);
-    return new Stage(subject, boss, all, await subject.portOutside(all.port), seen);
+    return new Stage(subject, boss, all, await subject.portOutside(all.port), patience, seen);
   }
 
   /** What was seen last. */
@@ -114,8 +127,7 @@ export class Stage {
 
   /** Waits for a state; the test fails when it does not come. `what` continues "the judge waited for". */
   async sees(what: string, isThere: (seen: Report) => boolean): Promise<void> {
-    const hasCome = await until(async () => isThere(await this.look()), patienceMs);
-    if (!hasCome) patienceMs = 4_000;
+    const hasCome = await this.#patience.sees(async () => isThere(await this.look()));
     expectThat(hasCome, `the judge waited in vain for ${what}; ${this.#inWords()}`);
   }
 
@@ -155,10 +167,9 @@ export class Stage {
       response.toArray().then((chunks) => resolve({ pid: Number(Buffer.concat(chunks as Buffer[]).toString()) }), fail);
     }).on('error', fail);
     // A connection that was handed to a worker as it died is never answered. Held requests wait for the judge.
-    const cancel = path === '/' ? after(patienceMs, () => request.destroy(new Error('no answer'))) : () => undefined;
-    const answer = await promise;
-    cancel();
-    return answer;
+    const isHeld = path !== '/';
+    if (!isHeld && !(await this.#subject.settles(promise))) request.destroy(new Error('no answer'));
+    return await promise;
   }
 
   /**
@@ -189,13 +200,13 @@ export class Stage {
   /** Calls reload(). Whether it resolved, with as many workers as before; if not, promises 9 and 10 say why. */
   async reloads(): Promise<boolean> {
     const number = await this.call('reload');
-    await until(async () => (await this.look()).calls[number]!.ended !== 'pending', patienceMs);
+    await this.#patience.sees(async () => (await this.look()).calls[number]!.ended !== 'pending');
     if (this.seen.calls[number]!.ended !== 'resolved') return false;
     const { size } = this.settings;
-    const isWhole = await until(async () => {
+    const isWhole = await this.#patience.sees(async () => {
       const { forks, exits } = await this.look();
       return forks - exits === size;
-    }, patienceMs);
+    });
     if (isWhole) await this.settles();
     return isWhole;
   }

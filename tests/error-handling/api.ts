@@ -1,7 +1,8 @@
 import { Readable } from 'node:stream';
 import { Client } from 'undici';
-import { type Answer, ask } from '../../helpers/instruments/readers/ask.ts';
+import { type Answer, type Question, ask } from '../../helpers/instruments/readers/ask.ts';
 import type { LogEntry } from '../../helpers/instruments/logger/logger.ts';
+import type { Patience } from '../../helpers/judging/subject/patience.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import type * as Kata from '../../katas/error-handling/error-handling.ts';
 import {
@@ -17,25 +18,13 @@ import {
   release,
 } from './inside.ts';
 
-/** How long an answer may take that never comes, in ms of time in which the judge runs. */
-const patience = { first: 5_000, later: 1_000 };
-
-/** Shared by the promises of a file, so that a module that does not answer costs one full limit. */
-export interface Patience {
-  limitMs: number;
-}
-
-export function newPatience(): Patience {
-  return { limitMs: patience.first };
-}
-
 export interface AskOptions {
   /** `sync` for a route that is no async function; only steps that don't wait. */
   readonly route?: 'sync' | 'async' | 'missing';
   readonly method?: 'GET' | 'POST';
   readonly connection?: Client;
-  /** How long the client waits for its answer; by default as long as the file has patience. */
-  readonly limitMs?: number;
+  /** How the client waits for its answer; by default as long as the file has patience. */
+  readonly comes?: Question['comes'];
 }
 
 /** What came of one request. */
@@ -65,16 +54,16 @@ export class Api {
   readonly #patience: Patience;
   readonly #portInside: number;
 
-  private constructor(subject: Subject<typeof Kata>, limit: Patience, portInside: number, port: number) {
+  private constructor(subject: Subject<typeof Kata>, patience: Patience, portInside: number, port: number) {
     this.#subject = subject;
-    this.#patience = limit;
+    this.#patience = patience;
     this.#portInside = portInside;
     this.port = port;
   }
 
-  static async open(subject: Subject<typeof Kata>, limit: Patience, { loggerThrows = false } = {}): Promise<Api> {
+  static async open(subject: Subject<typeof Kata>, patience: Patience, { loggerThrows = false } = {}): Promise<Api> {
     const port = await subject.run(openApi, loggerThrows);
-    return new Api(subject, limit, port, await subject.portOutside(port));
+    return new Api(subject, patience, port, await subject.portOutside(port));
   }
 
   /** Sends one request and waits for its answer and its lines. */
@@ -162,10 +151,9 @@ export class Api {
   }
 
   async #send(number: number, options: AskOptions = {}): Promise<Answer> {
-    const { route = 'async', method = 'GET', connection, limitMs = this.#patience.limitMs } = options;
-    const answer = await ask(this.port, `/${route}?${number}`, { method, limitMs, ...(connection && { connection }) });
-    if (answer.status === 0) this.#patience.limitMs = patience.later;
-    return answer;
+    const { route = 'async', method = 'GET', connection } = options;
+    const comes = options.comes ?? ((answer) => this.#patience.settles(this.#subject, answer));
+    return await ask(this.port, `/${route}?${number}`, { method, comes, ...(connection && { connection }) });
   }
 
   async #count(): Promise<number> {

@@ -1,12 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect } from 'vitest';
+import { settles } from '../../helpers/foundations/waiting/until.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
 import type { Answer } from '../../helpers/instruments/readers/ask.ts';
 import { connectionTo } from '../../helpers/instruments/readers/ask.ts';
 import { chosenSeed } from '../../helpers/judging/drawn/seed.ts';
 import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
+import { Patience } from '../../helpers/judging/subject/patience.ts';
 import type * as Kata from '../../katas/error-handling/error-handling.ts';
-import { Api, type AskOptions, type Seen, newPatience } from './api.ts';
+import { Api, type AskOptions, type Seen } from './api.ts';
 import { type Step, type Thrown, changesOfObjects, faultsOfBind } from './inside.ts';
 
 /** More than the system takes off a process before anybody has read it. */
@@ -15,7 +17,7 @@ const rounds = 10;
 const requestsAtWork = 100;
 
 const test = judge<typeof Kata>('error-handling')
-  .extend('patience', { scope: 'file' }, () => newPatience())
+  .extend('patience', { scope: 'file' }, () => new Patience())
   .extend('open', ({ subject, patience }) => {
     return async (options?: { loggerThrows: boolean }) => await Api.open(subject, patience, options);
   })
@@ -269,7 +271,7 @@ describe('robust', () => {
       ],
     ] as Step[][]) {
       // The client waits longer than the judge, so it is the module that closes the response.
-      const middle = await api.begin(steps, { limitMs: 60_000 });
+      const middle = await api.begin(steps, { comes: (promise) => settles(promise, 60_000) });
       await api.release(middle);
       const isClosed = await api.isClosed(middle);
       const what = 'an error was thrown after a first write';

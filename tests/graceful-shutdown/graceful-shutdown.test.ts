@@ -4,13 +4,14 @@ import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
 import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import { chosenSandbox } from '../../helpers/judging/subject/sandbox.ts';
+import { Patience } from '../../helpers/judging/subject/patience.ts';
 import type * as Kata from '../../katas/graceful-shutdown/graceful-shutdown.ts';
 import type { Caller } from './caller.ts';
 import { headerBytes, largeTimes } from './messages.ts';
-import { type Choice, Service, graceMs, newPatience } from './service.ts';
+import { type Choice, Service, graceMs } from './service.ts';
 
 const test = judge<typeof Kata>('graceful-shutdown', { spares: 2 })
-  .extend('patience', { scope: 'file' }, () => newPatience())
+  .extend('patience', { scope: 'file' }, () => new Patience())
   .extend('open', ({ subjects, patience }, { onCleanup }) => {
     const opened: AsyncDisposable[] = [];
     onCleanup(async () => void (await Promise.all(opened.map((one) => one[Symbol.asyncDispose]()))));

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, type Server, type Socket, createServer } from 'node:net';
 import { createInterface } from 'node:readline';
-import { until } from '../../helpers/foundations/waiting/until.ts';
 import { Reader } from '../../helpers/instruments/readers/reader.ts';
+import type { Patience } from '../../helpers/judging/subject/patience.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/graceful-shutdown/graceful-shutdown.ts';
@@ -10,19 +10,8 @@ import { type Answer, Caller } from './caller.ts';
 import { openService } from './inside.ts';
 import type { FromService, ToService } from './messages.ts';
 
-/** How long something may take that never comes, in ms of time in which the service has nothing to do. */
-const patienceMs = { first: 5_000, later: 1_000 };
 /** Round trips, each with a turn of the service's event loop: more than a module needs that ends its process too early. */
 const livingTurns = 12;
-
-/** Shared by the promises of a file, so that a module that hangs costs one full limit. */
-export interface Patience {
-  limitMs: number;
-}
-
-export function newPatience(): Patience {
-  return { limitMs: patienceMs.first };
-}
 
 type Event = FromService['event'];
 
@@ -81,7 +70,7 @@ export class Service implements AsyncDisposable {
     const has = () => this.count(event, detail) >= times;
     if (await this.#becomes(() => has() || this.#link.isClosed, this.#link)) {
       if (has()) return;
-      await this.#subject.ended(this.#patience.limitMs);
+      await this.#patience.ended(this.#subject);
     }
     expectThat(false, `${what} did not happen${this.#link.isClosed ? '; the process ended before' : ''}`);
   }
@@ -176,18 +165,13 @@ export class Service implements AsyncDisposable {
 
   /** Whether new connections get refused, sooner or later. */
   async refuses(): Promise<boolean> {
-    const refused = await until(async () => (await this.tries()) === 'refused', this.#patience.limitMs);
-    if (!refused) this.#patience.limitMs = patienceMs.later;
-    return refused;
+    return await this.#patience.sees(async () => (await this.tries()) === 'refused');
   }
 
   /** How the process ended, as the operating system says it. */
   async end(): Promise<string> {
-    const exit = await this.#subject.ended(this.#patience.limitMs);
-    if (!exit) {
-      this.#patience.limitMs = patienceMs.later;
-      return 'still running';
-    }
+    const exit = await this.#patience.ended(this.#subject);
+    if (!exit) return 'still running';
     return exit.signal === null ? `exit code ${exit.code}` : `ended by ${exit.signal}`;
   }
 
@@ -199,11 +183,7 @@ export class Service implements AsyncDisposable {
   }
 
   async #becomes(is: () => boolean, source: { readonly changed: Promise<void> }): Promise<boolean> {
-    while (!is())
-      if (!(await this.#subject.settles(source.changed, this.#patience.limitMs))) {
-        this.#patience.limitMs = patienceMs.later;
-        return false;
-      }
+    while (!is()) if (!(await this.#patience.settles(this.#subject, source.changed))) return false;
     return true;
   }
 }

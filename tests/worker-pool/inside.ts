@@ -20,6 +20,8 @@ interface Kept {
 }
 
 interface Given {
+  /** How long what never comes is waited for. */
+  readonly limitMs: number;
   readonly file: string;
   readonly size: number;
   /** Drawn, so that no answer knows them. */
@@ -35,7 +37,7 @@ export function watchThreads({ kept }: Inside<unknown, undefined, Kept>): void {
 }
 
 const play = ({ kata, args, kept }: OnStage, part: (stage: Stage) => Promise<void>) =>
-  onStage(kata, args.file, kept.threads, part);
+  onStage(kata, args, kept.threads, part);
 
 /** Results of many kinds, in another order than the calls; and the order of the tasks. `oddFile` is a copy of the task file. */
 export function deliver(inside: OnStage<Given & { turns: readonly number[]; oddFile: string }>) {

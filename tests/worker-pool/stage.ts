@@ -31,7 +31,7 @@ interface Extras {
   readonly onSettled?: () => void;
 }
 
-const patienceMs = 4_000;
+let patienceMs = 4_000;
 const pollMs = 2;
 /** The cells before it count for all tasks; each task has four from there on. */
 const firstCell = 4;
@@ -48,13 +48,14 @@ export async function becomes(holds: () => boolean): Promise<boolean> {
   return true;
 }
 
-/** Runs `play` with pools of the module's, and says what was wrong. */
+/** Runs `play` with pools of the module's, and says what was wrong. Waits in this process take at most `limitMs` from then on. */
 export async function onStage(
   kata: typeof Kata,
-  file: string,
+  { file, limitMs }: { readonly file: string; readonly limitMs: number },
   threads: Worker[],
   play: (stage: Stage) => Promise<void>,
 ): Promise<string | undefined> {
+  patienceMs = limitMs;
   const stage = new Stage(kata, file, threads);
   try {
     return await faultOf(() => play(stage));

@@ -4,7 +4,7 @@ import { settles } from '../../foundations/waiting/until.ts';
 
 /** An answer that was read to its end. */
 export interface Answer {
-  /** 0 when there was none: the connection broke, or nothing came within the limit. */
+  /** 0 when there was none: the connection broke, or nothing came in time. */
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: Buffer;
@@ -19,8 +19,8 @@ export interface Question {
   readonly body?: string | Buffer;
   /** To use a connection again; by default there is one for each question. */
   readonly connection?: Client;
-  /** Default 10,000, for what never comes. */
-  readonly limitMs?: number;
+  /** Waits for the answer and says whether it came; by default for 10,000 ms in which the judge runs. */
+  readonly comes?: (answer: Promise<unknown>) => Promise<boolean>;
 }
 
 const none: Answer = { status: 0, headers: {}, body: Buffer.alloc(0), isComplete: false };
@@ -33,10 +33,10 @@ export function connectionTo(port: number): Client {
 
 /** Asks an HTTP server on this machine for something small. Never throws. */
 export async function ask(port: number, path: string, question: Question = {}): Promise<Answer> {
-  const { connection = connectionTo(port), limitMs = 10_000 } = question;
+  const { connection = connectionTo(port), comes = (promise) => settles(promise, 10_000) } = question;
   const limit = new AbortController();
   const answer = read(connection, path, question, limit.signal).catch(() => none);
-  const hasCome = await settles(answer, limitMs);
+  const hasCome = await comes(answer);
   if (!hasCome) limit.abort();
   if (!question.connection) await connection.destroy();
   return hasCome ? await answer : none;

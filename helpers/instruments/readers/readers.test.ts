@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type RequestListener, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { until } from '../../foundations/waiting/until.ts';
+import { settles, until } from '../../foundations/waiting/until.ts';
 import { ask } from './ask.ts';
 import { type Content, Reader } from './reader.ts';
 
@@ -130,7 +130,7 @@ test('a reader that leaves is seen to leave, before the response and in the midd
 test('where nobody listens, and where nothing is answered, the status is 0', async () => {
   const port = await serve(() => undefined);
 
-  expect((await ask(port, '/', { limitMs: 100 })).status).toBe(0);
+  expect((await ask(port, '/', { comes: (answer) => settles(answer, 100) })).status).toBe(0);
   expect((await ask(1, '/')).status).toBe(0);
   using reader = new Reader(1, '/');
   expect((await reader.head()).status).toBe(0);
