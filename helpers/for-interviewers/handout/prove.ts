@@ -22,7 +22,7 @@ const watchedKata = 'race-condition';
 await runCommand(async () => {
   const command = new Command('npm run handout:prove')
     .description(
-      'Makes a hand-out of every kata, installs it as a candidate would, with nothing of this clone in reach, and goes through it from red to green. It takes as long as `npm ci` and two boards of all katas.',
+      'Makes a hand-out of every kata, installs it as a candidate would, with nothing of this clone in reach, and goes through it from red to green. It takes as long as `npm ci` and a board of all katas.',
     )
     .addHelpText('after', '\nExit code: 0 proved, 1 something does not hold.');
   parseArguments(command);
@@ -54,9 +54,11 @@ await runCommand(async () => {
 
   claims.ended('npm ci', await npm('ci', '--no-audit', '--no-fund'), 0);
   claims.ended('npm run doctor', await npm('run', 'doctor'), 0);
-  const red = await npm('test');
+  // What a kata needs decides how it is run; the starters of all katas are judged by `npm run verify`.
+  const begun = [...Map.groupBy(katas, ({ needs }) => needs.join()).values()].flatMap(([first]) => first ?? []);
+  const red = await npm('test', ...begun.map(({ slug }) => slug));
   claims.ended('npm test, with the starters', red, 1);
-  for (const kata of katas) {
+  for (const kata of begun) {
     const seen = brokenPromises(red.output, kata);
     const told = kata.starterBreaks.join();
     claims.hold(`the starter of ${kata.slug} breaks ${told}`, seen === told, [`broken on the board: ${seen}`]);
