@@ -319,6 +319,16 @@ describe('a process that may end', () => {
     expect(await subject.settles(new Promise(() => undefined), 500), 'it has nothing to do').toBe(false);
   });
 
+  test('is ended by the judge when it stands still after its event exit, and its code is told', async () => {
+    const standsStill = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)';
+    await using subject = await start(
+      `process.on('exit', () => ${standsStill});\nexport const go = () => process.exit(3);`,
+    );
+    void subject.evaluate((kata) => kata.go!()).catch(() => undefined);
+
+    expect(await subject.ended()).toEqual({ code: 3, signal: null });
+  });
+
   test('cannot pass for ended when the judge has ended it', async () => {
     await using subject = await start(
       'import { writeSync } from "node:fs";\nexport const go = () => void writeSync(3, Buffer.alloc(40));',

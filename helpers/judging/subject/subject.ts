@@ -24,6 +24,8 @@ import { whyProcessEnded } from './why-it-failed.ts';
 const processLimitMs = 60_000;
 const interference =
   'wrote to the channel between its process and the judge, which only the judge’s own code may use, and was stopped';
+/** How long a process that has said that it exits may do nothing before it is ended. */
+const exitLimitMs = 300;
 /** A frame of the channel: an answer of 16 MiB at most, and what is around it. */
 const longestFrameBytes = 17 * 1024 * 1024;
 /** How long a process that cannot be looked at any more may take to be known as ended. */
@@ -51,6 +53,8 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
   #ownEnd: Exit | undefined;
   #uncaught: Extract<FromHost, { event: 'uncaught' }> | undefined;
   #exit: Extract<FromHost, { event: 'exit' }> | undefined;
+  /** Whether it did not get further than the event 'exit'. */
+  #isStuck = false;
 
   /** Use `startSubject` or `startModule`. */
   constructor(file: string, options: SubjectOptions) {
@@ -87,7 +91,10 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
         else if (told.event === 'chunk') this.#orders.chunk(told.of, told.chunk);
         else if (told.event === 'ready') becomeReady();
         else if (told.event === 'uncaught') this.#uncaught = told;
-        else this.#exit = told;
+        else {
+          this.#exit = told;
+          void this.#leaves();
+        }
       },
       fault: () => this.#kill(interference),
       longestFrameBytes,
@@ -96,9 +103,10 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
         close();
       },
       closed: (code: number | null, signal: string | null) => {
-        if (!this.#ended) this.#ownEnd = { code, signal };
+        const end = this.#isStuck ? { code: this.#exit!.code, signal: null } : { code, signal };
+        if (!this.#ended) this.#ownEnd = end;
         const heard = { uncaught: this.#uncaught, exit: this.#exit, stderr: this.#stderr.text };
-        this.#end(whyProcessEnded({ code, signal, ...heard }, this.#name));
+        this.#end(whyProcessEnded({ ...end, ...heard }, this.#name));
         becomeReady();
         close();
       },
@@ -321,6 +329,16 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
 
   #order(doing: string, order: Record<string, unknown>, onChunk?: (chunk: Uint8Array) => void): Promise<unknown> {
     return this.#ended ? Promise.reject(this.#ended) : this.#orders.give(doing, order, onChunk);
+  }
+
+  /**
+   * Ends a process that has come to its event 'exit' and then does nothing. Node can deadlock there: its main thread joins a thread
+   * that waits for a collection by the main thread. See https://github.com/nodejs/node/issues/54918.
+   */
+  async #leaves(): Promise<void> {
+    if (await this.settles(this.#closed, exitLimitMs)) return;
+    this.#isStuck = true;
+    this.#process.kill();
   }
 
   #kill(why: string): void {
