@@ -292,8 +292,8 @@ export async function watchByTimers({ kata, args: heap, tools }: In<Played>): Pr
 }
 
 /**
- * Takes so many samples of a saw with leaks in it, by a monitor that stays in the process. One in four fails if `fails`. Returns how
- * many were taken.
+ * Takes so many samples of a saw with leaks in it, by a monitor that stays in the process. Three in four fail if `fails`. Returns
+ * how many were taken.
  */
 export async function flood({
   kata,
@@ -302,7 +302,7 @@ export async function flood({
   tools,
 }: In<{ count: number; fails: boolean }>): Promise<number> {
   const heap = { windowSize: 24, intervalMs: 1_000 };
-  const valueOf = (at: number) => (fails && at % 4 === 3 ? Number.NaN : valueInFlood(at));
+  const valueOf = (at: number) => (fails && at % 4 !== 3 ? Number.NaN : valueInFlood(at));
   const bench = (kept[fails ? 'failing' : 'flood'] ??= new Bench(kata, heap, valueOf));
   if (bench.nowMs === 0) bench.start();
   const before = bench.samples;

@@ -3,7 +3,12 @@ import { once } from '../../helpers/foundations/waiting/once.ts';
 import { settles, until } from '../../helpers/foundations/waiting/until.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { waitingThreads } from '../../helpers/instruments/mysql/lock-waits.ts';
-import { type Schedule, explore, heldCommand } from '../../helpers/instruments/mysql/schedule-explorer.ts';
+import {
+  type Schedule,
+  explore,
+  heldCommand,
+  standstillOf,
+} from '../../helpers/instruments/mysql/schedule-explorer.ts';
 import { chart } from '../../helpers/judging/verdict/chart.ts';
 import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/race-condition/race-condition.ts';
@@ -170,6 +175,8 @@ describe('stretch', () => {
     services,
   }) => {
     await using a = await services.open('A');
+    const b = await services.running('B');
+    const { admin } = services.database;
 
     for (const at of points) {
       for (let step = 1; step <= 12; step++) {
@@ -183,23 +190,35 @@ describe('stretch', () => {
           );
           break;
         }
-        if (at === 'after') await services.database.admin.query(`KILL ${command.threadId}`);
+        // Whatever A asks next waits until B has called, so what A knew before is out of date.
+        const comeback = a.proxy.holdCommand(1, 'before');
+        if (at === 'after') await admin.query(`KILL ${command.threadId}`);
         else hold.drop();
-        await until(() => !a.proxy.threadIds.includes(command.threadId));
+        await until(
+          async () => !a.proxy.threadIds.concat(await services.database.sessions()).includes(command.threadId),
+        );
         hold.release();
-        const outcome = await call;
+        await heldCommand(comeback, call, a.subject);
+        const meanwhile = increment(b);
+        await standstillOf(meanwhile, b.session, admin);
+        comeback.release();
+        const outcomes = await Promise.all([call, meanwhile]);
         const counted = (await services.settledValue())! - start;
         const next = await increment(a);
 
-        const what = `the connection was lost ${at} the server ran statement ${step}, ${command.sql}\n`;
+        const [outcome, other] = outcomes;
+        const values = valuesOf(outcomes);
+        const what = `A lost its connection ${at} the server ran statement ${step}, ${command.sql}; B made a call before A went on\n`;
         if ('error' in outcome)
-          expect([0, 1], `${what}increments of a call that failed: ${outcome.error}`).toContain(counted);
+          expect([0, 1], `${what}increments of A's call, which failed: ${outcome.error}`).toContain(
+            counted - valuesOf([other]).length,
+          );
         else
-          expect({ ...outcome, counted }, `${what}value returned, from ${start}, and increments in the table`).toEqual({
-            value: start + 1,
-            counted: 1,
+          expect({ values, counted }, `${what}values returned, from ${start}, and increments in the table`).toEqual({
+            values: valuesFromStart(values.length),
+            counted: values.length,
           });
-        expect(next, `${what}the next call, from ${start + counted}`).toEqual({ value: start + counted + 1 });
+        expect(next, `${what}the next call of A, from ${start + counted}`).toEqual({ value: start + counted + 1 });
       }
     }
   });
