@@ -47,8 +47,9 @@ export async function digest({ kata, args }: Inside<typeof Kata, Call>): Promise
   const abortAtRest = (turns: number): void => {
     if (isOver) return;
     if (turns === turnsOfRest) return controller.abort();
-    const isReading = process.getActiveResourcesInfo().some((type) => type.startsWith('FSReq'));
-    setImmediate(() => abortAtRest(isReading ? 0 : turns + 1));
+    // Whoever closes the file is done with it.
+    const isBusy = process.getActiveResourcesInfo().some((type) => /^(FSReq|CloseReq)/.test(type));
+    setImmediate(() => abortAtRest(isBusy ? 0 : turns + 1));
   };
   if (abortAt === 'no more is read') abortAtRest(0);
   const onProgress = (share: number) => {
