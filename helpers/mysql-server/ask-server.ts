@@ -5,7 +5,7 @@ import type { MysqlServer } from './source.ts';
 const answerLimitMs = 3_000;
 
 /** For a server that may be slow: how long it is waited for in all, and who is told that it has not answered yet. */
-export interface Patience {
+export interface AskOptions {
   readonly limitMs: number;
   onProgress(line: string): void;
 }
@@ -16,7 +16,7 @@ export interface Patience {
  */
 export async function askServer(
   account: Pick<MysqlServer, 'host' | 'port' | 'user' | 'password'>,
-  { limitMs, onProgress }: Patience = { limitMs: answerLimitMs, onProgress: () => undefined },
+  { limitMs, onProgress }: AskOptions = { limitMs: answerLimitMs, onProgress: () => undefined },
 ): Promise<Pick<MysqlServer, 'flavour' | 'version'> | { readonly refusal: string }> {
   const { host, port, user, password } = account;
   const endMs = performance.now() + limitMs;

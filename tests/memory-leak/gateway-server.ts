@@ -1,6 +1,6 @@
 import { until } from '../../helpers/foundations/waiting/until.ts';
 import {
-  Patience,
+  SteppedWait,
   SocketClient,
   type SocketClientOptions,
 } from '../../helpers/instruments/socket-client/socket-client.ts';
@@ -57,14 +57,14 @@ export class GatewayServer {
   readonly name: string;
   readonly #port: number;
   readonly #clients = new Set<Client>();
-  readonly #patience: Patience;
+  readonly #patience: SteppedWait;
 
   private constructor(subject: Subject<typeof Kata>, name: string, port: number) {
     this.subject = subject;
     this.name = name;
     this.#port = port;
     const step = () => subject.run(stepClock, 15);
-    this.#patience = new Patience({ rounds: 60, roundMs: 25, step });
+    this.#patience = new SteppedWait({ rounds: 60, roundMs: 25, step });
   }
 
   static async open(

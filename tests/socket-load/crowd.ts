@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { spawnLeashed } from '../../helpers/foundations/processes/spawn-leashed.ts';
-import { Patience, type PatienceOptions } from '../../helpers/instruments/socket-client/socket-client.ts';
+import { SteppedWait, type SteppedWaitOptions } from '../../helpers/instruments/socket-client/socket-client.ts';
 import type { Guest, Order, Share } from './crowd-process.ts';
 
 type Act = Order extends infer One ? (One extends Order ? Omit<One, 'id' | 'crowd'> : never) : never;
@@ -55,7 +55,7 @@ export class ClientProcesses implements Disposable {
   readonly #processes = [new ClientProcess(), new ClientProcess()];
 
   /** Lets the guests come to a server, half of them from each process. Each has joined its rooms when this resolves. */
-  async crowd(name: string, port: number, guests: readonly Guest[], patience: PatienceOptions): Promise<Crowd> {
+  async crowd(name: string, port: number, guests: readonly Guest[], patience: SteppedWaitOptions): Promise<Crowd> {
     const crowd = new Crowd(name, this.#processes, patience);
     for (let from = 0; from < guests.length; from += 2 * atOnce) {
       const some = (at: number) => guests.slice(from + at * atOnce, from + (at + 1) * atOnce);
@@ -73,16 +73,16 @@ export class ClientProcesses implements Disposable {
 export class Crowd {
   readonly #name: string;
   readonly #processes: readonly ClientProcess[];
-  readonly #patience: Patience;
+  readonly #patience: SteppedWait;
 
-  constructor(name: string, processes: readonly ClientProcess[], patience: PatienceOptions) {
+  constructor(name: string, processes: readonly ClientProcess[], patience: SteppedWaitOptions) {
     this.#name = name;
     this.#processes = processes;
     // A process that gets no time to run uses up none of the patience.
     const step = async () => {
       await Promise.all([patience.step(), ...processes.map((one) => one.order(name, { act: 'ping' }))]);
     };
-    this.#patience = new Patience({ ...patience, step });
+    this.#patience = new SteppedWait({ ...patience, step });
   }
 
   /** Gives an order to each process. */

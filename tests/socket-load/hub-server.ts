@@ -1,7 +1,7 @@
 import { until } from '../../helpers/foundations/waiting/until.ts';
 import {
-  Patience,
-  type PatienceOptions,
+  SteppedWait,
+  type SteppedWaitOptions,
   SocketClient,
   type SocketClientOptions,
 } from '../../helpers/instruments/socket-client/socket-client.ts';
@@ -97,7 +97,7 @@ export class HubServer {
   readonly #port: number;
   readonly #clients = new Set<Client>();
   readonly #crowds = new Set<Crowd>();
-  readonly #patience: PatienceOptions;
+  readonly #patience: SteppedWaitOptions;
 
   private constructor(subject: Subject<typeof Kata>, name: string, port: number) {
     this.subject = subject;
@@ -114,7 +114,7 @@ export class HubServer {
 
   /** Connects a client for each of these users. */
   async connect(...users: string[]): Promise<Client[]> {
-    const options = { port: this.#port, transport: 'websocket', patience: new Patience(this.#patience) } as const;
+    const options = { port: this.#port, transport: 'websocket', patience: new SteppedWait(this.#patience) } as const;
     const clients = users.map((user) => new Client({ ...options, auth: { user } }));
     for (const client of clients) this.#clients.add(client);
     await Promise.all(clients.map((client) => client.connected()));

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Server } from 'socket.io';
 import { expect, test } from 'vitest';
-import { Patience, SocketClient } from './socket-client.ts';
+import { SteppedWait, SocketClient } from './socket-client.ts';
 
 const never = new Promise<never>(() => {});
 
@@ -18,7 +18,7 @@ test('a client connects once with its name, asks, and fails when its connection 
   await new Promise<void>((resolve) => void http.listen(0, '127.0.0.1', resolve));
   try {
     const { port } = http.address() as AddressInfo;
-    const patience = new Patience({ rounds: 50, roundMs: 100, step: async () => {} });
+    const patience = new SteppedWait({ rounds: 50, roundMs: 100, step: async () => {} });
     const client = new SocketClient({ port, patience, transport: 'websocket', auth: { user: 'ann' } });
     await client.connected();
 
@@ -36,7 +36,7 @@ test('what an answer waits for may come from the step of a round', async () => {
   const step = async () => {
     if (++steps === 3) resolve('the answer');
   };
-  const patience = new Patience({ rounds: 5, roundMs: 1, step });
+  const patience = new SteppedWait({ rounds: 5, roundMs: 1, step });
 
   expect(await patience.wait(promise, 'no answer came')).toBe('the answer');
   expect(steps).toBe(3);
@@ -44,8 +44,12 @@ test('what an answer waits for may come from the step of a round', async () => {
 
 test('what does not come is told after so many rounds; what a step throws comes first', async () => {
   let steps = 0;
-  const patience = new Patience({ rounds: 4, roundMs: 1, step: async () => void steps++ });
-  const dead = new Patience({ rounds: 4, roundMs: 1, step: () => Promise.reject(new Error('the process has ended')) });
+  const patience = new SteppedWait({ rounds: 4, roundMs: 1, step: async () => void steps++ });
+  const dead = new SteppedWait({
+    rounds: 4,
+    roundMs: 1,
+    step: () => Promise.reject(new Error('the process has ended')),
+  });
 
   await expect(patience.wait(never, 'no answer came')).rejects.toThrow('no answer came');
   expect(steps).toBe(4);

@@ -1,7 +1,7 @@
 import { type Socket, io as connectTo } from 'socket.io-client';
 import { settles } from '../../foundations/waiting/until.ts';
 
-export interface PatienceOptions {
+export interface SteppedWaitOptions {
   readonly rounds: number;
   /** How long the judge waits in each round, ms. */
   readonly roundMs: number;
@@ -10,11 +10,11 @@ export interface PatienceOptions {
 }
 
 /** Waits for what a module sends. A module that gets no time to run uses none of it up. */
-export class Patience {
-  readonly #options: PatienceOptions;
+export class SteppedWait {
+  readonly #options: SteppedWaitOptions;
   #stepping: Promise<void> | undefined;
 
-  constructor(options: PatienceOptions) {
+  constructor(options: SteppedWaitOptions) {
     this.#options = options;
   }
 
@@ -46,14 +46,14 @@ export class Patience {
 export interface SocketClientOptions {
   readonly port: number;
   readonly transport: 'polling' | 'websocket';
-  readonly patience: Patience;
+  readonly patience: SteppedWait;
   readonly auth?: Record<string, unknown>;
 }
 
 /** A client of a Socket.IO server on 127.0.0.1. It connects once, on one transport. */
 export class SocketClient {
   protected readonly socket: Socket;
-  readonly #patience: Patience;
+  readonly #patience: SteppedWait;
   readonly #lost: Promise<never>;
 
   constructor({ port, transport, patience, auth }: SocketClientOptions) {
