@@ -25,6 +25,7 @@ const content = 'Grüße aus der Datei';
 const fileStep = `file: ${content}`;
 /** No chunk of an even number of bytes ends between two letters. */
 const largeContent = `a${'ü'.repeat(100_000)}`;
+const mediumContent = largeContent.slice(0, 35_000);
 const steps = ['script', 'nextTick', 'microtask', fileStep, 'file nextTick', 'file microtask', 'immediate', 'timer'];
 const [resolves, returns, waiting] = ['(the promise resolves)', '(the call returns)', '(a waiting microtask)'];
 const laterTimer = '(a timer set in the I/O callback)';
@@ -35,11 +36,13 @@ const test = judge<typeof Kata>('event-loop-order')
     const paths = {
       file: join(workspace, 'greeting.txt'),
       large: join(workspace, 'letters.txt'),
+      medium: join(workspace, 'fewer-letters.txt'),
       missing: join(workspace, 'missing.txt'),
       folder: join(workspace, 'folder'),
     };
     await writeFile(paths.file, content);
     await writeFile(paths.large, largeContent);
+    await writeFile(paths.medium, mediumContent);
     await mkdir(paths.folder);
     return paths;
   })
@@ -66,17 +69,7 @@ describe('core', () => {
       const logged = account.map(({ step }) => step).filter((step) => !step.startsWith('(') || step === resolves);
       expectSame([...steps, resolves], logged, did);
     }
-    const [long] = await observe(
-      subject,
-      [{ caller: 'I/O', file: paths.large, letters: 2 * largeContent.length }],
-      'one by one',
-    );
-    const text = long!.account.find(({ step }) => step.startsWith('file: '))?.step.slice('file: '.length) ?? '';
-    const wrongAt = [...largeContent].findIndex((letter, index) => text[index] !== letter);
-    expectThat(
-      text === largeContent,
-      `run was called with a file of 200 kB; its text is wrong from letter ${wrongAt + 1} on, and has ${text.length} letters instead of ${largeContent.length}`,
-    );
+    await expectRead(subject, paths.large, largeContent, 1);
   });
 
   test('nextTick must come before every waiting microtask, and microtask before the event loop goes on.', async ({
@@ -138,6 +131,7 @@ describe('robust', () => {
 
     for (const { did, account } of [...slowRuns, ...sideBySide, ...oneByOne])
       expectSame(wholeAccount(), withPlaces(withoutFreeTimer(account)), did);
+    await expectRead(subject, paths.medium, mediumContent, 2);
   });
 
   test('When the file cannot be read, run must reject with that error after its first three steps.', async ({
@@ -207,6 +201,19 @@ describe('stretch', () => {
     await expectPredicted(subject, drawLarge);
   });
 });
+
+/** Calls `run` that often at once with a file of that content. */
+async function expectRead(subject: Subject<typeof Kata>, file: string, written: string, times: number): Promise<void> {
+  const runs = Array.from({ length: times }, (): Run => ({ caller: 'I/O', file, letters: 2 * written.length }));
+  for (const { account, did } of await observe(subject, runs, times === 1 ? 'one by one' : 'side by side')) {
+    const text = account.find(({ step }) => step.startsWith('file: '))?.step.slice('file: '.length) ?? '';
+    const wrongAt = [...written].findIndex((letter, index) => text[index] !== letter);
+    expectThat(
+      text === written,
+      `${did}, with a file of ${Buffer.byteLength(written)} bytes; its text is wrong from letter ${wrongAt + 1} on, and has ${text.length} letters instead of ${written.length}`,
+    );
+  }
+}
 
 async function expectPredicted(subject: Subject<typeof Kata>, examples: fc.Arbitrary<Kata.Program>): Promise<void> {
   await expectForDrawn({

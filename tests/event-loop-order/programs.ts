@@ -77,7 +77,7 @@ function drawProgram(freedom: Freedom, depth: number, minLength = 0): fc.Arbitra
   return fc.array(fc.oneof(...kinds), { minLength, maxLength: 4 });
 }
 
-/** Adds a log at the start and the end of each body; the names are a, 98, c, 96, … in the order of the text. */
+/** Adds a log at the start and the end of each body; the names are a, 98, an empty text, 96, e, … in the order of the text. */
 function named(program: Program): Program {
   let count = 0;
   return name(program);
@@ -98,6 +98,7 @@ function named(program: Program): Program {
 
   function next(): Statement {
     const index = count++;
+    if (index === 2) return { log: '' };
     if (index % 2 === 1) return { log: String(99 - index) };
     return { log: (index < 26 ? '' : letter(Math.floor(index / 26) - 1)) + letter(index % 26) };
   }
