@@ -55,6 +55,12 @@ describe('core', () => {
     used.ask('/ping/used');
     expect(await service.answerOn(used), `an answer before ${first}`).toMatchObject({ status: 200 });
 
+    // Its client has gone away in the middle of the answer.
+    const gone = await service.hold('chunked', 'gone');
+    gone[Symbol.dispose]();
+    service.answer('query', 'gone', { value: three });
+    await service.lives();
+
     service.signal(first);
     await service.refuses();
     // It is idle, so it may be closed. If its route is called, it is in flight like the others.
@@ -203,9 +209,8 @@ describe('robust', () => {
     const service = await open({ holds: ['readiness'] });
     const callers = new Map<string, Caller>();
     const come = async (kind: 'upgraded' | 'stream', name: string) => {
-      const caller = await service.connect();
+      const caller = kind === 'upgraded' ? await service.upgrade(name) : await service.connect();
       if (kind === 'stream') caller.ask(`/stream/${name}`);
-      else caller.send(`GET /socket/${name} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: lines\r\n\r\n`);
       callers.set(name, caller);
       expectThat(await service.hears(caller, 'hello'), `the client ${name} was not welcomed`);
     };
@@ -269,6 +274,37 @@ describe('robust', () => {
       expect(await service.end(), `the process, after pool.end() had ${how}`).toBe(`exit code ${code}`);
       expect(service.count('end'), 'calls of pool.end()').toBe(1);
     }
+
+    const service = await open({ holds: ['end'] });
+    const client = await service.upgrade('client');
+    expectThat(await service.hears(client, 'hello'), 'an upgraded client was not welcomed');
+    const used = await service.connect();
+    used.ask('/ping/used');
+    await service.answerOn(used);
+    service.signal(first);
+    expectThat(await service.hears(client, 'go away'), 'an upgraded client was never told to go away');
+    // It is idle, so it may be closed. If its route is called, it is in flight.
+    if (await service.reaches('end', 'late', used)) {
+      service.answer('query', 'late', { value: one });
+      const what = `an old connection’s answer, while a client was leaving; pool.end() had been called ${service.count('end')} times`;
+      expect(await service.answerOn(used, 1), what).toMatchObject({ status: 200, body: one });
+    }
+    client.send('leave\n');
+    await service.told('pool.end()', 'end');
+    service.answer('end', '');
+    expect(await service.end(), 'the process, after a client had left').toBe('exit code 0');
+
+    const quiet = await open({ holds: ['readiness'] });
+    quiet.signal(first);
+    await quiet.told('onReadiness(false)', 'readiness', 'false');
+    const only = await quiet.hold('end', 'only');
+    quiet.answer('readiness', 'false');
+    await quiet.refuses();
+    await quiet.lives();
+    const what = 'calls of pool.end() before the answer of a request that came while onReadiness was awaited';
+    expect(quiet.count('end'), what).toBe(0);
+    await finish(quiet, only, 'only', one, one);
+    expect(await quiet.end(), 'the process, after the last answer').toBe('exit code 0');
   });
 
   test('A second signal must end the process at once with exit code 1.', async ({ open }) => {

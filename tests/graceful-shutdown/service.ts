@@ -106,6 +106,13 @@ export class Service implements AsyncDisposable {
     return caller;
   }
 
+  /** A new connection that is upgraded, and that the service has not welcomed yet. */
+  async upgrade(name: string): Promise<Caller> {
+    const caller = await this.connect();
+    caller.send(`GET /socket/${name} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: lines\r\n\r\n`);
+    return caller;
+  }
+
   /** Asks on a new connection, and waits until the route asks the database. */
   async hold(route: string, name: string, caller?: Caller): Promise<Caller> {
     const own = caller ?? (await this.connect());
@@ -114,7 +121,7 @@ export class Service implements AsyncDisposable {
     return own;
   }
 
-  /** Asks on a connection that may be closed. Whether its route is called, and asks the database. */
+  /** Asks on a connection that may be closed. Whether its route is called, and asks the database or answers without it. */
   async reaches(route: string, name: string, caller: Caller): Promise<boolean> {
     const link = this.#link;
     const either = {
@@ -122,9 +129,11 @@ export class Service implements AsyncDisposable {
         return Promise.race([link.changed, caller.changed]);
       },
     };
+    const before = caller.answers.length;
+    const isThere = () => this.count('query', name) > 0 || caller.answers.length > before;
     caller.ask(`/${route}/${name}`);
-    await this.#becomes(() => this.count('query', name) > 0 || caller.isClosed || link.isClosed, either);
-    return this.count('query', name) > 0;
+    await this.#becomes(() => isThere() || caller.isClosed || link.isClosed, either);
+    return isThere();
   }
 
   /** Asks for 16 MB, and reads nothing until `rest` of the reader is called. */
