@@ -258,6 +258,12 @@ describe('robust', () => {
     await stage.answeredBy([other]);
     await stage.serves(() => [other]);
 
+    // With nobody to tell.
+    const silent = await running({ maxFailures: 2, isTold: false });
+    const [left, kept] = silent.boss.workers as [SeenWorker, SeenWorker];
+    await givesUp(silent, left);
+    await silent.answeredBy([kept]);
+
     // Later, after a reload() that worked and one that did not. If there is none, promises 9 and 10 say so.
     const later = await running({ maxFailures: 2 });
     if (!(await later.reloads()) || !(await failsToReload(later)).startsWith('rejected')) return;
@@ -308,6 +314,9 @@ describe('stretch', () => {
     await stage.sees('the death of a new worker', () => newcomer.isGone);
     await stage.serves();
     await stage.answeredBy(stage.boss.living);
+
+    await reloadsWithout(stage, 'waits for its next start');
+    await reloadsWithout(stage, 'starts');
   });
 
   test('If new workers cannot start, reload() must reject, and the old ones must go on.', async ({ running }) => {
@@ -478,12 +487,38 @@ async function givesUp(stage: Stage, victim: SeenWorker): Promise<void> {
     expect(givenUp, `onGiveUp, after failed start ${failures} of ${most}`).toEqual(toldBefore);
   }
 
-  await stage.sees('onGiveUp', ({ givenUp }) => givenUp.length > toldBefore.length);
+  const told = stage.settings.isTold ? [expect.stringContaining(basename(stage.settings.worker))] : [];
+  await stage.sees('onGiveUp', ({ givenUp }) => givenUp.length >= toldBefore.length + told.length);
   const { givenUp, forks } = await stage.pass(longMs);
-  expect(givenUp.slice(toldBefore.length), 'errors that onGiveUp heard').toEqual([
-    expect.stringContaining(basename(stage.settings.worker)),
-  ]);
+  expect(givenUp.slice(toldBefore.length), 'errors that onGiveUp heard').toEqual(told);
   expect(forks - forksBefore, 'processes started for a place that was given up').toBe(most);
+}
+
+/**
+ * Calls reload() while a place has no worker: its next start waits for its time, or is under way. In the end there are `size` workers,
+ * and none of the old ones. Whether reload() itself fills that place is open.
+ */
+async function reloadsWithout(stage: Stage, what: 'waits for its next start' | 'starts'): Promise<void> {
+  const { exits } = stage.seen;
+  const started = stage.boss.workers.length;
+  const [victim, ...old] = stage.boss.living as [SeenWorker, ...SeenWorker[]];
+  stage.boss.plan = () => 'wait';
+  victim.order({ do: 'die' });
+  const next = await stage.worker(started);
+  if (what === 'starts') await failsAfter(stage, exits + 1);
+  else await fail(stage, [started], exits + 2);
+  stage.boss.plan = () => 'listen';
+
+  const reload = await stage.call('reload');
+  await stage.settlesOrStalls(reload, next);
+  next.order({ do: 'listen' });
+  await stage.pass(longMs);
+  await stage.ended(reload, `reload(), while a place ${what},`);
+  await stage.pass(longMs);
+
+  await stage.settles(`, after a reload() while a place ${what}`);
+  const left = old.filter(({ isGone }) => !isGone).length;
+  expect(left, `old workers that are left after a reload() while a place ${what}`).toBe(0);
 }
 
 /** Calls reload(), and lets all new workers fail until it settles. Says how. */

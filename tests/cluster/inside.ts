@@ -28,8 +28,8 @@ export interface Report {
   readonly listeners: number;
 }
 
-/** The options that are plain data. */
-export type Settings = Omit<Kata.ClusterOptions, 'onGiveUp'>;
+/** The options that are plain data, and whether there is an onGiveUp. */
+export type Settings = Omit<Kata.ClusterOptions, 'onGiveUp'> & { readonly isTold: boolean };
 
 interface Bench {
   cluster?: Kata.Cluster;
@@ -54,14 +54,14 @@ const hasExited = ({ exitCode, signalCode, pid }: ChildProcess) =>
   pid === undefined || exitCode !== null || signalCode !== null;
 
 /** Calls startCluster, and comes back before it has settled. */
-export async function open({ kata, args: settings, kept, tools }: In<Settings>): Promise<Report> {
+export async function open({ kata, args: { isTold, ...settings }, kept, tools }: In<Settings>): Promise<Report> {
   const bench: Bench = { start: pending, calls: [], forksBefore: children.length, givenUp: [] };
   kept.bench = bench;
   follow(
     async () => {
       bench.cluster = await kata.startCluster({
         ...settings,
-        onGiveUp: (error) => void bench.givenUp.push(error.message),
+        ...(isTold && { onGiveUp: (error) => void bench.givenUp.push(error.message) }),
       });
     },
     (ended) => (bench.start = ended),

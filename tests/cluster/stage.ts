@@ -36,6 +36,7 @@ const usual = {
   stopMs: drawn.stopMs,
   pingMs: 200_000,
   hangMs: 900_000,
+  isTold: true,
 };
 export type Choice = Partial<typeof usual> & { readonly plan?: (index: number) => Plan };
 
@@ -189,11 +190,12 @@ export class Stage {
   }
 
   /** Waits until `size` workers live and no others, and stats() lists them. */
-  async settles(): Promise<void> {
+  async settles(when = ''): Promise<void> {
     const { size } = this.settings;
-    await this.sees('all workers to start', ({ forks, exits }) => forks - exits === size);
+    const what = `${size} workers to live, and no others${when}`;
+    await this.sees(what, ({ forks, exits }) => forks - exits === size);
     for (const worker of this.boss.living) await this.lives(worker);
-    await this.sees(`${size} workers to live, and no others`, () => this.boss.living.length === size);
+    await this.sees(what, () => this.boss.living.length === size);
     await this.serves();
   }
 
@@ -209,6 +211,18 @@ export class Stage {
     });
     if (isWhole) await this.settles();
     return isWhole;
+  }
+
+  /** Waits until a call has settled, or stalls because the clocks stand still and one worker is held back. */
+  async settlesOrStalls(number: number, heldBack: SeenWorker): Promise<void> {
+    const isQuiet = ({ forks, exits }: Report) =>
+      forks - exits === this.boss.living.length &&
+      this.boss.living.every((worker) => worker === heldBack || (worker.listens && !worker.isAsked));
+    for (let step = 0; step < stepsPerPlace * this.settings.size; step++) {
+      if (this.seen.calls[number]!.ended !== 'pending') return;
+      await this.sees('workers to start and to stop', isQuiet);
+      await this.pass(0);
+    }
   }
 
   /** Makes a request that the worker holds until the judge lets it go. */
@@ -269,6 +283,9 @@ export class Stage {
 const manyRequests = 100;
 /** More than there are workers. */
 const requestsAtOnce = 10;
+
+/** More than it takes to see that a new worker listens, that the old one was asked to stop, and that it is gone. */
+const stepsPerPlace = 5;
 
 /** In ascending order. */
 export function pidsOf(workers: readonly SeenWorker[]): number[] {

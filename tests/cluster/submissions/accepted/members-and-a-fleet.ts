@@ -106,6 +106,7 @@ class Fleet implements Cluster {
   readonly #all = new Set<Member>();
   #team: Member[] = [];
   readonly #ends = new Set<() => void>();
+  #reloads = 0;
   #stopping: Promise<void> | undefined;
 
   constructor(options: ClusterOptions) {
@@ -120,15 +121,16 @@ class Fleet implements Cluster {
 
   /** All new ones first, then the old ones leave together. */
   async reload(): Promise<void> {
-    const old = this.#team;
-    const recruits = await Promise.allSettled(old.map(() => this.#recruit()));
+    const recruits = await Promise.allSettled(Array.from({ length: this.#options.size }, () => this.#recruit()));
     const fresh = recruits.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     const failed = recruits.find((one) => one.status === 'rejected');
     if (failed || this.#stopping) {
       await Promise.all(fresh.map((member) => member.leave()));
       throw failed?.reason ?? new Error('Stopped');
     }
+    const old = this.#team;
     this.#team = [];
+    this.#reloads++;
     for (const member of fresh) this.#join(member);
     await Promise.all(old.map((member) => member.leave()));
   }
@@ -151,8 +153,12 @@ class Fleet implements Cluster {
 
   async #replace(member: Member): Promise<void> {
     if (this.#stopping || !this.#team.includes(member)) return;
+    const reloads = this.#reloads;
     try {
-      this.#join(await this.#recruit());
+      const recruit = await this.#recruit();
+      // A reload may have filled the place meanwhile.
+      if (this.#reloads === reloads) this.#join(recruit);
+      else await recruit.leave();
     } catch (error) {
       if (!this.#stopping) this.#options.onGiveUp?.(error as Error);
     }
