@@ -308,6 +308,20 @@ describe('stretch', () => {
     await stage.sees('the death of a new worker', () => newcomer.isGone);
     await stage.serves();
     await stage.answeredBy(stage.boss.living);
+
+    // The only worker has died, and the one that is started for it listens only when reload() has filled the place, or waits for it.
+    const single = await running({ size: 1 });
+    single.boss.plan = () => 'wait';
+    single.boss.living[0]!.order({ do: 'exit', code: 1 });
+    const replacement = await single.worker(1);
+    single.boss.plan = () => 'listen';
+    const { forks } = single.seen;
+    const late = await single.call('reload');
+    if (single.seen.forks > forks) await single.sees('its worker to listen', ({ serving }) => serving.length > 0);
+    replacement.order({ do: 'listen' });
+    const { ended: how } = await single.ended(late, 'reload() after a death');
+    expect(how, 'reload(), called while a replacement starts').toBe('resolved');
+    await single.settles();
   });
 
   test('If new workers cannot start, reload() must reject, and the old ones must go on.', async ({ running }) => {
@@ -370,7 +384,10 @@ describe('stretch', () => {
     if (await stage.reloads()) await hangs(freezes);
   });
 
-  test('stop() may come at any time: no worker, retry, timer or listener must be left.', async ({ running }) => {
+  test('stop() may come at any time: no worker, retry, timer or listener must be left.', async ({
+    running,
+    workspace,
+  }) => {
     const stage = await running({ size: 1 });
     let listeners: number | undefined;
     for (const [what, begin] of moments) {
@@ -392,6 +409,26 @@ describe('stretch', () => {
       expect(end.forks, `processes started, with stop() ${what}`).toBe(forks);
       await stage.sees('all workers to exit', () => stage.boss.living.length === 0);
     }
+
+    // There is another place that reload() could go on to.
+    const both = await running();
+    const old = both.boss.living;
+    const held = await both.holdAt(old);
+    const reload = await both.call('reload');
+    await both.sees(
+      'reload() to ask an old worker to stop',
+      ({ calls }) => calls[reload]!.ended !== 'pending' || old.some(({ isAsked, isGone }) => isAsked || isGone),
+    );
+    const stop = await both.call('stop');
+    const { forks } = both.seen;
+    await both.release(held);
+    await expectStopped(both, stop, forks, 'while reload() waits for an old worker');
+
+    // What is sent to the worker fails.
+    await both.again();
+    await both.starts();
+    const last = await both.stopAsDies(both.boss.living[0]!, workspace);
+    if (last !== undefined) await expectStopped(both, last, 2, 'just as a worker dies');
   });
 });
 
@@ -432,6 +469,14 @@ const moments: readonly [what: string, begin: (stage: Stage) => Promise<void>][]
     },
   ],
 ];
+
+/** Sees that this call of stop() resolves, and that no process is left, and none is started. */
+async function expectStopped(stage: Stage, stop: number, forks: number, when: string): Promise<void> {
+  const ended = await stage.ended(stop, `stop(), ${when},`);
+  expect(ended, `stop(), ${when}`).toEqual({ ended: 'resolved', alive: 0 });
+  const end = await stage.pass(longMs);
+  expect(end.forks, `processes started, with stop() ${when}`).toBe(forks);
+}
 
 /** Waits until so many processes have ended, and the module has heard of it. */
 async function failsAfter(stage: Stage, exits: number): Promise<void> {

@@ -3,6 +3,8 @@ import { get } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import { until } from '../../helpers/foundations/waiting/until.ts';
+import { holdLoop } from '../../helpers/instruments/event-loop/hold-loop.ts';
 import { bundleInside } from '../../helpers/judging/subject/bundle-inside.ts';
 import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
 import type { Patience } from '../../helpers/judging/subject/patience.ts';
@@ -11,7 +13,7 @@ import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/cluster/cluster.ts';
 import type { Boss, Plan, SeenWorker } from './boss.ts';
 import type { Duty } from './worker.ts';
-import { type Report, type Settings, call, open, pass, report } from './inside.ts';
+import { type Report, type Settings, call, open, pass, report, stopAfter } from './inside.ts';
 
 /** What a client got: the process that answered, or what went wrong. */
 export type Answer = { readonly pid: number } | { readonly error: string };
@@ -125,6 +127,21 @@ export class Stage {
     return this.#report.calls.length - 1;
   }
 
+  /**
+   * Lets a worker die, and has stop called before the primary process can have heard of it. Gives back its number among the calls;
+   * undefined where the judge cannot hold up that process.
+   */
+  async stopAsDies(worker: SeenWorker, workspace: string): Promise<number | undefined> {
+    // Windows has no named pipe.
+    if (process.platform === 'win32') return undefined;
+    await using loop = await holdLoop(this.#subject, workspace, (pipe) => this.#subject.run(stopAfter, pipe));
+    if (!loop.isHeld) return undefined;
+    worker.order({ do: 'die' });
+    await until(() => worker.isGone);
+    await loop.release();
+    return (await this.look()).calls.length - 1;
+  }
+
   /** Waits for a state; the test fails when it does not come. `what` continues "the judge waited for". */
   async sees(what: string, isThere: (seen: Report) => boolean): Promise<void> {
     const hasCome = await this.#patience.sees(async () => isThere(await this.look()));
@@ -191,7 +208,7 @@ export class Stage {
   /** Waits until `size` workers live and no others, and stats() lists them. */
   async settles(): Promise<void> {
     const { size } = this.settings;
-    await this.sees('all workers to start', ({ forks, exits }) => forks - exits === size);
+    await this.sees(`the number of running workers to be ${size}`, ({ forks, exits }) => forks - exits === size);
     for (const worker of this.boss.living) await this.lives(worker);
     await this.sees(`${size} workers to live, and no others`, () => this.boss.living.length === size);
     await this.serves();

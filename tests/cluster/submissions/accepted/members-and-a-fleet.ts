@@ -143,8 +143,8 @@ class Fleet implements Cluster {
     await Promise.all([...this.#all].map((member) => member.leave()));
   }
 
-  #join(member: Member): void {
-    this.#team = [...this.#team.filter((other) => !other.isGone), member];
+  #join(member: Member, instead?: Member): void {
+    this.#team = [...this.#team.filter((other) => other !== instead), member];
     member.once('died', () => void this.#replace(member));
     if (member.isGone) void this.#replace(member);
   }
@@ -152,7 +152,10 @@ class Fleet implements Cluster {
   async #replace(member: Member): Promise<void> {
     if (this.#stopping || !this.#team.includes(member)) return;
     try {
-      this.#join(await this.#recruit());
+      const recruit = await this.#recruit();
+      // A reload may have put others in its place meanwhile.
+      if (this.#team.includes(member)) this.#join(recruit, member);
+      else await recruit.leave();
     } catch (error) {
       if (!this.#stopping) this.#options.onGiveUp?.(error as Error);
     }
