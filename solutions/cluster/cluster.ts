@@ -63,7 +63,6 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       over.signal.throwIfAborted();
       const worker = fork();
       if (await listens(worker)) return worker;
-      over.signal.throwIfAborted();
       if (failures === maxFailures) throw new Error(`${file} failed to start ${failures} times in a row`);
       const delayMs = Math.min(restartMs * 2 ** (failures - 1), maxRestartMs);
       await sleep(delayMs, undefined, { signal: over.signal });

@@ -379,7 +379,10 @@ describe('stretch', () => {
     if (await stage.reloads()) await hangs(freezes);
   });
 
-  test('stop() may come at any time: no worker, retry, timer or listener must be left.', async ({ running }) => {
+  test('stop() may come at any time: no worker, retry, timer or listener must be left.', async ({
+    running,
+    workspace,
+  }) => {
     const stage = await running({ size: 1 });
     let listeners: number | undefined;
     for (const [what, begin] of moments) {
@@ -401,6 +404,26 @@ describe('stretch', () => {
       expect(end.forks, `processes started, with stop() ${what}`).toBe(forks);
       await stage.sees('all workers to exit', () => stage.boss.living.length === 0);
     }
+
+    // There is another place that reload() could go on to.
+    const both = await running();
+    const old = both.boss.living;
+    const held = await both.holdAt(old);
+    const reload = await both.call('reload');
+    await both.sees(
+      'reload() to ask an old worker to stop',
+      ({ calls }) => calls[reload]!.ended !== 'pending' || old.some(({ isAsked, isGone }) => isAsked || isGone),
+    );
+    const stop = await both.call('stop');
+    const { forks } = both.seen;
+    await both.release(held);
+    await expectStopped(both, stop, forks, 'while reload() waits for an old worker');
+
+    // What is sent to the worker fails.
+    await both.again();
+    await both.starts();
+    const last = await both.stopAsDies(both.boss.living[0]!, workspace);
+    if (last !== undefined) await expectStopped(both, last, 2, 'just as a worker dies');
   });
 });
 
@@ -441,6 +464,14 @@ const moments: readonly [what: string, begin: (stage: Stage) => Promise<void>][]
     },
   ],
 ];
+
+/** Sees that this call of stop() resolves, and that no process is left, and none is started. */
+async function expectStopped(stage: Stage, stop: number, forks: number, when: string): Promise<void> {
+  const ended = await stage.ended(stop, `stop(), ${when},`);
+  expect(ended, `stop(), ${when}`).toEqual({ ended: 'resolved', alive: 0 });
+  const end = await stage.pass(longMs);
+  expect(end.forks, `processes started, with stop() ${when}`).toBe(forks);
+}
 
 /** Waits until so many processes have ended, and the module has heard of it. */
 async function failsAfter(stage: Stage, exits: number): Promise<void> {

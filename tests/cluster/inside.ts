@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import type NodeCluster from 'node:cluster';
 import { subscribe } from 'node:diagnostics_channel';
+import { readFileSync } from 'node:fs';
 import { inSubject } from '../../helpers/instruments/judge/in-subject.ts';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import { type SteppedClock, installSteppedClock } from '../../helpers/instruments/stepped-clock/stepped-clock.ts';
@@ -78,6 +79,12 @@ export async function call({ kata, args: name, kept, tools }: In<'stop' | 'reloa
     (ended) => (calls[at] = ended),
   );
   return await report({ kata, args: undefined, kept, tools });
+}
+
+/** Holds up this process until the pipe has been written to, and calls stop before it hears of what has happened meanwhile. */
+export async function stopAfter({ args: pipe, ...inside }: In<string>): Promise<Report> {
+  readFileSync(pipe);
+  return await call({ ...inside, args: 'stop' });
 }
 
 /**

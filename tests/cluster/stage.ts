@@ -3,6 +3,8 @@ import { get } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import { until } from '../../helpers/foundations/waiting/until.ts';
+import { holdLoop } from '../../helpers/instruments/event-loop/hold-loop.ts';
 import { bundleInside } from '../../helpers/judging/subject/bundle-inside.ts';
 import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
 import type { Patience } from '../../helpers/judging/subject/patience.ts';
@@ -11,7 +13,7 @@ import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/cluster/cluster.ts';
 import type { Boss, Plan, SeenWorker } from './boss.ts';
 import type { Duty } from './worker.ts';
-import { type Report, type Settings, call, open, pass, report } from './inside.ts';
+import { type Report, type Settings, call, open, pass, report, stopAfter } from './inside.ts';
 
 /** What a client got: the process that answered, or what went wrong. */
 export type Answer = { readonly pid: number } | { readonly error: string };
@@ -124,6 +126,21 @@ export class Stage {
   async call(name: 'stop' | 'reload'): Promise<number> {
     this.#report = await this.#subject.run(call, name);
     return this.#report.calls.length - 1;
+  }
+
+  /**
+   * Lets a worker die, and has stop called before the primary process can have heard of it. Gives back its number among the calls;
+   * undefined where the judge cannot hold up that process.
+   */
+  async stopAsDies(worker: SeenWorker, workspace: string): Promise<number | undefined> {
+    // Windows has no named pipe.
+    if (process.platform === 'win32') return undefined;
+    await using loop = await holdLoop(this.#subject, workspace, (pipe) => this.#subject.run(stopAfter, pipe));
+    if (!loop.isHeld) return undefined;
+    worker.order({ do: 'die' });
+    await until(() => worker.isGone);
+    await loop.release();
+    return (await this.look()).calls.length - 1;
   }
 
   /** Waits for a state; the test fails when it does not come. `what` continues "the judge waited for". */

@@ -425,6 +425,22 @@ export function abortRunning(inside: OnStage) {
     shared.abort(new Error(text));
     for (const call of rest) await stage.aborts(call);
     await stage.expectFullSize('aborts of tasks at work');
+
+    stage.open(1);
+    const late = stage.run('block', {
+      controller: new AbortController(),
+      name: 'a task aborted as its result arrives',
+    });
+    const behind = stage.run('echo', {
+      value: text,
+      name: 'the task behind one that was aborted as its result arrived',
+    });
+    await stage.begins(late);
+    stage.letGoUnseen(late);
+    late.controller.abort(new Error(text));
+    // With its result or with the reason: that is open.
+    await stage.settles(late);
+    await stage.returns(behind, text);
   });
 }
 

@@ -1,6 +1,7 @@
 // The judge gives this file to the pool. Its default export is what the threads run. It notes on a board that is shared with the
 // judge what happens: in cell 0 how many tasks run, in 1 how many ran at once at most, in 2 how many have begun, and from `at` on
-// the task's own cells: as which one it began, in which thread, whether it may end, and how often an endless one went round.
+// the task's own cells: as which one it began, in which thread, whether it may end, and how often an endless one went round, or
+// whether the thread of a blocking one has gone on since.
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
@@ -22,6 +23,11 @@ const deeds = {
   /** The same in a thread that hears nothing meanwhile. */
   block: ({ board, at, value }) => {
     Atomics.wait(board, at + 2, 0);
+    // By then its result has been sent.
+    setImmediate(() => {
+      Atomics.store(board, at + 3, 1);
+      Atomics.notify(board, at + 3);
+    });
     return value;
   },
   /** The same in native code, which nothing interrupts: until whoever writes to the named pipe closes it. */

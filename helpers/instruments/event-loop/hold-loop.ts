@@ -8,6 +8,8 @@ import { until } from '../../foundations/waiting/until.ts';
 
 /** An event loop that stands still, until it is released. Disposing releases it as well. */
 export interface HeldLoop extends AsyncDisposable {
+  /** False where the process has named pipes of its own: in a container of a virtual machine. */
+  readonly isHeld: boolean;
   /** @throws SubjectError when the process has ended in the meantime or could not be held */
   release(): Promise<void>;
 }
@@ -21,16 +23,17 @@ let count = 0;
  *
  * How: the process waits in a read of a named pipe in `folder`, which ends when something is written to it, or its writer
  * has gone for whatever reason.
+ *
+ * @param wait reads the pipe in the process; for a judge that has something done there before the loop goes on
  */
-export async function holdLoop(subject: Gauged, folder: string): Promise<HeldLoop> {
+export async function holdLoop(
+  subject: Gauged,
+  folder: string,
+  wait: (path: string) => Promise<unknown> = (path) => subject.evaluate(readPipe, path),
+): Promise<HeldLoop> {
   const path = join(folder, `hold-${++count}`);
   await promisify(execFile)('mkfifo', [path]);
-  const over = subject.evaluate((_kata, pipe) => {
-    const { closeSync, openSync, readSync } = process.getBuiltinModule('node:fs');
-    const descriptor = openSync(pipe, 'r');
-    readSync(descriptor, new Uint8Array(1));
-    closeSync(descriptor);
-  }, path);
+  const over = wait(path);
   // It is awaited at the release, and may have failed before that.
   let hasFailed = false;
   over.catch(() => (hasFailed = true));
@@ -42,11 +45,19 @@ export async function holdLoop(subject: Gauged, folder: string): Promise<HeldLoo
   });
   let released: Promise<void> | undefined;
   const letGo = async () => {
+    if (!writer && !hasFailed) return;
     // Not by closing it alone: a process that is being started holds the writer, too, until it has become its own program.
     await writer?.write('x').catch(() => undefined);
     await writer?.close();
     await over;
   };
   const release = () => (released ??= letGo());
-  return { release, [Symbol.asyncDispose]: () => release().catch(() => undefined) };
+  return { isHeld: writer !== undefined, release, [Symbol.asyncDispose]: () => release().catch(() => undefined) };
+}
+
+function readPipe(_kata: unknown, pipe: string): void {
+  const { closeSync, openSync, readSync } = process.getBuiltinModule('node:fs');
+  const descriptor = openSync(pipe, 'r');
+  readSync(descriptor, new Uint8Array(1));
+  closeSync(descriptor);
 }

@@ -50,7 +50,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     const exit = Promise.withResolvers<'exits'>();
     const listening = Promise.withResolvers<'listens'>();
     processes.add(worker.process);
-    worker.process.on('error', () => undefined);
+    worker.on('error', () => undefined);
     worker.process.on('exit', () => {
       processes.delete(worker.process);
       pids.delete(worker.process.pid!);
