@@ -534,7 +534,7 @@ async function reloadsWithout(stage: Stage, what: 'waits for its next start' | '
   const started = stage.boss.workers.length;
   const [victim, ...old] = stage.boss.living as [SeenWorker, ...SeenWorker[]];
   stage.boss.plan = () => 'wait';
-  victim.order({ do: 'die' });
+  victim.order({ do: 'exit', code: 1 });
   const next = await stage.worker(started);
   if (what === 'starts') await failsAfter(stage, exits + 1);
   else await fail(stage, [started], exits + 2);
