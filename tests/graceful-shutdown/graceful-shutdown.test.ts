@@ -7,7 +7,7 @@ import { chosenSandbox } from '../../helpers/judging/subject/sandbox.ts';
 import { Patience } from '../../helpers/judging/subject/patience.ts';
 import type * as Kata from '../../katas/graceful-shutdown/graceful-shutdown.ts';
 import type { Caller } from './caller.ts';
-import { headerBytes, largeTimes } from './messages.ts';
+import { headerBytes, largeTimes, poolIsClosed } from './messages.ts';
 import { type Choice, Service, graceMs } from './service.ts';
 
 const test = judge<typeof Kata>('graceful-shutdown', { spares: 2 })
@@ -282,10 +282,11 @@ describe('robust', () => {
     used.ask('/ping/used');
     await service.answerOn(used);
     service.signal(first);
-    expectThat(await service.hears(client, 'go away'), 'an upgraded client was never told to go away');
+    await service.refuses();
+    await service.lives();
     // It is idle, so it may be closed. If its route is called, it is in flight.
-    if (await service.reaches('end', 'late', used)) {
-      service.answer('query', 'late', { value: one });
+    if (await service.reaches('end', 'late', used)) service.answer('query', 'late', { value: one });
+    if (service.count('query', 'late') > 0 || used.answers[1]?.body.includes(poolIsClosed)) {
       const what = `an old connection’s answer, while a client was leaving; pool.end() had been called ${service.count('end')} times`;
       expect(await service.answerOn(used, 1), what).toMatchObject({ status: 200, body: one });
     }
@@ -297,7 +298,9 @@ describe('robust', () => {
     const quiet = await open({ holds: ['readiness'] });
     quiet.signal(first);
     await quiet.told('onReadiness(false)', 'readiness', 'false');
-    const only = await quiet.hold('end', 'only');
+    const only = await quiet.connect();
+    // Whether it is answered at all is up to promise 10.
+    if (!(await quiet.reaches('end', 'only', only))) return;
     quiet.answer('readiness', 'false');
     await quiet.refuses();
     await quiet.lives();

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import { installSteppedClock } from '../../helpers/instruments/stepped-clock/stepped-clock.ts';
 import type * as Kata from '../../katas/graceful-shutdown/graceful-shutdown.ts';
-import { type FromService, type ToService, headerBytes, largeTimes } from './messages.ts';
+import { type FromService, type ToService, headerBytes, largeTimes, poolIsClosed } from './messages.ts';
 
 export interface ServiceOptions {
   readonly link: { readonly host: string; readonly port: number };
@@ -142,7 +142,7 @@ class Database {
   }
 
   async query(name: string): Promise<string> {
-    if (!this.#isOpen) throw new Error('The pool is closed.');
+    if (!this.#isOpen) throw new Error(poolIsClosed);
     return await this.#link.ask('query', name);
   }
 

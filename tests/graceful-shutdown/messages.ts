@@ -1,5 +1,7 @@
 /** How long the body of the route `length` is, in bytes. */
 export const headerBytes = 64;
+/** With which message a query fails that comes after the pool’s end. */
+export const poolIsClosed = 'The pool is closed.';
 /** How often the route `large` repeats what the database said. */
 export const largeTimes = 1024 * 1024;
 

@@ -121,7 +121,7 @@ export class Service implements AsyncDisposable {
     return own;
   }
 
-  /** Asks on a connection that may be closed. Whether its route is called, and asks the database or answers without it. */
+  /** Asks on a connection that may be closed. Whether its route is called, and asks the database. */
   async reaches(route: string, name: string, caller: Caller): Promise<boolean> {
     const link = this.#link;
     const either = {
@@ -130,9 +130,10 @@ export class Service implements AsyncDisposable {
       },
     };
     const before = caller.answers.length;
-    const isThere = () => this.count('query', name) > 0 || caller.answers.length > before;
+    const isThere = () => this.count('query', name) > 0;
+    const isAnswered = () => caller.answers.length > before;
     caller.ask(`/${route}/${name}`);
-    await this.#becomes(() => isThere() || caller.isClosed || link.isClosed, either);
+    await this.#becomes(() => isThere() || isAnswered() || caller.isClosed || link.isClosed, either);
     return isThere();
   }
 
