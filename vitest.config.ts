@@ -9,6 +9,7 @@ export default defineConfig({
     setupFiles: [
       'helpers/judging/subject/inside/wake-pool.js',
       'helpers/judging/run/adopt-settings.ts',
+      'helpers/judging/run/only-asked.ts',
       'helpers/judging/run/end-of-thread.ts',
     ],
     reporters: ['./helpers/judging/verdict/board-reporter.ts'],

@@ -19,8 +19,8 @@ export interface Settings {
   readonly proc: boolean;
   /** Whether processes are started ahead of the tests that need them. */
   readonly keepsSpares: boolean;
-  /** The number of the only promise that is judged. */
-  readonly promise: number | undefined;
+  /** The numbers of the only promises that are judged; all of them unless told. */
+  readonly promises: readonly number[] | undefined;
   /** How long the judge of one kata may take. */
   readonly limitSeconds: number | undefined;
 }
@@ -37,7 +37,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     cache: env['KATA_CACHE'],
     proc: env['KATA_PROC'] !== 'off',
     keepsSpares: true,
-    promise: undefined,
+    promises: undefined,
     limitSeconds: undefined,
   };
 }

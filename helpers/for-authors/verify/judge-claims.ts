@@ -34,8 +34,15 @@ export async function startServers(
   return { servers, workers, [Symbol.asyncDispose]: dispose };
 }
 
-/** Judges these submissions side by side; one whose verdict differs from its claim, three more times alone. */
-export async function judgeClaims(submissions: readonly Submission[], load: boolean): Promise<FullRow[]> {
+/**
+ * Judges these submissions side by side; one whose verdict differs from its claim, three more times alone.
+ * @param load whether all cores are kept busy beside it
+ * @param whole whether wrong answers are judged by all promises; else only by those that they break, which says most for its cost
+ */
+export async function judgeClaims(
+  submissions: readonly Submission[],
+  { load, whole }: { readonly load: boolean; readonly whole: boolean },
+): Promise<FullRow[]> {
   using stack = new DisposableStack();
   if (load) stack.use(startBusyLoops(2 * availableParallelism()));
   await using lanes = await startServers([...new Set(submissions.map(({ slug }) => slug))], load);
@@ -46,10 +53,15 @@ export async function judgeClaims(submissions: readonly Submission[], load: bool
   const addresses = servers.map(({ host, port, user, password }) => ({ host, port, user, password }));
   const verdicts = new Map<Submission, Verdict[]>(submissions.map((submission) => [submission, []]));
   let done = 0;
+  const asked = (submission: Submission) => ({
+    ...submission,
+    submission,
+    ...(!whole && submission.name.startsWith('rejected/') && { promises: submission.breaks }),
+  });
   await judge(
-    mixed(submissions),
+    mixed(submissions).map(asked),
     addresses,
-    (submission, verdict) => {
+    ({ submission }, verdict) => {
       verdicts.get(submission)!.push(verdict);
       const row = rowOf(submission, [verdict]);
       if (standingOf(row) !== 'as claimed') note(explain(row));
@@ -61,7 +73,7 @@ export async function judgeClaims(submissions: readonly Submission[], load: bool
   for (const { submission } of rows().filter((row) => standingOf(row) !== 'as claimed')) {
     note(`${submission.slug} ${submission.name} is judged ${timesAgain} more times, alone`);
     for (let time = 0; time < timesAgain; time++) {
-      await judge([submission], addresses.slice(0, 1), (_, verdict) => verdicts.get(submission)!.push(verdict), {
+      await judge([asked(submission)], addresses.slice(0, 1), (_, verdict) => verdicts.get(submission)!.push(verdict), {
         workers: 1,
       });
     }

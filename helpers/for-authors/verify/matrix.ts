@@ -1,5 +1,6 @@
 import { type Kata, tiers } from '../../foundations/catalogue/catalogue.ts';
 import type { Submission } from '../../foundations/catalogue/submissions.ts';
+import { notAsked } from '../../judging/verdict/not-asked.ts';
 
 /** What was seen of one submission, over all its verdicts. */
 export interface Row {
@@ -18,7 +19,7 @@ export function isAsClaimed({ submission, broken, notJudged, rounds }: Row): boo
   return rounds > 0 && broken.every((count, index) => notJudged[index] !== undefined || count === claimed(index));
 }
 
-/** Submissions down, promises across: `✗` broken as claimed, `·` held as claimed, `!` neither, `–` not judged here. */
+/** Submissions down, promises across: `✗` broken as claimed, `·` held as claimed, `!` neither, `–` not judged here, blank not asked for. */
 export function matrix<One extends Row>(kata: Kata, rows: readonly One[], standing: (row: One) => string): string {
   const nameWidth = Math.max(kata.slug.length, ...rows.map(({ submission }) => submission.name.length)) + 2;
   const cells = (write: (number: number) => string) =>
@@ -43,7 +44,8 @@ export function matrix<One extends Row>(kata: Kata, rows: readonly One[], standi
   const lines = rows.map((row) => {
     const { submission, broken, notJudged, rounds, medianMs } = row;
     const cell = (number: number) => {
-      if (notJudged[number - 1] !== undefined) return '–';
+      const reason = notJudged[number - 1];
+      if (reason !== undefined) return reason === notAsked ? ' ' : '–';
       const count = broken[number - 1] ?? 0;
       if (submission.breaks.includes(number)) return count === rounds ? '✗' : '!';
       return count === 0 ? '·' : '!';
@@ -51,7 +53,9 @@ export function matrix<One extends Row>(kata: Kata, rows: readonly One[], standi
     return `${submission.name.padEnd(nameWidth)}${cells(cell)}  ${(medianMs / 1000).toFixed(1)} s${isAsClaimed(row) ? '' : `  ${standing(row).toUpperCase()}`}`;
   });
   const reasons = kata.promises.flatMap(({ number }) => {
-    const reason = rows.find((row) => row.notJudged[number - 1] !== undefined)?.notJudged[number - 1];
+    const reason = rows
+      .map(({ notJudged }) => notJudged[number - 1])
+      .find((note) => note !== undefined && note !== notAsked);
     return reason === undefined ? [] : [`Promise ${number} is not judged here: ${reason}`];
   });
   return [...head, ...lines, ...reasons].map((line) => line.trimEnd()).join('\n');

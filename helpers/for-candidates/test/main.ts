@@ -3,13 +3,14 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { TestModule, Vitest } from 'vitest/node';
-import { type KataPromise, chooseKatas, readKata } from '../../foundations/catalogue/catalogue.ts';
+import { chooseKatas, readKata } from '../../foundations/catalogue/catalogue.ts';
 import { runCommand } from '../../foundations/command-line/run-command.ts';
 import { requireMachine } from '../../foundations/places.ts';
 import { UserError } from '../../foundations/command-line/user-error.ts';
 import { parseArguments } from '../../foundations/command-line/parse-arguments.ts';
 import { settings } from '../../foundations/settings.ts';
 import { chosenSeed } from '../../judging/drawn/seed.ts';
+import { notAsked } from '../../judging/verdict/not-asked.ts';
 import { shortageOf } from '../../judging/verdict/verdict.ts';
 import { startServer } from '../../mysql-server/start-server.ts';
 import type { MysqlServer } from '../../mysql-server/source.ts';
@@ -41,20 +42,20 @@ await runCommand(async () => {
   const slugs = chooseKatas(args);
   chosenSeed();
   await requireMachine();
-  const only = options.promise === undefined ? undefined : chosenPromise(slugs, options.promise);
+  const promises = options.promise === undefined ? undefined : [chosenPromise(slugs, options.promise)];
 
   // The server and Vitest start side by side; each of them takes most of a second.
   const needsMysql = slugs.some((slug) => readKata(slug).needs.includes('mysql'));
   const [server, vitest] = await bothOrNeither(
     needsMysql ? startTimed() : undefined,
-    prepareVitest(options.watch ?? false, only),
+    prepareVitest(options.watch ?? false),
   );
   vitest.provide('mysqlServers', server ? [addressOf(server)] : []);
   vitest.provide('settings', {
     ...settings(),
     ...(options.explain === 'all' && { explain: 'all' }),
     ...(options.solution && { target: 'solutions' }),
-    promise: only?.number,
+    promises,
     // In watch mode the user decides when it takes too long.
     limitSeconds: options.watch ? undefined : options.limit,
   });
@@ -109,34 +110,29 @@ function wholeNumber(text: string): number {
   return Number(text);
 }
 
-function chosenPromise(slugs: readonly string[], number: number): KataPromise {
+function chosenPromise(slugs: readonly string[], number: number): number {
   const [slug, ...others] = slugs;
   if (slug === undefined || others.length > 0)
     throw new UserError(`--promise needs one kata: npm test <kata> -- --promise ${number}`);
   const { promises } = readKata(slug);
-  const found = promises.find((promise) => promise.number === number);
-  if (!found) throw new UserError(`${slug} has no promise ${number}; it has 1 to ${promises.length}.`);
-  return found;
+  if (number > promises.length)
+    throw new UserError(`${slug} has no promise ${number}; it has 1 to ${promises.length}.`);
+  return number;
 }
 
-async function prepareVitest(watch: boolean, only: KataPromise | undefined): Promise<Vitest> {
+async function prepareVitest(watch: boolean): Promise<Vitest> {
   const { createVitest } = await import('vitest/node');
   return await createVitest('test', {
     watch,
     root: repositoryRoot,
-    ...(only && { testNamePattern: `${escaped(only.text)}$` }),
   });
 }
 
-function escaped(text: string): string {
-  return text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
-}
-
-/** A test that was skipped with a reason was judged as far as this platform can. */
+/** A test that was skipped with a reason was judged as far as this platform can, if it was to be judged. */
 function hasJudged(module: TestModule): boolean {
   return [...module.children.allTests()].some((test) => {
     const result = test.result();
-    return result.state !== 'skipped' || result.note !== undefined;
+    return result.state !== 'skipped' || (result.note !== undefined && result.note !== notAsked);
   });
 }
 

@@ -8,7 +8,10 @@ import { type PromiseVerdict, type Verdict, promiseVerdict, verdictOf } from '..
 import type { Submission } from '../../foundations/catalogue/submissions.ts';
 
 /** One module for one judge. */
-export type Judged = Pick<Submission, 'slug' | 'name' | 'target'>;
+export type Judged = Pick<Submission, 'slug' | 'name' | 'target'> & {
+  /** The numbers of the only promises that are judged; all of them unless told. */
+  readonly promises?: readonly number[];
+};
 
 export interface JudgeOptions<Module> {
   /** How long one test may take; by default what a judge is given everywhere, 120,000. */
@@ -67,13 +70,14 @@ export async function judge<Module extends Judged>(
       logLevel: 'error',
       // Here, and with nothing that Vite itself would want to know, the projects have one Vite server between them.
       test: {
-        projects: [...byName].map(([name, { slug, target }]) => ({
+        projects: [...byName].map(([name, { slug, target, promises }]) => ({
           test: {
             name,
             include: [`tests/${slug}/${slug}.test.ts`],
             setupFiles: [
               'helpers/judging/subject/inside/wake-pool.js',
               'helpers/judging/run/adopt-settings.ts',
+              'helpers/judging/run/only-asked.ts',
               'helpers/judging/run/end-of-thread.ts',
               ...setupFiles,
             ],
@@ -83,6 +87,7 @@ export async function judge<Module extends Judged>(
               settings: {
                 ...settings(),
                 target,
+                promises,
                 ...(byName.size > 1 && { keepsSpares: false, explain: 'none' as const }),
               },
             },

@@ -50,12 +50,12 @@ export default class BoardReporter implements Reporter {
 
   onTestRunEnd(modules: readonly TestModule[], errors: readonly { readonly message?: string }[]): void {
     this.#clear();
-    const { promise: only, explain, target } = this.#settings;
+    const { promises: asked, explain, target } = this.#settings;
     const verdicts = modules
       .map(verdictOf)
       .map((verdict) => ({
         ...verdict,
-        promises: verdict.promises.filter(({ number }) => only === undefined || number === only),
+        promises: verdict.promises.filter(({ number }) => asked?.includes(number) !== false),
       }))
       .sort((one, other) => one.slug.localeCompare(other.slug));
     for (const verdict of verdicts) {
