@@ -4,6 +4,7 @@ import { until } from '../../helpers/foundations/waiting/until.ts';
 import { waitingThreads } from '../../helpers/instruments/mysql/lock-waits.ts';
 import type { TestDatabase } from '../../helpers/instruments/mysql/test-database.ts';
 import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
+import { Patience } from '../../helpers/judging/subject/patience.ts';
 import { serverPid } from '../../helpers/mysql-server/server-process.ts';
 import { type Product, drawn } from './documents.ts';
 
@@ -22,6 +23,7 @@ export class Table {
   readonly #admin: Connection;
   /** A session that looks into the table while an import is under way. */
   readonly #visitor: Connection;
+  readonly #patience = new Patience();
 
   private constructor(database: TestDatabase, visitor: Connection) {
     this.#database = database;
@@ -92,7 +94,7 @@ export class Table {
 
   /** Waits until the module has no session any more, and says whether that happened. */
   async sessionsEnd(): Promise<boolean> {
-    return await until(async () => (await this.#database.sessions()).length === 0);
+    return await this.#patience.sees(async () => (await this.#database.sessions()).length === 0);
   }
 
   /** Ends all sessions that the module has left. */

@@ -17,7 +17,7 @@ const soonMs = Math.floor(stopMs / 10);
 // A process of its own for each test: what one cluster has left behind is not the next one's.
 const test = judge<typeof Kata>('cluster', { spares: 1 })
   // Processes that are started take time of their own.
-  .extend('patience', { scope: 'file' }, () => new Patience({ firstMs: 8_000, laterMs: 4_000 }))
+  .extend('patience', { scope: 'file' }, () => new Patience({ firstMs: 8_000, laterMs: 2_000 }))
   .extend('open', async ({ subjects, workspace, patience }, { onCleanup }) => {
     const opened: AsyncDisposable[] = [];
     onCleanup(async () => void (await Promise.all(opened.map((one) => one[Symbol.asyncDispose]()))));

@@ -56,8 +56,28 @@ test('a condition comes, or it does not', async () => {
   expect(await comes(() => false)).toBe(false);
 });
 
+test('time in which the process works is not waited in vain', async () => {
+  const worksMs = 2_000;
+  const works = new Promise<void>((resolve) => {
+    const turn = () => {
+      const began = process.cpuUsage();
+      while (usedMs(process.cpuUsage(began)) < 10);
+      if (usedMs(process.cpuUsage(start)) > worksMs) resolve();
+      else setTimeout(turn, 1);
+    };
+    const start = process.cpuUsage();
+    turn();
+  });
+
+  expect(await ending(works), `a promise that settles after ${worksMs} ms of work, in turns of 10 ms`).toBe('done');
+});
+
 test('a text is cut at its places, as far as it is that long', () => {
   expect(cutAt('abc', [2, 9, 0])).toEqual(['', 'ab', 'c', '']);
   expect(cutAt(Uint8Array.of(1, 2), [1])).toEqual([Uint8Array.of(1), Uint8Array.of(2)]);
   expect(cutAt('', [])).toEqual(['']);
 });
+
+function usedMs({ user, system }: NodeJS.CpuUsage): number {
+  return (user + system) / 1000;
+}

@@ -1,15 +1,20 @@
 import { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { settles, until } from '../../foundations/waiting/until.ts';
 
 // For the `inside.ts` of a judge of streams: its bundle is evaluated before the module loads, so these are Node's own.
-const { setImmediate, setTimeout } = globalThis;
+const { clearTimeout, setImmediate, setTimeout } = globalThis;
+const { cpuUsage } = process;
+const nowMs = performance.now.bind(performance);
 
 /** How something ended: well, with the planned error, with another error, or not at all. */
 export type Ending = 'done' | 'failed as planned' | 'still waiting' | `failed: ${string}`;
 
-/** For how long the judge waits for something that never comes, in ms in which the process ran. No verdict depends on it. */
-const limitMs = 3_000;
+/**
+ * For how long the judge waits for something that never comes, in ms: of time in which the process had nothing to do, and, for a
+ * module that is busy for ever, of all time. A step counts as `stepMs` at most, so a busy machine uses up nothing. No verdict depends on it.
+ */
+const limits = { idleMs: 1_000, allMs: 8_000 };
+const stepMs = 5;
 /** A count that did not change in so many looks, each in a later turn of the event loop, stands still. */
 const looksAtStillCount = 20;
 
@@ -20,7 +25,7 @@ export async function ending(promise: Promise<unknown>, planned?: Error): Promis
     () => (ended = 'done'),
     (error: unknown) => (ended = planned !== undefined && error === planned ? 'failed as planned' : failure(error)),
   );
-  await settles(watched, limitMs);
+  await comes(() => ended !== undefined, watched);
   return ended ?? 'still waiting';
 }
 
@@ -29,9 +34,30 @@ export async function flow(streams: readonly unknown[], planned?: Error): Promis
   return await ending(pipeline(streams as [NodeJS.ReadableStream, NodeJS.WritableStream]), planned);
 }
 
-/** Waits until the condition holds. Returns whether it ever did. */
-export async function comes(condition: () => boolean): Promise<boolean> {
-  return await until(condition, limitMs);
+/** Waits until the condition holds, and looks again at once when `change` settles. Returns whether it ever did. */
+export async function comes(condition: () => boolean, change?: Promise<unknown>): Promise<boolean> {
+  let last = timesNow();
+  for (let [idleMs, allMs] = [0, 0]; !condition();) {
+    if (idleMs > limits.idleMs || allMs > limits.allMs) return false;
+    await stepOr(change);
+    const now = timesNow();
+    const passedMs = Math.min(now.atMs - last.atMs, stepMs);
+    idleMs += Math.max(0, passedMs - (now.usedMs - last.usedMs));
+    allMs += passedMs;
+    last = now;
+  }
+  return true;
+}
+
+function timesNow() {
+  const { user, system } = cpuUsage();
+  return { atMs: nowMs(), usedMs: (user + system) / 1000 };
+}
+
+function stepOr(change: Promise<unknown> | undefined): Promise<unknown> {
+  const { promise: step, resolve } = Promise.withResolvers<unknown>();
+  const timer = setTimeout(resolve, stepMs);
+  return change ? Promise.race([change, step]).finally(() => clearTimeout(timer)) : step;
 }
 
 /**
