@@ -93,6 +93,20 @@ describe('what it finds', () => {
     expect(code).toBe(0);
   });
 
+  test('by default it judges that one by what it breaks, with --all by every promise', async () => {
+    const multiplies = concatenates.replace('[1, 2]', '[1]').replace(/export[^]*/, starter);
+    for (const name of ['b', 'c', 'd', 'e', 'f'])
+      await put(`tests/addition/submissions/rejected/${name}.ts`, multiplies);
+    await put('tests/addition/submissions/rejected/a.ts', multiplies.replace('[1]', '[2]').replace('a * b', 'a - b'));
+
+    const { code, stdout } = await verify();
+    expect(stdout).toMatch(/^rejected\/a +✗ +\d/m);
+    expect(code).toBe(0);
+
+    const { stdout: whole } = await verify('addition', '--all');
+    expect(whole).toMatch(/^rejected\/a +! +✗ .*WRONG$/m);
+  });
+
   test('a rejected submission that is a patch is judged as the text that it makes', async () => {
     const patch = '--- solution.ts\n+++ rejected/a.ts\n@@ -1,1 +1,1 @@\n';
     const lines = `-${right}+export const add = (a: number, b: number) => Number(\`\${a}\${b}\`);\n`;
