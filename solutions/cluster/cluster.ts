@@ -87,7 +87,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       if (place.worker) await retire(worker);
       else employ(place, worker);
     } catch (error) {
-      if (!over.signal.aborted) onGiveUp?.(error as Error);
+      if (!over.signal.aborted && !place.worker) onGiveUp?.(error as Error);
     }
   }
 
