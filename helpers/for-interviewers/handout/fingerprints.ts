@@ -30,12 +30,14 @@ export async function fingerprints(catalogue: string): Promise<Fingerprint[]> {
     .filter(({ file }) => mayBeRead(file))
     .map(({ text }) => text)
     .join('\n');
-  return texts
+  const kept = texts
     .filter(({ file }) => !mayBeRead(file))
     .map(({ file, text }) => {
       const lines = new Set(text.split('\n').map((line) => line.trim()));
-      return { file, lines: [...lines].filter((line) => line.length >= leastCharacters && !open.includes(line)) };
+      return { file, lines: [...lines].filter((line) => line.length >= leastCharacters) };
     });
+  const known = linesIn(open, kept);
+  return kept.map(({ file, lines }) => ({ file, lines: lines.filter((line) => !known.has(line)) }));
 }
 
 /** All that the history of a git repository holds: every object, also of those that no branch leads to, and git's own files. */
@@ -48,8 +50,21 @@ export async function historyOf(repository: string): Promise<string> {
 
 /** One sentence for each fingerprint of which `text` contains a line. */
 export function leaksIn(text: string, known: readonly Fingerprint[]): string[] {
+  const found = linesIn(text, known);
   return known.flatMap(({ file, lines }) => {
-    const found = lines.find((line) => text.includes(line));
-    return found === undefined ? [] : [`A line of ${file} is in it: ${found}`];
+    const first = lines.find((line) => found.has(line));
+    return first === undefined ? [] : [`A line of ${file} is in it: ${first}`];
   });
+}
+
+/** Those lines that `text` contains. It is read once: there are tens of thousands of lines, and megabytes of text. */
+function linesIn(text: string, known: readonly Fingerprint[]): Set<string> {
+  const lines = new Set(known.flatMap((one) => one.lines));
+  const byBeginning = Map.groupBy(lines, (line) => line.slice(0, leastCharacters));
+  const found = new Set<string>();
+  for (let at = 0; at + leastCharacters <= text.length; at++) {
+    for (const line of byBeginning.get(text.slice(at, at + leastCharacters)) ?? [])
+      if (text.startsWith(line, at)) found.add(line);
+  }
+  return found;
 }
