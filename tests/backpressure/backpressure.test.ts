@@ -12,6 +12,7 @@ import { expectAtMost, expectThat, inWords } from '../../helpers/judging/verdict
 import { FileService, firstBytes } from './file-service.ts';
 import {
   changeFile,
+  replaceFile,
   chartOfReading,
   difference,
   ending,
@@ -353,19 +354,24 @@ describe('stretch', () => {
     for (const answer of answers) expectSummary(answer, summary, what);
     expectAtMost(read - medium.bytes, rereadLimit, `${what}; beyond one reading of the file, the server read`);
 
-    const path = join(workspace, 'changes.bin');
-    await writeSmall(path, 4 * megabyte + smallBytes);
-    const changing = await serve(path);
-    const early = await changing.fiveSummariesHalfway();
-    const content = await changeFile(path, smallBytes);
-    const { arrived } = await changing.traffic();
-    const late = changing.ask('/summary');
-    await changing.untilArrived(arrived + 1);
-    await early.disk.release();
+    for (const [how, change] of [
+      ['changed', changeFile],
+      ['replaced by another one of its name', replaceFile],
+    ] as const) {
+      const path = join(workspace, `${change.name}.bin`);
+      await writeSmall(path, 4 * megabyte + smallBytes);
+      const changing = await serve(path);
+      const early = await changing.fiveSummariesHalfway();
+      const content = await change(path, smallBytes);
+      const { arrived } = await changing.traffic();
+      const late = changing.ask('/summary');
+      await changing.untilArrived(arrived + 1);
+      await early.disk.release();
 
-    const whatOfLate = 'the file was changed while a summary was being made; a summary asked for after that';
-    expectSummary(await late, summaryOf(content), whatOfLate);
-    await Promise.all(early.others);
+      const whatOfLate = `the file was ${how} while a summary was being made; a summary asked for after that`;
+      expectSummary(await late, summaryOf(content), whatOfLate);
+      await Promise.all(early.others);
+    }
 
     // One who comes when all have left, while their reading has not ended yet.
     const left = await shared.lonelySummaryHalfway();

@@ -68,6 +68,14 @@ export async function changeFile(path: string, bytes: number): Promise<Buffer> {
   return content;
 }
 
+/** Puts another file in its place, as who writes a new one aside and renames it. */
+export async function replaceFile(path: string, bytes: number): Promise<Buffer> {
+  const aside = `${path}.new`;
+  const content = await changeFile(aside, bytes);
+  await rename(aside, path);
+  return content;
+}
+
 export interface Summary {
   readonly bytes: number;
   readonly sha256: string;

@@ -215,9 +215,11 @@ describe('core', () => {
     open,
   }) => {
     const server = await open();
+    // For a moment nobody is there.
+    await server.visit(visitors, subscribe);
     const [one, other, third] = (await server.connect(3)) as [Client, Client, Client];
     for (const topic of [prices, news, news]) one.send('subscribe_updates', topic);
-    other.send('subscribe_updates', news);
+    for (const topic of [news, one.id]) other.send('subscribe_updates', topic);
     for (const topic of ['heartbeat', 'online', news, news]) third.send('subscribe_updates', topic);
     await server.visit(visitors, subscribe);
 
@@ -229,34 +231,38 @@ describe('core', () => {
     await server.pass(passedMs);
 
     const often = (ms: number) => Math.floor(passedMs / ms);
-    for (const [client, topic, what] of [
-      [one, prices, 'a client subscribed to two topics, one of them twice, and ended that one'],
+    for (const [client, topics, what] of [
+      [one, [prices], 'a client subscribed to two topics, one of them twice, and ended that one'],
       [
         other,
-        news,
-        'a client subscribed to one topic, which two other clients then ended for themselves, one of them twice',
+        [news, one.id],
+        'a client subscribed to one topic, which two others then ended for themselves, and to one called like the first client’s id',
       ],
       [
         third,
-        'online',
+        ['online'],
         'a client subscribed to topics called heartbeat and online and twice to another, ended the first, and twice the last',
       ],
-    ] as const) {
+    ] as [Client, string[], string][]) {
       const updates = client.heard<Kata.Update>('update');
       expectAbout(client.heard('heartbeat').length, often(intervals.heartbeatMs), 'heartbeats that a client heard');
       expectAbout(client.heard('online').length, often(intervals.onlineMs), 'times that a client heard online');
-      expectAbout(
-        updates.filter((update) => update.topic === topic).length,
-        often(intervals.updateMs),
-        `${what}; updates that it heard of its topic`,
-      );
+      for (const topic of topics)
+        expectAbout(
+          updates.filter((update) => update.topic === topic).length,
+          often(intervals.updateMs),
+          `${what}; updates that it heard of ${topics.length === 1 ? 'its topic' : `topic ${topic}`}`,
+        );
       expect(
-        updates.filter((update) => update.topic !== topic),
+        updates.filter((update) => !topics.includes(update.topic)),
         `${what}; updates that it heard of other topics`,
       ).toEqual([]);
       expect(client.heard('heartbeat').at(-1), 'a heartbeat').toEqual({ at: expect.any(Number) });
-      expect(updates.at(-1), 'an update').toEqual({ topic, at: expect.any(Number) });
-      expect(client.heard('online').at(-1), `three clients stayed, ${visitors} came and left; online`).toBe(3);
+      expect(updates.at(-1), 'an update').toEqual({ topic: expect.any(String), at: expect.any(Number) });
+      expect(
+        client.heard('online').at(-1),
+        `${visitors} came and left, three came and stayed, ${visitors} came and left; online`,
+      ).toBe(3);
     }
   });
 
