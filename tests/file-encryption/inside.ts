@@ -156,7 +156,7 @@ function numbersOf(options: ScryptOptions = {}): Kata.ScryptCost {
 
 type Operation = (...args: unknown[]) => unknown;
 
-/** Lets each step be held back that changes the disk, and each close of a file that was opened for writing. */
+/** Lets each step be held back that changes the disk, and each open and close of a file for writing. */
 function watchFiles(): void {
   const callbacks = fs as unknown as Record<string, Operation>;
   const promises = fs.promises as unknown as Record<string, Operation>;
@@ -178,16 +178,18 @@ function watchFiles(): void {
     opened(descriptor, args[1]);
     return descriptor;
   };
+  const heldOpen = withCallback('open', open!);
   callbacks.open = (...args) => {
     const done = args.pop() as Operation;
-    return open!(...args, (error: unknown, descriptor: unknown) => {
+    return (isForWriting(args[1]) ? heldOpen : open!)(...args, (error: unknown, descriptor: unknown) => {
       if (!error) opened(descriptor, args[1]);
       done(error, descriptor);
     });
   };
   const openHandle = promises.open!;
+  const heldOpenHandle = withPromise('open', openHandle);
   promises.open = async (...args) => {
-    const handle = (await openHandle(...args)) as Record<string, Operation>;
+    const handle = (await (isForWriting(args[1]) ? heldOpenHandle : openHandle)(...args)) as Record<string, Operation>;
     written.delete(handle.fd);
     if (isForWriting(args[1]))
       for (const name of handleSteps) handle[name] = withPromise(name, handle[name]!.bind(handle) as Operation);

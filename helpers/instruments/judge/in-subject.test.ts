@@ -16,12 +16,17 @@ test('What inside.ts changes is changed for the module, and not for the judge th
   const [insideFile, file] = [join(folder, 'inside.ts'), join(folder, 'module.ts')];
   await writeFile(
     insideFile,
+    // Of node:fs the judge's functions have more than the module.
     `import crypto from 'node:crypto';
+     import fs from 'node:fs';
      import { inSubject } from ${JSON.stringify(join(import.meta.dirname, 'in-subject.ts'))};
-     inSubject(() => { crypto.randomUUID = () => 'changed'; });
+     inSubject(() => { crypto.randomUUID = () => 'changed'; fs.existsSync = () => 'changed'; });
      export const nameOf = ({ kata }) => kata.name();`,
   );
-  await writeFile(file, "import { randomUUID } from 'node:crypto'; export const name = () => randomUUID();");
+  await writeFile(
+    file,
+    "import { randomUUID } from 'node:crypto'; import { existsSync } from 'node:fs'; export const name = () => `${randomUUID()} ${existsSync('')}`;",
+  );
 
   await import(insideFile);
   const nameOf: Run<Module, undefined, string> = () => '';
@@ -29,6 +34,6 @@ test('What inside.ts changes is changed for the module, and not for the judge th
   await using subject = new Subject<Module>(file, { insideFile });
   await subject.load();
 
-  expect(await subject.run(nameOf)).toBe('changed');
+  expect(await subject.run(nameOf)).toBe('changed changed');
   expect(randomUUID()).not.toBe('changed');
 });

@@ -35,12 +35,15 @@ function keep(holder, name) {
 }
 
 /**
- * A module of Node's for the judge's own functions: with what a kata's module must not have.
+ * A module of Node's for the judge's own functions: with what a kata's module must not have. What they set is set for that one, too.
  * @param {any} exported
  */
 export function asItWas(exported) {
   const originals = taken.get(exported);
-  return originals ? Object.create(exported, originals) : exported;
+  if (!originals) return exported;
+  return new Proxy(Object.create(exported, originals), {
+    set: (_own, name, value) => Reflect.set(exported, name, value),
+  });
 }
 
 /** From here on nobody gets them back: a module can import this file, and would have the same Map. */
