@@ -39,7 +39,11 @@ await runCommand(async () => {
       'Judges the judges: every accepted submission and the solution must pass, every rejected one and the starter must break\njust the promises that their files name. A verdict that differs is judged three more times alone, and is then "wrong"\nor "unsteady, n of 4". Without a name it does so for all katas, and runs the helpers’ own tests.',
     )
     .argument('[name...]', 'names of katas, or "helpers"')
-    .option('--all', 'judge every rejected submission by every promise, not only one for each promise by that one', false)
+    .option(
+      '--all',
+      'judge every rejected submission by every promise, not only one for each promise by that one',
+      false,
+    )
     .option('--load', 'keep every core busy meanwhile', false)
     .option('--fresh', 'judge katas again that have passed and have not changed since', false)
     .option('--tolerate-unsteady <n>', 'pass with at most n submissions that are unsteady', wholeNumber, 0)
