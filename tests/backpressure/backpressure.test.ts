@@ -314,8 +314,8 @@ describe('stretch', () => {
     const before = await subject.heldBytes();
     const slow: ReturnType<typeof service.reader>[] = [];
 
-    // Eight first: a server that holds the whole file for each would take gigabytes for fifty.
-    for (const count of [8, 50]) {
+    // Ten first: a server that holds the whole file for each would take gigabytes for fifty.
+    for (const count of [10, 50]) {
       while (slow.length < count) slow.push(service.reader('/file'));
       await Promise.all(slow.map((reader) => reader.take(firstBytes)));
       await atRest(subject);

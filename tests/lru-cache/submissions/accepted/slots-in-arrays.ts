@@ -168,7 +168,8 @@ export class LruCache<K, V> {
   }
 
   #unlink(slot: number): void {
-    const [previous, next] = [this.#previous[slot]!, this.#next[slot]!];
+    const previous = this.#previous[slot]!;
+    const next = this.#next[slot]!;
     if (previous === none) this.#first = next;
     else this.#next[previous] = next;
     if (next === none) this.#last = previous;
@@ -176,7 +177,8 @@ export class LruCache<K, V> {
   }
 
   #remove(slot: number): void {
-    const [key, value] = [this.#keys[slot] as K, this.#values[slot] as V];
+    const key = this.#keys[slot] as K;
+    const value = this.#values[slot] as V;
     this.#slotOf.delete(key);
     this.#unlink(slot);
     this.#bytes -= this.#sizes[slot]!;
