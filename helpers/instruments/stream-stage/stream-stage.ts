@@ -10,8 +10,8 @@ const nowMs = performance.now.bind(performance);
 export type Ending = 'done' | 'failed as planned' | 'still waiting' | `failed: ${string}`;
 
 /**
- * For how long the judge waits for something that never comes, in ms: of time in which the process had nothing to do, and, for a
- * module that is busy for ever, of all time. A step counts as `stepMs` at most, so a busy machine uses up nothing. No verdict depends on it.
+ * How long the judge waits for something that never comes, in ms: of time in which the process has nothing to do, and of all time,
+ * for a module that is always busy. A step counts as `stepMs` at most, however long it takes on a busy machine.
  */
 const limits = { idleMs: 1_000, allMs: 8_000 };
 const stepMs = 5;
