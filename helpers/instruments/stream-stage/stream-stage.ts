@@ -25,7 +25,7 @@ export async function ending(promise: Promise<unknown>, planned?: Error): Promis
     () => (ended = 'done'),
     (error: unknown) => (ended = planned !== undefined && error === planned ? 'failed as planned' : failure(error)),
   );
-  await comes(() => ended !== undefined, watched);
+  await looks(() => ended !== undefined, watched);
   return ended ?? 'still waiting';
 }
 
@@ -34,8 +34,13 @@ export async function flow(streams: readonly unknown[], planned?: Error): Promis
   return await ending(pipeline(streams as [NodeJS.ReadableStream, NodeJS.WritableStream]), planned);
 }
 
-/** Waits until the condition holds, and looks again at once when `change` settles. Returns whether it ever did. */
-export async function comes(condition: () => boolean, change?: Promise<unknown>): Promise<boolean> {
+/** Waits until the condition holds. Returns whether it ever did. */
+export async function comes(condition: () => boolean): Promise<boolean> {
+  return await looks(condition);
+}
+
+/** Looks in each step, and at once when `change` settles, after which the condition must hold. */
+async function looks(condition: () => boolean, change?: Promise<unknown>): Promise<boolean> {
   let last = timesNow();
   for (let [idleMs, allMs] = [0, 0]; !condition();) {
     if (idleMs > limits.idleMs || allMs > limits.allMs) return false;
