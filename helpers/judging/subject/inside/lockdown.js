@@ -35,7 +35,8 @@ function keep(holder, name) {
 }
 
 /**
- * A module of Node's for the judge's own functions: with what a kata's module must not have. What they set is set for that one, too.
+ * A module of Node's for the judge's own functions: with what a kata's module must not have.
+ * What they set there, the kata's module sees.
  * @param {any} exported
  */
 export function asItWas(exported) {
