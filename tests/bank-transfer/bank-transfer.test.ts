@@ -4,6 +4,7 @@ import { once } from '../../helpers/foundations/waiting/once.ts';
 import { settles, until } from '../../helpers/foundations/waiting/until.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { inStep } from '../../helpers/instruments/mysql/in-step.ts';
+import { standstillPastShortWaits } from '../../helpers/instruments/mysql/schedule-explorer.ts';
 import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
 import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/bank-transfer/bank-transfer.ts';
@@ -116,6 +117,7 @@ describe('core', () => {
     const name = 'two transfers that together take a cent more than their account has';
     for await (const race of races(services, {
       name,
+      standstill: standstillPastShortWaits,
       of: (scene) => {
         const { opening } = scene.accounts[0];
         const half = Math.ceil(opening / 2);

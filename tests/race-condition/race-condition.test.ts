@@ -8,6 +8,7 @@ import {
   explore,
   heldCommand,
   standstillOf,
+  standstillPastShortWaits,
 } from '../../helpers/instruments/mysql/schedule-explorer.ts';
 import { chart } from '../../helpers/judging/verdict/chart.ts';
 import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
@@ -80,6 +81,7 @@ describe('robust', () => {
       reset: services.reset,
       points,
       whenAnswered: () => services.committedValue(),
+      standstill: standstillPastShortWaits,
     })) {
       const { first, others, at, step } = schedule;
       const value = await services.settledValue();

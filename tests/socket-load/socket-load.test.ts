@@ -60,6 +60,8 @@ const batchBytes = perBatch * largeBytes;
 /** What a visitor may leave: less than the smallest object that something keeps of it. */
 const visitLimit = 80;
 const visitors = 16;
+/** What two rooms may keep of their messages: several times as much as they have to. */
+const keptLimit = MB;
 /** By how much the cost of publishing may grow with the number of sockets, in per cent. Not at all, but for noise. */
 const costLimit = 30;
 
@@ -401,9 +403,14 @@ describe('robust', () => {
     ).toEqual([[ann, cleo].toSorted(), [bob], [], [], [], [], []]);
   });
 
-  test('Clients and rooms that are gone must leave nothing in memory.', async ({ subject, open, holders }) => {
+  test('Clients, rooms, and messages that are no longer kept must leave nothing in memory.', async ({
+    subject,
+    open,
+    holders,
+  }) => {
     const server = await open();
     const stays = await server.member(ann, red);
+    await expectToForgetMessages(server, stays, holders);
     let visit = 0;
     const comeAndGo = async () => {
       const prefix = `${text} ${visit++}`;
@@ -613,6 +620,32 @@ function guests(count: number): Guest[] {
     user: `${bob} ${Math.floor(at / 2)}`,
     rooms: [hall, groupOf(at)],
   }));
+}
+
+/** Two busy rooms, which nobody joins meanwhile: one with a member, one without. */
+async function expectToForgetMessages(
+  server: HubServer,
+  stays: Client,
+  holders: (isKept: boolean, again: () => Promise<unknown>) => Promise<string>,
+): Promise<void> {
+  const [batches, inBatch, bytes] = [20, 8, 16 * kB];
+  let sent = 0;
+  const publishBatch = async () => {
+    for (const room of [red, blue]) await server.publishLarge({ room, from: sent, count: inBatch, bytes });
+    await reached(server, [stays], red, (sent += inBatch));
+  };
+  const before = inMemory(await collect(server.subject));
+  for (let batch = 0; batch < batches; batch++) await publishBatch();
+  await server.settle();
+  const grown = inMemory(await collect(server.subject)) - before;
+
+  const held = await holders(grown > keptLimit, publishBatch);
+  expectAtMost(
+    Math.max(0, grown),
+    keptLimit,
+    `${held}${sent} messages of 16 KB were published in a room that keeps ${keep}, and as many in one that nobody joined; memory grew by`,
+  );
+  stays.messages.length = 0;
 }
 
 /** Rooms without members for less than keepMs, after they were empty once before. */

@@ -38,3 +38,10 @@ export async function waitingThreads(
     for (const threadId of unseen) waiting.add(threadId);
   return waiting;
 }
+
+/** How long GET_LOCK in this statement waits at most, ms; undefined when the statement has none. Without a limit it is `Infinity`. */
+export function namedLockLimitMs(sql: string): number | undefined {
+  const [, seconds] = /\bGET_LOCK\s*\(.*?,\s*'?(-?[\d.]+)'?\s*\)/i.exec(sql) ?? [];
+  if (seconds === undefined) return undefined;
+  return Number(seconds) < 0 ? Infinity : Number(seconds) * 1000;
+}

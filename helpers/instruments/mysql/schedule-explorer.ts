@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Connection } from 'mysql2/promise';
-import { waitingThreads } from './lock-waits.ts';
+import { until } from '../../foundations/waiting/until.ts';
+import { namedLockLimitMs, waitingThreads } from './lock-waits.ts';
 import type { Command, Hold, HoldPoint } from './holds.ts';
 import { type MysqlProxy, pendingThreads } from './proxy.ts';
 import { Timeline } from './timeline.ts';
@@ -173,6 +174,26 @@ export async function standstillOf(
   }
   if (done) return 'done';
   return proxy.pending.commands.length === 0 ? 'idle' : 'waiting for a lock';
+}
+
+/** A `GET_LOCK` with a shorter limit is waited for. */
+const shortWaitMs = 5_000;
+
+/**
+ * As `standstillOf`, but for a call that waits in a GET_LOCK with a limit below 5 s: it waits until the server has ended that, and
+ * then until the call cannot go further by itself. A module that does not look at the answer goes on without the lock.
+ */
+export async function standstillPastShortWaits(
+  call: Promise<unknown>,
+  session: Session,
+  admin: Connection,
+): Promise<Standstill> {
+  const standstill = await standstillOf(call, session, admin);
+  const waiting = () => session.proxy.pending.commands;
+  const ending = waiting().filter(({ sql }) => (namedLockLimitMs(sql) ?? Infinity) < shortWaitMs);
+  if (standstill !== 'waiting for a lock' || ending.length === 0) return standstill;
+  await until(() => !ending.some((command) => waiting().includes(command)));
+  return await standstillOf(call, session, admin);
 }
 
 async function standsStill(proxy: MysqlProxy, subject: Session['subject'], admin: Connection): Promise<boolean> {
