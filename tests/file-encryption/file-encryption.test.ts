@@ -225,12 +225,17 @@ describe('stretch', () => {
       expectPaid(right, cost, `${said} the right password`);
       if (cost === dearest) continue;
 
+      const rightKey = await files.decrypted(encrypted, { password: 'wrong', keys: 'of the call before' });
       const wrong = await files.decrypted(encrypted, { password: 'wrong' });
       expectPaid(wrong, cost, `${said} a wrong password`);
       // A module that runs scrypt and takes its key from elsewhere opens this file.
       const other = await files.encrypted(otherContent, { cost });
-      const { output } = await files.decrypted(other, { changesKeys: true });
+      const { output } = await files.decrypted(other, { keys: 'changed' });
       expectThat(!output?.equals(otherContent), `${said} another key than that of the password opened the file`);
+      expectThat(
+        rightKey.output?.equals(content) === true,
+        `${said} a wrong password did not open the file although scrypt returned the key of the right one, so the password is used for something else`,
+      );
     }
   });
 

@@ -11,8 +11,8 @@ export interface Call {
   readonly args: [input: string, output: string, password: string, cost?: Kata.ScryptCost];
   /** Begins each step that changes the disk only when the module waits for nothing else. */
   readonly holdsBack?: boolean;
-  /** Makes scrypt return another key than it has derived. */
-  readonly changesKeys?: boolean;
+  /** Makes scrypt return other keys than it has derived: changed ones, or those of the call before in this process. */
+  readonly keys?: 'changed' | 'of the call before';
 }
 
 /** How a call has ended. */
@@ -36,7 +36,10 @@ const idleTurns = 5;
 /** The file operations that were under way before the call. */
 let usualOperations = 0;
 let isHoldingBack = false;
-let isChangingKeys = false;
+let keysGiven: Call['keys'];
+/** What scrypt has derived in this call and in the one before, in the order in which it was asked. */
+let derived: Buffer[] = [];
+let derivedBefore: Buffer[] = [];
 let scrypts: Kata.ScryptCost[] = [];
 /** The steps that were begun and are not finished. */
 const underWay = new Set<{ readonly words: string }>();
@@ -53,11 +56,12 @@ inSubject(() => {
 
 /** Calls the module, and comes back when the call has settled and nothing is under way any more. */
 export async function callOnce({ kata, args: call }: Inside<typeof Kata, Call>): Promise<Outcome> {
-  const { name, args, holdsBack, changesKeys } = call;
+  const { name, args, holdsBack, keys } = call;
   const [, output] = args;
   const before = new Set(readdirSync(dirname(output)));
   usualOperations = fileOperations();
-  [isHoldingBack, isChangingKeys, scrypts] = [holdsBack === true, changesKeys === true, []];
+  [isHoldingBack, keysGiven, scrypts] = [holdsBack === true, keys, []];
+  [derivedBefore, derived] = [derived, []];
   const run = async () => await kata[name](...args);
   const ending = await run().then(
     () => ({ how: 'done', message: '' }) as const,
@@ -70,7 +74,7 @@ export async function callOnce({ kata, args: call }: Inside<typeof Kata, Call>):
   // Whatever was not awaited must not disturb the next call.
   do await idle();
   while (underWay.size > 0);
-  [isHoldingBack, isChangingKeys] = [false, false];
+  [isHoldingBack, keysGiven] = [false, undefined];
   if (ending.how === 'done') before.add(basename(output));
   const left = readdirSync(dirname(output)).filter((file) => !before.has(file));
   return { ...ending, left, scrypts, unfinished };
@@ -118,21 +122,25 @@ function holdBack(words: string): { mayBegin: Promise<void>; finish(): void } {
 
 function watchScrypt(): void {
   const { scrypt, scryptSync } = crypto;
-  const changed = (key: Buffer<ArrayBuffer>) => (isChangingKeys ? Buffer.from(key.map((byte) => byte ^ 0x55)) : key);
+  const given = (key: Buffer<ArrayBuffer>, place: number) => {
+    derived[place] = Buffer.from(key);
+    if (keysGiven === 'changed') return Buffer.from(key.map((byte) => byte ^ 0x55));
+    return keysGiven === 'of the call before' ? Buffer.from(derivedBefore[place] ?? key) : key;
+  };
   crypto.scryptSync = (password, salt, keyBytes, options) => {
     const numbers = numbersOf(options);
     const key = scryptSync(password, salt, keyBytes, options);
-    scrypts.push(numbers);
-    return changed(key);
+    return given(key, scrypts.push(numbers) - 1);
   };
   crypto.scrypt = ((...args: Parameters<typeof scrypt>) => {
     const [password, salt, keyBytes, optionsOrDone, maybeDone] = args as unknown[];
     const options = (maybeDone === undefined ? {} : optionsOrDone) as ScryptOptions;
     const done = (maybeDone ?? optionsOrDone) as (error: Error | null, key: Buffer) => void;
     const numbers = numbersOf(options);
+    const place = scrypts.length;
     // Node looks at the numbers before this returns, and throws.
     scrypt(password as string, salt as string, keyBytes as number, options, (error, key) =>
-      done(error, error ? key : changed(key)),
+      done(error, error ? key : given(key, place)),
     );
     scrypts.push(numbers);
   }) as typeof scrypt;
