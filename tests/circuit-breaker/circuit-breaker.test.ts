@@ -4,7 +4,7 @@ import { expectForDrawn } from '../../helpers/judging/drawn/drawn.ts';
 import type * as Kata from '../../katas/circuit-breaker/circuit-breaker.ts';
 import { Bench, type BenchChoice, type HeldCall, type Treatment, timing } from './bench.ts';
 import { type Report, playHistories } from './inside.ts';
-import { faultOf, histories, historyInWords, playOf } from './model.ts';
+import { differenceByThrowing, faultOf, histories, historyInWords, playOf } from './model.ts';
 
 const { timeoutMs, resetTimeoutMs } = timing;
 const test = judge<typeof Kata>('circuit-breaker').extend('open', async ({ subject }, { onCleanup }) => {
@@ -240,6 +240,7 @@ describe('robust', () => {
 
   test('onStateChange must hear every change once, in order; a listener that throws must change nothing.', async ({
     open,
+    subject,
   }) => {
     for (const listenerThrows of [false, true]) {
       const bench = await open({ listenerThrows });
@@ -268,6 +269,18 @@ describe('robust', () => {
         'answered call 7',
       ]);
     }
+
+    await expectForDrawn({
+      examples: histories,
+      count: 100,
+      ask: async (drawn) => {
+        const plays = drawn.map(playOf).flatMap((play) => [play, { ...play, listenerThrows: true }]);
+        const seen = await subject.run(playHistories, plays);
+        return drawn.map((_, index) => seen.slice(2 * index, 2 * index + 2));
+      },
+      fault: differenceByThrowing,
+      inWords: (history) => `the listener throws; ${historyInWords(history)}`,
+    });
   });
 });
 

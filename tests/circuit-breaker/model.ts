@@ -121,12 +121,28 @@ export function playOf(history: History): Play {
 }
 
 /** The first step after which the judge saw something wrong; undefined when there is none. */
-export function faultOf(seen: readonly Moment[], { steps: taken, ...thresholds }: History): string | undefined {
-  const expected = expectedMoments({ ...thresholds, steps: taken });
+export function faultOf(seen: readonly Moment[], history: History): string | undefined {
+  return differenceIn(seen, expectedMoments(history), history, 'but expected');
+}
+
+/** The first step after which a listener that throws has made a difference to the same history; undefined when there is none. */
+export function differenceByThrowing(
+  [quiet, throwing]: readonly (readonly Moment[])[],
+  history: History,
+): string | undefined {
+  return differenceIn(throwing!, quiet!, history, 'and, when the listener does not throw,');
+}
+
+function differenceIn(
+  seen: readonly Moment[],
+  expected: readonly Moment[],
+  { steps: taken }: History,
+  but: string,
+): string | undefined {
   for (const [at, right] of expected.entries()) {
     const moment = seen[at]!;
     if (inWords(moment) !== inWords(right))
-      return `after step ${at + 1}, "${stepInWords(taken[at]!)}", the judge saw\n  ${inWords(moment)}\nbut expected\n  ${inWords(right)}\n`;
+      return `after step ${at + 1}, "${stepInWords(taken[at]!)}", the judge saw\n  ${inWords(moment)}\n${but}\n  ${inWords(right)}\n`;
   }
   return undefined;
 }

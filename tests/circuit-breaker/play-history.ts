@@ -25,6 +25,7 @@ export interface History {
 /** A history, and after which of its steps the judge looks at `state`. */
 export interface Play extends History {
   readonly looks: readonly boolean[];
+  readonly listenerThrows?: boolean;
 }
 
 /** What is seen after one step. */
@@ -47,7 +48,7 @@ const stepTurns = 3;
 /** Plays one history on a new breaker, in front of promises that the history settles. */
 export async function playHistory(
   kata: typeof Kata,
-  { failureThreshold, successThreshold, steps, looks }: Play,
+  { failureThreshold, successThreshold, steps, looks, listenerThrows }: Play,
   { clock, turns }: { readonly clock: SteppedClock; readonly turns: (count: number) => Promise<void> },
 ): Promise<Moment[]> {
   const { CircuitOpenError, CallTimeoutError } = kata;
@@ -79,7 +80,10 @@ export async function playHistory(
       successThreshold,
       now: () => nowMs,
       isFailure: (error) => error !== excuse,
-      onStateChange: (to, from) => void changes.push(`${from} → ${to}`),
+      onStateChange: (to, from) => {
+        changes.push(`${from} → ${to}`);
+        if (listenerThrows) throw new Error('the listener throws');
+      },
     },
   );
 

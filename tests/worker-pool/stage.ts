@@ -37,13 +37,21 @@ const pollMs = 2;
 const firstCell = 4;
 const newBoard = () => new Int32Array(new SharedArrayBuffer(4 * 4096));
 
+/** A process that uses less than this share of a processor, over all of its threads, has nothing to do. */
+const idleShare = 0.1;
+/** What does not come while the process has nothing to do for so long does not come at all. */
+const idleLimitMs = 1_000;
+
 /** Waits for a state, and says whether it came. The time in which this process gets no processor hardly counts. */
 export async function becomes(holds: () => boolean): Promise<boolean> {
-  for (let spentMs = 0; !holds();) {
-    if (spentMs > patienceMs) return false;
-    const before = performance.now();
+  for (let spentMs = 0, idleMs = 0; !holds();) {
+    if (spentMs > patienceMs || idleMs > Math.min(idleLimitMs, patienceMs / 2)) return false;
+    const [before, cpu] = [performance.now(), process.cpuUsage()];
     await new Promise((resolve) => setTimeout(resolve, pollMs));
-    spentMs += Math.min(performance.now() - before, 5 * pollMs);
+    const [ms, { user, system }] = [performance.now() - before, process.cpuUsage(cpu)];
+    const counted = Math.min(ms, 5 * pollMs);
+    spentMs += counted;
+    if ((user + system) / 1000 < idleShare * ms) idleMs += counted;
   }
   return true;
 }

@@ -25,6 +25,8 @@ interface JudgeCandidateOptions {
   readonly sandbox: Sandbox;
   /** What random examples are drawn by. */
   readonly seed: number;
+  /** The numbers of the only promises that are judged; all of them unless told. */
+  readonly promises?: readonly number[] | undefined;
   /** Until the judge's process is ended. */
   readonly limitMs: number;
   /** What the report says when that limit was met. */
@@ -38,7 +40,7 @@ const outputLimitBytes = 16 * 1024 * 1024;
 /** Judges one module in a process of its own, and ends that process at the limit. Never throws. */
 export async function judgeCandidate(
   order: Omit<JudgeOrder, 'settings'>,
-  { sandbox, seed, limitMs, limitReason, onPromise }: JudgeCandidateOptions,
+  { sandbox, seed, promises: asked, limitMs, limitReason, onPromise }: JudgeCandidateOptions,
 ): Promise<Judgement> {
   const child = fork(processFile, {
     cwd: repositoryRoot,
@@ -79,7 +81,7 @@ export async function judgeCandidate(
       finished = { promises: [], trouble: message.notLoaded, stoppedBy: undefined, notLoaded: message };
     }
   });
-  child.send({ ...order, settings: { ...settings(), sandbox, seed: String(seed) } } satisfies JudgeOrder);
+  child.send({ ...order, settings: { ...settings(), sandbox, seed: String(seed), promises: asked } } satisfies JudgeOrder);
   const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) => {
     child.once('error', () => resolve([null, null]));
     child.once('close', (...how) => resolve(how));

@@ -32,7 +32,7 @@ async function run({ slug, file, mysqlServers, promiseLimitMs, settings }: Judge
   const refusal = await whyNotLoaded(slug, file);
   if (refusal) tell(refusal);
   else
-    await judge([{ slug, name: 'candidate', target: file }], mysqlServers, (_module, verdict) => tell({ verdict }), {
+    await judge([{ slug, name: 'candidate', target: file, promises: settings.promises }], mysqlServers, (_module, verdict) => tell({ verdict }), {
       promiseLimitMs,
       onPromise: (_module, promise) => tell({ promise }),
     });

@@ -27,6 +27,8 @@ export interface ScoreOptions {
   readonly sandbox: Sandbox;
   /** What random examples are drawn by. */
   readonly seed: number;
+  /** The numbers of the only promises that are judged, of every kata; all of them unless told. The others count as not judged. */
+  readonly promises?: readonly number[];
   /** Gets the server for a kata that needs one; asked only then. */
   readonly server: () => Promise<MysqlServer>;
   readonly onProgress?: (line: string) => void;
@@ -123,7 +125,7 @@ async function judgeWithin(
   kata: Kata,
   file: string,
   server: MysqlServer | undefined,
-  { limits, leftMs, sandbox, seed, onProgress }: KataOptions,
+  { limits, leftMs, sandbox, seed, promises, onProgress }: KataOptions,
 ): Promise<Judgement> {
   const isWhole = leftMs < limits.kataMs;
   const mysqlServers = server ? [addressOf(server)] : [];
@@ -132,6 +134,7 @@ async function judgeWithin(
     {
       sandbox,
       seed,
+      promises,
       limitMs: Math.min(limits.kataMs, leftMs),
       limitReason: isWhole ? wholeLimit({ limits }) : `the limit of ${limits.kataMs / 1000} s for one kata was met`,
       onPromise: (done) => onProgress?.(`judging ${kata.slug}: ${done} of ${kata.promises.length} promises`),

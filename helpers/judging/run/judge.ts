@@ -10,7 +10,7 @@ import type { Submission } from '../../foundations/catalogue/submissions.ts';
 /** One module for one judge. */
 export type Judged = Pick<Submission, 'slug' | 'name' | 'target'> & {
   /** The numbers of the only promises that are judged; all of them unless told. */
-  readonly promises?: readonly number[];
+  readonly promises?: readonly number[] | undefined;
 };
 
 export interface JudgeOptions<Module> {
