@@ -108,6 +108,24 @@ describe('core', () => {
     const { forks, serving } = await stage.pass(longMs);
     expect(forks, 'processes started for 3 workers').toBe(3);
     expect(serving, 'stats()').toEqual([]);
+
+    const amidReload = await running();
+    const old = amidReload.boss.living[0]!;
+    await amidReload.obeys(old, 'ignore');
+    const reload = await amidReload.call('reload');
+    await amidReload.sees(
+      'reload() to ask the old worker to stop',
+      ({ calls }) => old.isAsked || old.isGone || calls[reload]!.ended !== 'pending',
+    );
+    // If it does not ask it, promise 9 says so.
+    if (!old.isAsked || old.isGone) return;
+    const stop = await amidReload.call('stop');
+    await amidReload.sees('the others to exit', ({ forks, exits }) => forks - exits === 1);
+    const pending = (await amidReload.pass(0)).calls[stop]!.ended;
+    expect(pending, 'stop(), while the worker is alive that a reload() had asked to stop').toBe('pending');
+    old.order({ do: 'exit', code });
+    const ended = await amidReload.ended(stop, 'stop() during reload()');
+    expect(ended, 'stop() during reload(), and workers alive at that moment').toEqual({ ended: 'resolved', alive: 0 });
   });
 });
 

@@ -96,7 +96,7 @@ export class Pair extends ModuleProcesses<typeof Kata, QueueProcess> {
     const [a, b] = [await this.running('A'), await this.running('B')];
     if (!this.#isMigrated) {
       await admin.query(
-        `SET SESSION innodb_lock_wait_timeout = 10; CREATE TABLE orders (id INT PRIMARY KEY); GRANT INDEX ON ${name}.jobs TO '${name}'@'%'`,
+        `SET SESSION innodb_lock_wait_timeout = 10; CREATE TABLE orders (id INT PRIMARY KEY); GRANT ALTER, INDEX ON ${name}.jobs TO '${name}'@'%'`,
       );
       this.#isMigrated = true;
       await a.subject.run(migrate);

@@ -343,6 +343,7 @@ describe('stretch', () => {
         '{"alg":"HS256","unknown":{"alg":"none","crit":["exp"]}}',
         '{"alg":"HS256","list":[{"a":1},{"a":1}],"b":"b"}',
         String.raw`{ "alg" : "HS256" , "note" : "\"alg\":\"none\", \"crit\"" }`,
+        String.raw`{"alg":"HS256","note":"}{\\","note 2":"\\\"note\":1"}`,
       ].map(ask),
     );
     await expectRefused(
@@ -356,6 +357,8 @@ describe('stretch', () => {
         '{"alg":"HS256","alg":"HS256"}',
         '{ "alg" : "HS256" , "kid" : "a" , "kid" : "b" }',
         '{"alg":"HS256","extra":{"a":1},"typ":"JWT","extra":2}',
+        String.raw`{"alg":"HS256","note":"\\","typ":"JWT","typ":"JWT"}`,
+        String.raw`{"alg":"HS256","note":"}\"{\\","typ":"JWT","note":1}`,
       ].map(ask),
     );
   });

@@ -258,12 +258,28 @@ describe('stretch', () => {
     const dice = new Dice(seed + 11);
     const all = Array.from({ length: snapshotCount }, (_, number) => number);
     const choices = [...subsetsOf(all).filter(({ length }) => length >= 2), [4, 4], [4, 0], [1, 1, 2], [3, 2, 1]];
-    const series = choices.map((chosen) => recordedSnapshots(chosen, dice));
+    const examples = choices.flatMap((chosen) => {
+      const series = recordedSnapshots(chosen, dice);
+      const what = `real snapshots, number ${chosen.join(', ')} of a process`;
+      const leak = growingOf(series);
+      const withoutLeakAt = (gap: number) =>
+        series.map((rows, at) => (at === gap ? rows.filter(({ name }) => name !== leak) : rows));
+      const gaps = leak === null ? [] : [...series.keys()];
+      return [
+        { what, series },
+        ...gaps.map((gap) => ({
+          what: `${what}, without a row for ${leak} in number ${chosen[gap]}`,
+          series: withoutLeakAt(gap),
+        })),
+      ];
+    });
 
-    const named = await optimized.run(nameClasses, series);
+    const named = await optimized.run(
+      nameClasses,
+      examples.map(({ series }) => series),
+    );
 
-    for (const [at, chosen] of choices.entries())
-      expect(named[at], `real snapshots, number ${chosen.join(', ')} of a process`).toBe(growingOf(series[at]!));
+    for (const [at, { what, series }] of examples.entries()) expect(named[at], what).toBe(growingOf(series));
   });
 });
 

@@ -83,7 +83,13 @@ describe('stretch', () => {
   }) => {
     const signals = { signal: fc.constantFrom('s', 't', undefined) };
 
-    await expectHistories(subject, histories({ dispose: 2, abort: 1 }, signals), ['bus', 'heard late', 'signal']);
+    const all = histories({ dispose: 2, abort: 1 }, signals);
+    await expectHistories(subject, all, ['bus', 'heard late', 'signal']);
+    await expectHistories(
+      subject,
+      all.map((steps): Step[] => [...steps, ['dispose all']]),
+      ['signal'],
+    );
   });
 
   test('using must dispose of a widget and of a dashboard at the end of the block.', async ({ subject }) => {

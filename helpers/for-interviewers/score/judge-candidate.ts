@@ -81,7 +81,10 @@ export async function judgeCandidate(
       finished = { promises: [], trouble: message.notLoaded, stoppedBy: undefined, notLoaded: message };
     }
   });
-  child.send({ ...order, settings: { ...settings(), sandbox, seed: String(seed), promises: asked } } satisfies JudgeOrder);
+  child.send({
+    ...order,
+    settings: { ...settings(), sandbox, seed: String(seed), promises: asked },
+  } satisfies JudgeOrder);
   const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) => {
     child.once('error', () => resolve([null, null]));
     child.once('close', (...how) => resolve(how));

@@ -32,10 +32,15 @@ async function run({ slug, file, mysqlServers, promiseLimitMs, settings }: Judge
   const refusal = await whyNotLoaded(slug, file);
   if (refusal) tell(refusal);
   else
-    await judge([{ slug, name: 'candidate', target: file, promises: settings.promises }], mysqlServers, (_module, verdict) => tell({ verdict }), {
-      promiseLimitMs,
-      onPromise: (_module, promise) => tell({ promise }),
-    });
+    await judge(
+      [{ slug, name: 'candidate', target: file, promises: settings.promises }],
+      mysqlServers,
+      (_module, verdict) => tell({ verdict }),
+      {
+        promiseLimitMs,
+        onPromise: (_module, promise) => tell({ promise }),
+      },
+    );
   process.disconnect?.();
 }
 
