@@ -1,4 +1,4 @@
-import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { runHouseCommand } from '../../foundations/command-line/run-house-command.ts';
@@ -57,8 +57,8 @@ const concatenates =
 const starter = 'export const add = (a: number, b: number) => a * b;\n';
 
 beforeEach(async () => {
-  await rm(house, { recursive: true, force: true });
-  await mkdir(house);
+  // What Node and Vitest compiled stays.
+  for (const name of await readdir(house)) if (name !== '.cache') await rm(join(house, name), { recursive: true });
   for (const name of ['helpers', 'package.json', 'package-lock.json', 'vitest.config.ts', 'tsconfig.json']) {
     await cp(join(repositoryRoot, name), join(house, name), { recursive: true });
   }
@@ -75,12 +75,12 @@ beforeEach(async () => {
 
 describe('what it finds', () => {
   test('a house in order, under load: exit code 0', async () => {
-    const { code, stdout } = await verify('addition', '--all', '--load');
+    const { code, stdout } = await verify('addition', '--load');
 
-    expect(stdout).toContain('11 of 11 submissions judged, beside busy loops.');
+    expect(stdout).toContain('6 of 11 submissions judged, beside busy loops.');
     expect(stdout).toMatch(/^starter +✗ +· /m);
     expect(stdout).toMatch(/^rejected\/a +✗ +✗ /m);
-    expect(stdout).toMatch(/\n12 passed, 0 failed\n$/);
+    expect(stdout).toMatch(/\n7 passed, 0 failed\n$/);
     expect(code).toBe(0);
   });
 

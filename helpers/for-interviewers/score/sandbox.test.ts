@@ -1,44 +1,41 @@
-import { cp, mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { kataSlugs } from '../../foundations/catalogue/catalogue.ts';
-import { runHouseCommand } from '../../foundations/command-line/run-house-command.ts';
-import { testFolder } from '../../foundations/processes/test-folder.ts';
-import { noContainers } from '../../judging/subject/container/prepare-containers.ts';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { kataSlugs, readKata, tiers } from '../../foundations/catalogue/catalogue.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
-import { readScore } from './read-score.ts';
-import type { Score } from './score.ts';
+import { noContainers } from '../../judging/subject/container/prepare-containers.ts';
+import type { MysqlServer } from '../../mysql-server/source.ts';
+import { startServer } from '../../mysql-server/start-server.ts';
+import { collect } from './collect.ts';
+import { scoreCandidate } from './score-candidate.ts';
+import { defaultLimits } from './score.ts';
 
 const missing = (await noContainers()) ?? '';
+let server: MysqlServer | undefined;
+afterAll(() => server?.[Symbol.asyncDispose]());
 
 // A judge that reaches its subject without asking where it is would see nothing but broken promises here.
 describe.skipIf(missing)(`scored in a container${missing && ` (not judged here: ${missing})`}`, () => {
-  let score: Score;
+  test.for(kataSlugs())(
+    'the solution of %s keeps the last promise of each tier',
+    { timeout: defaultLimits.kataMs },
+    async (slug) => {
+      const { promises } = readKata(slug);
+      const asked = tiers.map((name) => promises.findLast(({ tier }) => tier === name)!.number);
 
-  beforeAll(async () => {
-    const folder = await testFolder(afterAll);
-    const [candidate, out] = [join(folder, 'candidate'), join(folder, 'out')];
-    for (const slug of kataSlugs()) {
-      const file = join('katas', slug, `${slug}.ts`);
-      await mkdir(join(candidate, dirname(file)), { recursive: true });
-      await cp(join(repositoryRoot, 'solutions', slug, `${slug}.ts`), join(candidate, file));
-    }
-    const { code, stderr } = await runHouseCommand('for-interviewers/score', [
-      candidate,
-      '--sandbox',
-      'docker',
-      '--out',
-      out,
-    ]);
-    if (code !== 0) throw new Error(`score ended with ${code}: ${stderr}`);
-    score = readScore(join(out, 'score.json'));
-    // Ten katas, and the limit that score itself has for a whole run.
-  }, 900_000);
+      const solution = join(repositoryRoot, 'solutions', slug, `${slug}.ts`);
+      const score = await scoreCandidate(await collect(solution, [slug]), {
+        limits: defaultLimits,
+        sandbox: 'docker',
+        seed: 1,
+        promises: asked,
+        server: async () => (server ??= await startServer()),
+      });
 
-  test.for(kataSlugs())('the solution of %s keeps every promise', (slug) => {
-    const kata = score.katas.find((one) => one.slug === slug)!;
-
-    expect(kata.promises.filter(({ held }) => !held).map(({ text, seen }) => ({ text, seen }))).toEqual([]);
-    expect(kata).toMatchObject({ score: 100, judgedWith: { sandbox: 'docker' } });
-  });
+      const [kata] = score.katas;
+      const judged = kata!.promises.filter(({ number }) => asked.includes(number));
+      expect(judged.filter(({ held }) => !held).map(({ text, seen }) => ({ text, seen }))).toEqual([]);
+      expect(judged.map(({ number }) => number)).toEqual(asked);
+      expect(kata).toMatchObject({ judgedWith: { sandbox: 'docker' } });
+    },
+  );
 });
