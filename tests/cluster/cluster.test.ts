@@ -282,6 +282,18 @@ describe('robust', () => {
     await givesUp(silent, left);
     await silent.answeredBy([kept]);
 
+    // Who is stopped has not given up.
+    const stopped = await running();
+    stopped.boss.plan = () => 'wait';
+    const { exits, forks } = stopped.seen;
+    stopped.boss.living[0]!.order({ do: 'die' });
+    (await stopped.worker(forks)).order({ do: 'exit', code });
+    await failsAfter(stopped, exits + 2);
+    await stopped.pass(0);
+    await stopped.ended(await stopped.call('stop'), 'stop(), while a place waits for its next start,');
+    const { givenUp } = await stopped.pass(longMs);
+    expect(givenUp, 'errors that onGiveUp heard when stop() came while a place waited for its next start').toEqual([]);
+
     // Later, after a reload() that worked and one that did not. If there is none, promises 9 and 10 say so.
     const later = await running({ maxFailures: 2 });
     if (!(await later.reloads()) || !(await failsToReload(later)).startsWith('rejected')) return;
