@@ -20,7 +20,7 @@ interface Job {
 const { jobs } = parse(readFileSync(join(repositoryRoot, '.github/workflows/score.yml'), 'utf8')) as {
   jobs: Record<'plan' | 'score' | 'report', Job>;
 };
-const [kata] = kataSlugs() as [string];
+const [kata, another] = kataSlugs() as [string, string];
 const sha = 'c'.repeat(40);
 
 // The workflow's runners are Linux; bash elsewhere takes other paths.
@@ -92,7 +92,12 @@ describe('the step that publishes', () => {
 test.skipIf(hasNoBash)('from a pushed commit to the summary, script by script', async () => {
   const place = await testFolder(onTestFinished);
   const commit = await pushedCommit(place);
-  const { shards, katas } = await plan(place, { REPOSITORY: 'ada/katas', SHA: commit });
+  const { shards, katas } = await plan(place, {
+    REPOSITORY: 'ada/katas',
+    SHA: commit,
+    KATAS: `${kata},${another}`,
+  });
+  expect(shards).toHaveLength(2);
 
   // The artifacts: each part goes into a folder of its own.
   for (const { source, kata: own } of shards as { source: string; kata: string }[]) {
@@ -149,7 +154,7 @@ async function run(job: Job, word: string, place: string, env: Readonly<Record<s
   });
 }
 
-/** A candidate's repository, in which one file is no text and the others are missing: that is scored, and takes no time. */
+/** A candidate's repository, in which one file is no text and another one is missing: that is scored, and takes no time. */
 async function pushedCommit(place: string): Promise<string> {
   const repository = join(place, 'ada/katas');
   await mkdir(repository, { recursive: true });
