@@ -138,7 +138,7 @@ export class LruCache<K, V> {
     item.used = ++this.uses;
     this.log.push(item);
     this.numbers.push(item.used);
-    if (this.log.length > 4 * this.items.size + 16) this.compact();
+    if (this.log.length > 8 * this.items.size + 16) this.compact();
   }
 
   private compact(): void {
