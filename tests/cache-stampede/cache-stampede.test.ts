@@ -396,8 +396,10 @@ describe('stretch', () => {
         await pair.patience.sees(async () => (await pair.rows()) <= maxKeys),
         `${what}: ${await pair.rows()} rows in cache_entries`,
       );
-      for (const one of [process, process === a ? b : a])
-        await expectKnown(one, key, value, `${what}, the key that was loaded last`);
+      await expectKnown(process, key, value, `${what}, the key that was loaded last`);
+      // That processes share what they know is promise 9.
+      if ((await pair.rows()) === 0) return;
+      await expectKnown(process === a ? b : a, key, value, `${what}, the key that was loaded last`);
     };
     const loaded = [];
     for (const key of first) loaded.push(await load(a, key));

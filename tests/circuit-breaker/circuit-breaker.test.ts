@@ -271,7 +271,11 @@ describe('robust', () => {
     }
 
     await expectForDrawn({
-      examples: histories,
+      // What a call leaves that throws is up to promise 8.
+      examples: histories.map(({ steps, ...thresholds }) => ({
+        ...thresholds,
+        steps: steps.filter(([what]) => what !== 'fire, and call throws'),
+      })),
       count: 100,
       ask: async (drawn) => {
         const plays = drawn.map(playOf).flatMap((play) => [play, { ...play, listenerThrows: true }]);
