@@ -109,7 +109,7 @@ describe('core', () => {
     expect(forks, 'processes started for 3 workers').toBe(3);
     expect(serving, 'stats()').toEqual([]);
 
-    const amidReload = await running();
+    const amidReload = await running({ size: 1 });
     const old = amidReload.boss.living[0]!;
     await amidReload.obeys(old, 'ignore');
     const reload = await amidReload.call('reload');

@@ -628,7 +628,7 @@ async function expectToForgetMessages(
   stays: Client,
   holders: (isKept: boolean, again: () => Promise<unknown>) => Promise<string>,
 ): Promise<void> {
-  const [batches, inBatch, bytes] = [20, 8, 16 * kB];
+  const [batches, inBatch, bytes] = [40, 4, 16 * kB];
   let sent = 0;
   const publishBatch = async () => {
     for (const room of [red, blue]) await server.publishLarge({ room, from: sent, count: inBatch, bytes });
