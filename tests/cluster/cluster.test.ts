@@ -444,9 +444,13 @@ describe('stretch', () => {
       'reload() to ask an old worker to stop',
       ({ calls }) => calls[reload]!.ended !== 'pending' || old.some(({ isAsked, isGone }) => isAsked || isGone),
     );
+    const leaving = old.filter(({ isAsked, isGone }) => isAsked || isGone);
     const stop = await both.call('stop');
     const { forks } = both.seen;
-    await both.release(held);
+    // Those first that stop() has not asked itself: that it waits for them is promise 3.
+    await both.release(held.filter(({ worker }) => leaving.includes(worker)));
+    await both.sees('the worker that reload() had asked to exit', ({ exits }) => exits >= leaving.length);
+    await both.release(held.filter(({ worker }) => !leaving.includes(worker)));
     await expectStopped(both, stop, forks, 'while reload() waits for an old worker');
 
     // What is sent to the worker fails.
