@@ -109,23 +109,7 @@ describe('core', () => {
     expect(forks, 'processes started for 3 workers').toBe(3);
     expect(serving, 'stats()').toEqual([]);
 
-    const amidReload = await running({ size: 1 });
-    const old = amidReload.boss.living[0]!;
-    await amidReload.obeys(old, 'ignore');
-    const reload = await amidReload.call('reload');
-    await amidReload.sees(
-      'reload() to ask the old worker to stop',
-      ({ calls }) => old.isAsked || old.isGone || calls[reload]!.ended !== 'pending',
-    );
-    // If it does not ask it, promise 9 says so.
-    if (!old.isAsked || old.isGone) return;
-    const stop = await amidReload.call('stop');
-    await amidReload.sees('the others to exit', ({ forks, exits }) => forks - exits === 1);
-    const pending = (await amidReload.pass(0)).calls[stop]!.ended;
-    expect(pending, 'stop(), while the worker is alive that a reload() had asked to stop').toBe('pending');
-    old.order({ do: 'exit', code });
-    const ended = await amidReload.ended(stop, 'stop() during reload()');
-    expect(ended, 'stop() during reload(), and workers alive at that moment').toEqual({ ended: 'resolved', alive: 0 });
+    await expectStopToWaitForReload(await running({ size: 1 }));
   });
 });
 
@@ -282,17 +266,7 @@ describe('robust', () => {
     await givesUp(silent, left);
     await silent.answeredBy([kept]);
 
-    // Who is stopped has not given up.
-    const stopped = await running();
-    stopped.boss.plan = () => 'wait';
-    const { exits, forks } = stopped.seen;
-    stopped.boss.living[0]!.order({ do: 'die' });
-    (await stopped.worker(forks)).order({ do: 'exit', code });
-    await failsAfter(stopped, exits + 2);
-    await stopped.pass(0);
-    await stopped.ended(await stopped.call('stop'), 'stop(), while a place waits for its next start,');
-    const { givenUp } = await stopped.pass(longMs);
-    expect(givenUp, 'errors that onGiveUp heard when stop() came while a place waited for its next start').toEqual([]);
+    await expectStopNotToGiveUp(await running());
 
     // Later, after a reload() that worked and one that did not. If there is none, promises 9 and 10 say so.
     const later = await running({ maxFailures: 2 });
@@ -505,6 +479,39 @@ async function expectStopped(stage: Stage, stop: number, forks: number, when: st
   expect(ended, `stop(), ${when}`).toEqual({ ended: 'resolved', alive: 0 });
   const end = await stage.pass(longMs);
   expect(end.forks, `processes started, with stop() ${when}`).toBe(forks);
+}
+
+/** stop() is called while an old worker is alive that reload() has asked to stop. */
+async function expectStopToWaitForReload(stage: Stage): Promise<void> {
+  const old = stage.boss.living[0]!;
+  await stage.obeys(old, 'ignore');
+  const reload = await stage.call('reload');
+  await stage.sees(
+    'reload() to ask the old worker to stop',
+    ({ calls }) => old.isAsked || old.isGone || calls[reload]!.ended !== 'pending',
+  );
+  // If it does not ask it, promise 9 says so.
+  if (!old.isAsked || old.isGone) return;
+  const stop = await stage.call('stop');
+  await stage.sees('the others to exit', ({ forks, exits }) => forks - exits === 1);
+  const pending = (await stage.pass(0)).calls[stop]!.ended;
+  expect(pending, 'stop(), while the worker is alive that a reload() had asked to stop').toBe('pending');
+  old.order({ do: 'exit', code });
+  const ended = await stage.ended(stop, 'stop() during reload()');
+  expect(ended, 'stop() during reload(), and workers alive at that moment').toEqual({ ended: 'resolved', alive: 0 });
+}
+
+/** stop() is called while a place waits for its next start. */
+async function expectStopNotToGiveUp(stage: Stage): Promise<void> {
+  stage.boss.plan = () => 'wait';
+  const { exits, forks } = stage.seen;
+  stage.boss.living[0]!.order({ do: 'die' });
+  (await stage.worker(forks)).order({ do: 'exit', code });
+  await failsAfter(stage, exits + 2);
+  await stage.pass(0);
+  await stage.ended(await stage.call('stop'), 'stop(), while a place waits for its next start,');
+  const { givenUp } = await stage.pass(longMs);
+  expect(givenUp, 'errors that onGiveUp heard when stop() came while a place waited for its next start').toEqual([]);
 }
 
 /** Waits until so many processes have ended, and the module has heard of it. */

@@ -6,6 +6,7 @@ import { judge } from '../../judging/run/judge.ts';
 import type { Verdict } from '../../judging/verdict/verdict.ts';
 import type { MysqlServer } from '../../mysql-server/source.ts';
 import { startServer } from '../../mysql-server/start-server.ts';
+import { judgeInLanes } from './judge-in-lanes.ts';
 import { type FullRow, explain, rowOf, standingOf } from './row.ts';
 import { note, say, showProgress } from '../../foundations/command-line/terminal.ts';
 
@@ -58,16 +59,15 @@ export async function judgeClaims(
     submission,
     ...(!whole && submission.name.startsWith('rejected/') && { promises: submission.breaks }),
   });
-  await judge(
+  await judgeInLanes(
     mixed(submissions).map(asked),
-    addresses,
+    { lanes: workers, mysqlServers: addresses },
     ({ submission }, verdict) => {
       verdicts.get(submission)!.push(verdict);
       const row = rowOf(submission, [verdict]);
       if (standingOf(row) !== 'as claimed') note(explain(row));
       progress(++done, submissions.length, submission);
     },
-    { workers },
   );
   const rows = () => submissions.map((submission) => rowOf(submission, verdicts.get(submission)!));
   for (const { submission } of rows().filter((row) => standingOf(row) !== 'as claimed')) {

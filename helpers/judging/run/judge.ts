@@ -18,6 +18,8 @@ export interface JudgeOptions<Module> {
   readonly promiseLimitMs?: number;
   /** How many judges run side by side; by default one for each server or, without servers, one more than cores. */
   readonly workers?: number;
+  /** Whether other modules are judged before or after these; by default when there are several. Nobody reads then why they fail. */
+  readonly isOneOfMany?: boolean;
   /** Further files that are loaded before each judge, relative to the repository. */
   readonly setupFiles?: readonly string[];
   /** Hears of each promise as soon as it is judged. */
@@ -35,6 +37,7 @@ export async function judge<Module extends Judged>(
   {
     promiseLimitMs = 300_000,
     workers = mysqlServers.length || availableParallelism() + 1,
+    isOneOfMany = submissions.length > 1,
     setupFiles = [],
     onPromise,
   }: JudgeOptions<Module> = {},
@@ -83,12 +86,12 @@ export async function judge<Module extends Judged>(
             ],
             provide: {
               mysqlServers,
-              // Where many modules are judged, nobody reads why they fail, and one process too many costs more than the wait for one.
+              // One process too many costs more than the wait for one.
               settings: {
                 ...settings(),
                 target,
                 promises,
-                ...(byName.size > 1 && { keepsSpares: false, explain: 'none' as const }),
+                ...(isOneOfMany && { keepsSpares: false, explain: 'none' as const }),
               },
             },
             pool: 'threads' as const,
