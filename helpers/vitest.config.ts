@@ -31,7 +31,8 @@ export default defineConfig({
       'helpers/judging/run/adopt-settings.ts',
       'helpers/judging/run/end-of-thread.ts',
     ],
-    pool: 'threads',
+    // A process with many threads has much memory, and starts others slowly.
+    pool: 'forks',
     // Not in node_modules: the modules that are judged may read there.
     fsModuleCachePath: '.cache/vitest',
     sequence: { sequencer: LongestFirst },
