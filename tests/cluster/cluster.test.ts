@@ -509,7 +509,7 @@ async function expectStopNotToGiveUp(stage: Stage): Promise<void> {
   (await stage.worker(forks)).order({ do: 'exit', code });
   await failsAfter(stage, exits + 2);
   await stage.pass(0);
-  await stage.ended(await stage.call('stop'), 'stop(), while a place waits for its next start,');
+  await stage.call('stop');
   const { givenUp } = await stage.pass(longMs);
   expect(givenUp, 'errors that onGiveUp heard when stop() came while a place waited for its next start').toEqual([]);
 }
