@@ -34,7 +34,6 @@ describe.skipIf(missing)(`scored in a container${missing && ` (not judged here: 
       const [kata] = score.katas;
       const judged = kata!.promises.filter(({ number }) => asked.includes(number));
       expect(judged.filter(({ held }) => !held).map(({ text, seen }) => ({ text, seen }))).toEqual([]);
-      expect(judged.map(({ number }) => number)).toEqual(asked);
       expect(kata).toMatchObject({ judgedWith: { sandbox: 'docker' } });
     },
   );

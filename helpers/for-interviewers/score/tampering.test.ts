@@ -103,7 +103,7 @@ describe.each(jobs)('$name, held by $sandbox', { timeout: patienceMs }, ({ name,
   });
 });
 
-/** The first promise of each tier: who cheats at one of them cheats at all. */
+/** The first promise of each tier: enough to see whether a cheat gets anything. */
 function askedOf(slug: string): number[] {
   const { promises } = readKata(slug);
   return tiers.map((name) => promises.find(({ tier }) => tier === name)!.number);
