@@ -21,11 +21,10 @@ import {
   stepClock,
   takenBytes,
 } from './inside.ts';
+import { RawClient } from './raw-client.ts';
 
 /** The WebSocket of a client, from the package ws. */
 interface WebSocketLike {
-  pause(): void;
-  resume(): void;
   terminate(): void;
 }
 
@@ -34,16 +33,14 @@ let opened = 0;
 /** A client of a hub. It keeps all messages that it gets. */
 export class Client extends SocketClient {
   readonly messages: Kata.Message[] = [];
-  #isReading = true;
 
   constructor(options: SocketClientOptions) {
     super(options);
     this.socket.on('message', (message: Kata.Message) => void this.messages.push(message));
   }
 
-  /** Whether it is connected and reads. */
   get isReading(): boolean {
-    return this.#isReading && this.socket.connected;
+    return this.socket.connected;
   }
 
   async join(room: string, after: number | null = null): Promise<Kata.Joined> {
@@ -63,30 +60,14 @@ export class Client extends SocketClient {
     return this.messages.findLast((message) => message.room === room)?.seq;
   }
 
-  /** From now on it takes nothing from its connection. */
-  stopReading(): void {
-    this.#isReading = false;
-    this.#webSocket.pause();
-  }
-
-  goOn(): void {
-    this.#isReading = true;
-    this.#webSocket.resume();
-  }
-
   /** Ends its TCP connection without a word. */
   break(): void {
-    this.#webSocket.terminate();
+    (this.socket.io.engine.transport as unknown as { ws: WebSocketLike }).ws.terminate();
   }
 
   end(): void {
-    this.#isReading = false;
     (this.socket.io.engine as { transport?: { ws?: WebSocketLike } } | undefined)?.transport?.ws?.terminate();
     this.socket.disconnect();
-  }
-
-  get #webSocket(): WebSocketLike {
-    return (this.socket.io.engine.transport as unknown as { ws: WebSocketLike }).ws;
   }
 }
 
@@ -95,7 +76,7 @@ export class HubServer {
   readonly subject: Subject<typeof Kata>;
   readonly name: string;
   readonly #port: number;
-  readonly #clients = new Set<Client>();
+  readonly #clients = new Set<Client | RawClient>();
   readonly #crowds = new Set<Crowd>();
   readonly #patience: SteppedWaitOptions;
 
@@ -135,10 +116,18 @@ export class HubServer {
     return client!;
   }
 
-  /** A client, who may not read, sends these, and the server has got them or dropped the client. */
-  async request(client: Client, ...requests: (readonly [event: string, ...args: unknown[]])[]): Promise<void> {
+  /** Connects one client that reads only when it is told to, and lets it join these rooms as a newcomer. */
+  async rawMember(user: string, ...rooms: string[]): Promise<RawClient> {
+    const client = await RawClient.connect({ port: this.#port, user, patience: new SteppedWait(this.#patience) });
+    this.#clients.add(client);
+    for (const room of rooms) await client.join(room);
+    return client;
+  }
+
+  /** A client that does not read sends these, and the server has got them or dropped the client. */
+  async request(client: RawClient, ...requests: (readonly [event: string, ...args: unknown[]])[]): Promise<void> {
     const before = await this.counts();
-    for (const [event, ...args] of requests) client.send(event, ...args, () => undefined);
+    client.send(...requests);
     const isHeard = await until(async () => {
       const { requests: heard, clients } = await this.counts();
       return heard >= before.requests + requests.length || clients < before.clients;

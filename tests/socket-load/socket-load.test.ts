@@ -13,6 +13,7 @@ import type { Guest } from './crowd-process.ts';
 import { ClientProcesses } from './crowd.ts';
 import { type Client, HubServer } from './hub-server.ts';
 import { costOfPublishing, holdClock, publishAround } from './inside.ts';
+import type { RawClient } from './raw-client.ts';
 
 const kB = 1024;
 const MB = 1024 * kB;
@@ -136,6 +137,9 @@ describe('core', () => {
     const leaver = await server.member(bob, red, blue);
     const outside = await server.member(cleo);
     const again = await server.member(dan, red, red);
+    const hasty = await server.rawMember(cleo, blue);
+    hasty.send(['join', red, null], ['leave', red]);
+    await server.settle();
 
     await server.publish([red, `${text} 1`], [blue, `${text} 2`], [leaver.id, `${text} 3`]);
     await inBoth.join(outside.id);
@@ -149,7 +153,7 @@ describe('core', () => {
     await server.publish([red, `${text} 6`], [red.toUpperCase(), `${text} 7`]);
     await server.settle();
 
-    const got = (client: Client) => client.messages.map((message) => `${message.room}: ${message.text}`);
+    const got = (client: Client | RawClient) => client.messages.map((message) => `${message.room}: ${message.text}`);
     const toRed = [1, 4, 6].map((number) => `${red}: ${text} ${number}`);
     const toBlue = [2, 5].map((number) => `${blue}: ${text} ${number}`);
     const toOutside = `${outside.id}: ${text} 8`;
@@ -165,6 +169,9 @@ describe('core', () => {
       got(outside),
       'a client is in no room, and one was published to a member of the room that is named like its socket id; it got',
     ).toEqual([]);
+    expect(got(hasty), 'a client in the second room sent join and leave of the first in one go; it got').toEqual(
+      toBlue,
+    );
     expect(
       got(again),
       'a client joined a room twice, got a message, left, missed one, and joined as a newcomer; it got',
@@ -178,6 +185,7 @@ describe('core', () => {
     const other = await server.member(bob, blue);
     await server.member(cleo);
     for (const user of oddUsers) await server.member(user, den);
+    (await server.rawMember(dan)).send(['join', nook, null], ['leave', nook]);
     const seen: string[][][] = [await server.members(red, blue, hall)];
 
     for (const act of [
@@ -208,6 +216,7 @@ describe('core', () => {
       'members of a room that nobody joined',
     ).toEqual(seen.map(() => []));
     expect(await server.members(den), 'members of a room with two users of strange names').toEqual([oddUsers]);
+    expect(await server.members(nook), 'a client sent join and leave in one go; members').toEqual([[]]);
   });
 });
 
@@ -256,11 +265,11 @@ describe('robust', () => {
       await reached(server, [reads], red, (count += perBatch));
     };
 
-    const expectDropped = async (what: string) => {
-      await server.pass(60_000);
-      const { connections } = await server.counts();
+    const expectDropped = async (what: string, from = server) => {
+      await from.pass(60_000);
+      const { connections } = await from.counts();
       expectThat(connections <= 1, `${what}; a minute later ${connections - 1} of their connections were still there`);
-      expect(await server.members(red, blue), `${what}; members of both rooms afterwards`).toEqual([[ann], []]);
+      expect(await from.members(red, blue), `${what}; members of both rooms afterwards`).toEqual([[ann], []]);
     };
     const expectDroppedInFlood = async (sendBatch: () => Promise<void>, what: string) => {
       const { peak, megabytes } = await flood(server, sendBatch);
@@ -273,11 +282,11 @@ describe('robust', () => {
       await expectDropped(what);
     };
 
-    for (const user of [bob, cleo]) (await server.member(user, red)).stopReading();
+    for (const user of [bob, cleo]) (await server.rawMember(user, red)).stopReading();
     await expectDroppedInFlood(publishBatch, 'two clients stopped reading while messages were published');
 
     await publishBatch();
-    const asks = await server.member(dan);
+    const asks = await server.rawMember(dan);
     const { last } = await asks.join(red);
     asks.stopReading();
     const askAgain = async () => {
@@ -287,9 +296,22 @@ describe('robust', () => {
     };
     await expectDroppedInFlood(askAgain, 'a client stopped reading, left and came back again and again');
 
-    (await server.member(dan, blue)).stopReading();
+    (await server.rawMember(dan, blue)).stopReading();
     await server.publishLarge({ room: blue, from: 0, count: 1, bytes: 16 * MB });
     await expectDropped('a client stopped reading, and one message of 16 MB was published to it');
+
+    const other = await open();
+    const listens = await other.member(ann, red);
+    (await other.rawMember(bob, red)).stopReading();
+    let sent = await publishUntilStuck(other, bob, listens);
+    for (const end = sent + (1.3 * maxBufferedBytes) / largeBytes; sent < end;) {
+      await other.publishLarge({ room: red, from: sent, count: 1, bytes: largeBytes });
+      await reached(other, [listens], red, ++sent);
+    }
+    await expectDropped(
+      'a client stopped reading, and nothing was published after 1.3 times maxBufferedBytes waited',
+      other,
+    );
   });
 
   test('While a client does not read, and when it is dropped, all others must get every message in order.', async ({
@@ -297,7 +319,7 @@ describe('robust', () => {
   }) => {
     const server = await open({ keep: 4 });
     const first = await server.member(ann, red, blue);
-    const stops = await server.member(bob, red, blue);
+    const stops = await server.rawMember(bob, red, blue);
     const sameUser = await server.member(bob, blue, red);
     const elsewhere = await server.member(cleo, blue);
     stops.stopReading();
@@ -333,16 +355,10 @@ describe('robust', () => {
   test('A client that reads on while little waits for it must stay, and must get every message.', async ({ open }) => {
     const server = await open();
     const reads = await server.member(ann, red);
-    const pauses = await server.member(bob, red);
+    const pauses = await server.rawMember(bob, red);
     pauses.stopReading();
 
-    let sent = 0;
-    // Whatever the module does with it, what the system has not taken waits.
-    const isStuck = async () => sent * largeBytes - ((await server.takenBytes(bob)) ?? 0) > 2 * largeBytes;
-    for (let stuck = 0; stuck < 2 && sent * largeBytes < mostPublished; stuck = (await isStuck()) ? stuck + 1 : 0) {
-      await server.publishLarge({ room: red, from: sent, count: 1, bytes: largeBytes });
-      await reached(server, [reads], red, ++sent);
-    }
+    let sent = await publishUntilStuck(server, bob, reads);
     for (const end = sent + 2_000; sent < end;) {
       await server.publishLarge({ room: red, from: sent, count: 500, bytes: 60 });
       await reached(server, [reads], red, (sent += 500));
@@ -355,7 +371,7 @@ describe('robust', () => {
 
     const waited = 'a client stopped reading until about 400 KB waited for it, 2,000 short messages among them';
     expectThat(clients === 2, `${waited}; it was dropped`);
-    const numbers = (client: Client) => client.textsOf(red).map((one) => Number.parseInt(one, 10));
+    const numbers = (client: Client | RawClient) => client.textsOf(red).map((one) => Number.parseInt(one, 10));
     const all = Array.from({ length: sent }, (_, number) => number);
     expect(numbers(reads), `${sent} messages were published; another client got`).toEqual(all);
     expect(numbers(pauses), `${waited}, and read on; of ${sent} messages it got`).toEqual(all);
@@ -374,6 +390,7 @@ describe('robust', () => {
     odd.send('leave');
     for (const after of ['x', {}, [], -1, 1.5, true]) odd.send('join', hall, after);
     odd.send('join', red, null, 'no function');
+    await server.settle();
     odd.send('leave', red, 'no function');
     odd.send('leave', blue);
     for (const name of ['__proto__', 'constructor', 'toString', '']) {
@@ -704,8 +721,27 @@ function expectRising(messages: readonly Kata.Message[], rooms: readonly string[
   }
 }
 
+/**
+ * Publishes in the red room until a user who does not read keeps 128 KB waiting; whatever the module does with them, what the system has
+ * not taken waits. Returns the number of messages.
+ */
+async function publishUntilStuck(server: HubServer, user: string, reads: Client): Promise<number> {
+  let sent = 0;
+  const isStuck = async () => sent * largeBytes - ((await server.takenBytes(user)) ?? 0) > 2 * largeBytes;
+  for (let stuck = 0; stuck < 2 && sent * largeBytes < mostPublished; stuck = (await isStuck()) ? stuck + 1 : 0) {
+    await server.publishLarge({ room: red, from: sent, count: 1, bytes: largeBytes });
+    await reached(server, [reads], red, ++sent);
+  }
+  return sent;
+}
+
 /** Waits until these clients have got so many messages of the room, or never will. */
-async function reached(server: HubServer, clients: readonly Client[], room: string, count: number): Promise<void> {
+async function reached(
+  server: HubServer,
+  clients: readonly (Client | RawClient)[],
+  room: string,
+  count: number,
+): Promise<void> {
   const isThere = await until(async () => {
     if (clients.every((client) => client.textsOf(room).length >= count)) return true;
     await server.pass(5);
