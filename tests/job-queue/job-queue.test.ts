@@ -202,6 +202,8 @@ describe('robust', () => {
     expect(await b.act('fail', second), 'fail, in attempt 2').toEqual({ value: true });
     await pair.at(leaseMs + 5 + 2 * retryMs - 1);
     await a.expectNone(`attempt 1 lost its lease, attempt 2 failed ${2 * retryMs - 1} ms ago, with retryMs ${retryMs}`);
+
+    await expectDelayHolds(pair, a, b);
   });
 
   test('A job whose last attempt failed must be set aside with its error; a lost lease counts, too.', async ({
@@ -317,28 +319,36 @@ describe('stretch', () => {
     pair,
   }) => {
     const [a, b] = await pair.begin();
+    const putLostJob = await makeLostJob(pair, a);
     await insertMany(pair, 10_000);
-    for (const other of [b, a]) {
-      for await (const { step, first, others, standstill, timeline } of explore({
-        first: { ...a.session, call: () => a.claim() },
-        others: { ...other.session, call: () => other.claim() },
-        admin: pair.database.admin,
-        reset: async () => undefined,
-        standstill: async (call, session, admin) => {
-          const state = await standstillOf(call, session, admin);
-          if (state !== 'idle') return state;
-          return (await settles(call)) ? 'done' : 'not done';
-        },
-      })) {
-        const where = other === a ? 'the same' : 'another';
-        const what = `10,000 jobs are due; a claim was stopped after its statement ${step}; meanwhile a claim in ${where} process`;
-        expect(standstill, `${what}\n${timeline}\nthe second claim was`).toBe('done');
-        const job = valueOf(others, `${what}\n${timeline}\nthe second claim`);
-        expectThat(job !== undefined, `${what} returned undefined\n${timeline}`);
-        expectThat(
-          job!.id !== valueOf(first, 'the claim that was stopped')?.id,
-          `${what} returned the same job\n${timeline}`,
-        );
+    const states = [
+      { due: '10,000 jobs are due', reset: async () => undefined, claims: 1 },
+      // That a claim may not stop at the lost job is promise 7.
+      { due: '10,000 jobs are due, and one more has lost its last lease', reset: putLostJob, claims: 2 },
+    ];
+    for (const { due, reset, claims } of states) {
+      for (const other of [b, a]) {
+        for await (const { step, first, others, standstill, timeline } of explore({
+          first: { ...a.session, call: () => a.claim() },
+          others: { ...other.session, call: () => claimUpTo(other, claims) },
+          admin: pair.database.admin,
+          reset,
+          standstill: async (call, session, admin) => {
+            const state = await standstillOf(call, session, admin);
+            if (state !== 'idle') return state;
+            return (await settles(call)) ? 'done' : 'not done';
+          },
+        })) {
+          const where = other === a ? 'the same' : 'another';
+          const what = `${due}; a claim was stopped after its statement ${step}; meanwhile a claim in ${where} process`;
+          expect(standstill, `${what}\n${timeline}\nthe second claim was`).toBe('done');
+          const job = valueOf(others, `${what}\n${timeline}\nthe second claim`);
+          expectThat(job !== undefined, `${what} returned undefined\n${timeline}`);
+          expectThat(
+            job!.id !== valueOf(first, 'the claim that was stopped')?.id,
+            `${what} returned the same job\n${timeline}`,
+          );
+        }
       }
     }
   });
@@ -480,6 +490,33 @@ async function expectOneOfTwo(pair: Pair, a: QueueProcess, b: QueueProcess, deed
     expect([true, false], `${what}${deed} returned`).toContain(tookEffect);
     expectThat(!(tookEffect && claimed), `${what}${deed} returned true, and yet the job was claimed`);
     expectThat(tookEffect || claimed !== undefined, `${what}${deed} returned false, and yet the job cannot be claimed`);
+  }
+}
+
+/** A claim is stopped while another process claims the only job and fails it: the claim must not get the job before its delay. */
+async function expectDelayHolds(pair: Pair, a: QueueProcess, b: QueueProcess): Promise<void> {
+  const claimAndFail = async () => {
+    const outcome = await b.claim();
+    return 'value' in outcome && outcome.value ? await b.act('fail', outcome.value) : undefined;
+  };
+  for await (const { step, first, others, timeline } of explore({
+    first: { ...a.session, call: () => a.claim() },
+    others: { ...b.session, call: claimAndFail },
+    admin: pair.database.admin,
+    reset: async () => {
+      await pair.restart();
+      await pair.insert(1);
+    },
+  })) {
+    // While the first claim is stopped, it may have the job or hold its lock.
+    if (!others) continue;
+    const what = `a claim was stopped after its statement ${step}; meanwhile another process claimed the job and failed it`;
+    expect(valueOf(others, `${what}\n${timeline}\nfail`), `${what}\n${timeline}\nfail returned`).toBe(true);
+    const job = 'value' in first ? first.value : undefined;
+    expectThat(
+      job === undefined,
+      `${what}\n${timeline}\nthe first claim returned the job as attempt ${job?.attempt}, ${retryMs} ms early`,
+    );
   }
 }
 
@@ -704,11 +741,31 @@ async function losesProcess(pair: Pair, b: QueueProcess, step: number): Promise<
   }
 }
 
-/** Jobs whose order of time differs from the order of their ids. */
-async function insertMany({ database: { admin }, startMs }: Pair, count: number): Promise<void> {
+/** Makes a job that has lost its last lease, if leases end at all. Returns what puts it into the table as it is then. */
+async function makeLostJob(pair: Pair, process: QueueProcess): Promise<() => Promise<void>> {
+  const { admin } = pair.database;
+  await pair.insert(1);
+  for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+    await process.claim();
+    await process.settles();
+    await pair.at(attempt * farMs);
+  }
+  await admin.query('DROP TABLE IF EXISTS lost; CREATE TABLE lost AS SELECT * FROM jobs; DELETE FROM jobs');
+  return async () => void (await admin.query('REPLACE INTO jobs SELECT * FROM lost'));
+}
+
+/** Claims until it gets a job or an error, at most so often. */
+async function claimUpTo(process: QueueProcess, claims: number): Promise<ClaimOutcome> {
+  const outcome = await process.claim();
+  const isEmpty = 'value' in outcome && outcome.value === undefined;
+  return isEmpty && claims > 1 ? await claimUpTo(process, claims - 1) : outcome;
+}
+
+/** Jobs that have become due in the last 10 s, and whose order of time differs from the order of their ids. */
+async function insertMany({ database: { admin }, nowMs }: Pair, count: number): Promise<void> {
   const rows = Array.from({ length: count }, (_, index) => [
     JSON.stringify(newData()),
-    startMs - ((index * 7919) % 10_007),
+    nowMs - ((index * 7919) % 10_007),
   ]);
   await admin.query('INSERT INTO jobs (data, run_at) VALUES ?', [rows]);
   await admin.query('ANALYZE TABLE jobs');

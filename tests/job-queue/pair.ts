@@ -125,6 +125,10 @@ export class Pair extends ModuleProcesses<typeof Kata, QueueProcess> {
     return rows.map(({ id }) => Number(id)).toReversed();
   }
 
+  get nowMs(): number {
+    return this.#nowMs;
+  }
+
   /** Sets the clock of both processes to so many ms after the beginning. */
   async at(ms: number): Promise<void> {
     this.#nowMs = this.startMs + ms;
