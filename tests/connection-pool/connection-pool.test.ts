@@ -301,6 +301,16 @@ describe('robust', () => {
       await expectAlive(pool, next, 1, what);
       await pool.expectAtServer(1, what);
     }
+
+    for await (const { pool, next, what } of endedWaits(openPool, 'is served by another', ['none'])) {
+      // A pool may close what nobody waits for any more.
+      if (next.open < 2) continue;
+      await pool.kill(next.threadIds);
+      const report = await pool.play('acquire');
+      const then = `${what}; then the server has closed both connections, and another caller came`;
+      expect(states(report).at(-1), then).toBe('got');
+      await expectAlive(pool, report, 1, then);
+    }
   });
 
   test('When create fails, one waiter must reject with its error, and the place must be free again.', async ({
@@ -367,14 +377,19 @@ describe('robust', () => {
       expect(next.calls.destroy, `${what}; calls of destroy`).toBe(0);
     }
 
-    const resetting = await openPool({ max: 1 });
-    const { held } = await resetting.play('acquire 3; hold reset, release 0');
-    const isHeld = held.reset === 1;
-    const during = await resetting.play(`${isHeld ? 'release 0' : ''}; flow reset`);
-    const what = 'a second release during reset';
-    expect(during.releases, what).toEqual([undefined, ...(isHeld ? [refused] : [])]);
-    expect(countGot(during), `${what}; how many of three callers have got the connection`).toBe(2);
-    expectUnshared(during, what);
+    for (const [part, steps] of [
+      ['reset', 'acquire 3; hold reset, release 0'],
+      ['validate', 'acquire; release 0; hold validate, acquire 2'],
+    ] as const) {
+      const pool = await openPool({ max: 1 });
+      const { held } = await pool.play(steps);
+      const isHeld = held[part] === 1;
+      const during = await pool.play(`${isHeld ? 'release 0' : ''}; flow ${part}`);
+      const what = `a second release during ${part}`;
+      expect(during.releases, `${what}; what each release threw`).toEqual([undefined, ...(isHeld ? [refused] : [])]);
+      expect(countGot(during), `${what}; how many of three callers have got the connection`).toBe(2);
+      expectUnshared(during, what);
+    }
 
     const closing = await openPool({ max: 1 });
     await closing.play('acquire; hold reset, hold destroy, release 0; fail reset; release 0, flow destroy, flow reset');
@@ -487,6 +502,14 @@ describe('stretch', () => {
     expect(asked.calls.destroy, 'calls of destroy when idleTimeoutMs ended during validate').toBe(0);
     await pool.play(`release 4; clock ${twice}`);
     await pool.expectAtServer(0, 'idleTimeoutMs after the last release');
+
+    const unused = await openPool({ max: 1 });
+    await unused.play(`acquire; release 0; clock ${idleTimeoutMs - 1}; hold validate, acquire signal; clock 2`);
+    await unused.play(`abort 1; flow validate; release all; clock ${twice}`);
+    await unused.expectAtServer(
+      0,
+      'idleTimeoutMs ended during validate, then its waiter was aborted; after twice the idleTimeoutMs',
+    );
 
     const two = await openPool();
     await two.play(`acquire 2; release 0; clock ${partMs}, release 1`);
