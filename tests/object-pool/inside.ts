@@ -363,6 +363,25 @@ export async function breakSome({
   };
 }
 
+/** One idle object grows too old while younger ones are idle. After the next call: what does the pool count, and what is left? */
+export async function growOld({
+  kata,
+  args: { setup, idleMs, call },
+  kept,
+}: In<{ setup: Setup; idleMs: number; call: 'acquire' | 'release' }>): Promise<Counts & { left: number }> {
+  const desk = deskCalled(`old, ${call}`, kata, kept, { ...setup, idleMs });
+  desk.take(setup.max);
+  // The last one: when this is repeated, it is new.
+  desk.giveBack([desk.held.length - 1]);
+  desk.ms += idleMs - 1;
+  desk.giveBack(setup.max - 2);
+  desk.ms += 1;
+  if (call === 'acquire') desk.take(1);
+  else desk.giveBack(1);
+  await collectAndFinalize();
+  return { ...desk.counts(), left: desk.left() };
+}
+
 /** Objects that cannot be cleaned come back and are collected, while as many others are held. How many does the pool count? */
 export async function collectBroken({
   kata,
@@ -564,18 +583,22 @@ function useAndForget(desk: Desk, count: number, stays: number): void {
   desk.leases.push(desk.pool.lease());
 }
 
-/** Acquires objects that nobody releases, and lets them be collected. Returns what the pool still counts as held. */
+/** Acquires objects that nobody releases, and lets them be collected. Nobody reads `held` meanwhile. */
 export async function forgetMany({
   kata,
   args: { setup, count },
   kept,
-}: In<{ setup: Setup; count: number }>): Promise<number> {
+}: In<{ setup: Setup; count: number }>): Promise<void> {
   const desk = deskCalled('forgets many', kata, kept, { ...setup, remembers: false });
   for (let number = 0; number < count; number++) void (number % 4 === 0 ? desk.pool.lease() : desk.pool.acquire());
   await collectAndFinalize();
   desk.take(1);
   desk.giveBack();
-  return desk.pool.held;
+}
+
+/** What the pool still counts as held after `forgetMany`. */
+export function countForgotten({ kept }: In): number {
+  return kept.desks!.get('forgets many')!.pool.held;
 }
 
 /** Uses objects, `atOnce` at a time, while the clock moves by 1 ms a use. Returns how often `create` was called. */
