@@ -96,6 +96,12 @@ describe('robust', () => {
     ] as const)
       for (const change of all.filter((_, index) => index % provider.every === 0)) await expectRefused(file, change);
 
+    // A zero stands for these numbers in Node's scrypt.
+    const usual = { N: 2 ** 14, r: 8, p: 1 };
+    const costly = await files.encrypted(randomBytes(100), { cost: usual });
+    await provider.expectOpened(costly);
+    for (const zero of ['N', 'r', 'p']) await expectRefused(costly, { kind: 'head', ...usual, [zero]: 0 });
+
     // Changes of all kinds, drawn at random. A long file would have to be copied for each.
     const [file, donor] = fourPieces.length < 500_000 ? [fourPieces, otherFour] : [small, otherSmall];
     await expectForEach(
@@ -114,6 +120,7 @@ describe('robust', () => {
       [long, [`${long.slice(0, 89)}x${long.slice(90)}`, long.slice(0, 32), `${long}p`]],
       ['pässwörd', ['password', 'p\u01e4sswörd', 'PÄSSWÖRD']],
       ['秘密の言葉', ['秘密の言語', '?????']],
+      ['€'.repeat(1000), [`${'€'.repeat(999)}$`, '€'.repeat(999)]],
       [' ', ['  ', '\t']],
     ];
 
@@ -237,6 +244,19 @@ describe('stretch', () => {
         `${said} a wrong password did not open the file although scrypt returned the key of the right one, so the password is used for something else`,
       );
     }
+
+    // The same key and the same random bytes each time. Where the outputs of one password differ, something else is random.
+    const alike = async (word: string) =>
+      await files.encrypted(content, { password: word, keys: 'of the call before', drawsAlike: true });
+    await files.encrypted(content, { drawsAlike: true });
+    const [first, second, ofAnother] = [await alike(password), await alike(password), await alike('another password')];
+    await files.encrypted(content, { drawsAlike: true });
+    const last = await alike(password);
+    const isAlike = first.equals(second) && first.equals(last);
+    expectThat(
+      !isAlike || first.equals(ofAnother),
+      'a file was encrypted with two passwords; scrypt returned the same key and node:crypto the same random bytes, yet the outputs differ, so the password is used for something else',
+    );
   });
 
   test('A head that asks for too much must be refused before it has cost anything.', async ({ files, provider }) => {

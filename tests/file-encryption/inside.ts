@@ -13,6 +13,8 @@ export interface Call {
   readonly holdsBack?: boolean;
   /** Makes scrypt return other keys than it has derived: changed ones, or those of the call before in this process. */
   readonly keys?: 'changed' | 'of the call before';
+  /** Makes node:crypto draw the same random bytes in each of these calls. */
+  readonly drawsAlike?: boolean;
 }
 
 /** How a call has ended. */
@@ -41,6 +43,8 @@ let keysGiven: Call['keys'];
 let derived: Buffer[] = [];
 let derivedBefore: Buffer[] = [];
 let scrypts: Kata.ScryptCost[] = [];
+/** The next random byte of a call that draws alike. */
+let nextDraw: number | undefined;
 /** The steps that were begun and are not finished. */
 const underWay = new Set<{ readonly words: string }>();
 
@@ -51,17 +55,19 @@ const handleSteps = ['write', 'writev', 'writeFile', 'appendFile', 'close'];
 
 inSubject(() => {
   watchScrypt();
+  watchDraws();
   watchFiles();
 });
 
 /** Calls the module, and comes back when the call has settled and nothing is under way any more. */
 export async function callOnce({ kata, args: call }: Inside<typeof Kata, Call>): Promise<Outcome> {
-  const { name, args, holdsBack, keys } = call;
+  const { name, args, holdsBack, keys, drawsAlike } = call;
   const [, output] = args;
   const before = new Set(readdirSync(dirname(output)));
   usualOperations = fileOperations();
   [isHoldingBack, keysGiven, scrypts] = [holdsBack === true, keys, []];
   [derivedBefore, derived] = [derived, []];
+  nextDraw = drawsAlike ? 0 : undefined;
   const run = async () => await kata[name](...args);
   const ending = await run().then(
     () => ({ how: 'done', message: '' }) as const,
@@ -74,7 +80,7 @@ export async function callOnce({ kata, args: call }: Inside<typeof Kata, Call>):
   // Whatever was not awaited must not disturb the next call.
   do await idle();
   while (underWay.size > 0);
-  [isHoldingBack, keysGiven] = [false, undefined];
+  [isHoldingBack, keysGiven, nextDraw] = [false, undefined, undefined];
   if (ending.how === 'done') before.add(basename(output));
   const left = readdirSync(dirname(output)).filter((file) => !before.has(file));
   return { ...ending, left, scrypts, unfinished };
@@ -163,6 +169,25 @@ function numbersOf(options: ScryptOptions = {}): Kata.ScryptCost {
 }
 
 type Operation = (...args: unknown[]) => unknown;
+
+/** Lets the usual ways to draw random bytes give 0, 1, 2 … while a call draws alike. Other ways stay random. */
+function watchDraws(): void {
+  const drawn = (bytes: Buffer) => {
+    if (nextDraw !== undefined) for (let at = 0; at < bytes.length; at++) bytes[at] = nextDraw++;
+    return bytes;
+  };
+  const randomBytes = crypto.randomBytes as (count: number) => Buffer;
+  crypto.randomBytes = ((count: number, done?: (error: Error | null, bytes: Buffer) => void) => {
+    const bytes = drawn(randomBytes(count));
+    return done ? setImmediate(done, null, bytes) && undefined : bytes;
+  }) as typeof crypto.randomBytes;
+  const { randomFillSync } = crypto;
+  crypto.randomFillSync = ((array: Buffer, ...part: number[]) => {
+    randomFillSync(array, ...part);
+    if (part.length === 0) drawn(Buffer.from(array.buffer, array.byteOffset, array.byteLength));
+    return array;
+  }) as typeof randomFillSync;
+}
 
 /** Lets each step be held back that changes the disk, and each open and close of a file for writing. */
 function watchFiles(): void {

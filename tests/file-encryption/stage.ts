@@ -25,7 +25,7 @@ const largeFileBytes = 300 * megabyte + 7;
 const longestPiece = 2 * megabyte;
 
 /** What a call is about beyond its two files. */
-interface Terms extends Pick<Call, 'holdsBack' | 'keys'> {
+interface Terms extends Pick<Call, 'holdsBack' | 'keys' | 'drawsAlike'> {
   readonly password?: string;
   readonly cost?: Kata.ScryptCost | 'by default';
 }
