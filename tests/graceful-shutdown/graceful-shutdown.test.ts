@@ -134,7 +134,7 @@ describe('robust', () => {
     open,
   }) => {
     for (const isBusy of [true, false]) {
-      const service = await open();
+      const service = await open({ holds: isBusy ? [] : ['readiness'] });
       const unused = await service.connect();
       const used = await service.connect();
       for (const number of [0, 1]) {
@@ -154,6 +154,10 @@ describe('robust', () => {
         await service.refuses();
         await finish(service, idle['whose request was held']!, 'held', two, two);
         await finish(service, idle['whose headers were sent before']!, 'begun', three, `begun, ${three}`);
+      } else if (await service.tells('readiness')) {
+        idle['opened while onReadiness was awaited'] = await service.connect();
+        await service.lives();
+        service.answer('readiness', 'false');
       }
 
       const end = await service.end();
@@ -178,17 +182,22 @@ describe('robust', () => {
       void callers.push([name, await service.hold(route, name, caller), caller ? 1 : 0]);
     await hold('end', 'kept-alive', kept);
     for (const route of ['end', 'head', 'write']) await hold(route, `${route}-before`);
+    const early = await service.hold('end', 'early');
 
     service.signal(first);
     await service.told('onReadiness', 'readiness');
+    service.answer('query', 'early', { value: one });
+    const meanwhile = await service.answerOn(early);
     for (const route of ['end', 'head', 'write']) await hold(route, `${route}-after`);
-    const early = await service.connect();
-    early.ask('/ping/now');
-    const now = await service.answerOn(early);
+    const late = await service.connect();
+    late.ask('/ping/now');
+    const now = await service.answerOn(late);
     service.answer('readiness', 'false');
 
     expect(before, 'an answer before the signal').toMatchObject({ connection: 'keep-alive' });
-    expect(now, 'an answer while onReadiness is awaited').toMatchObject({ status: 200, connection: 'close' });
+    const close = { status: 200, connection: 'close' };
+    expect(meanwhile, `an answer while onReadiness is awaited, in flight at ${first}`).toMatchObject(close);
+    expect(now, 'an answer while onReadiness is awaited').toMatchObject(close);
     for (const [name, caller, number] of callers) {
       service.answer('query', name, { value: one });
       if (name.startsWith('write')) {
@@ -196,8 +205,7 @@ describe('robust', () => {
         service.answer('query', name, { value: two });
       }
       expect(await service.answerOn(caller, number), `the answer of ${name}`).toEqual({
-        status: 200,
-        connection: 'close',
+        ...close,
         body: name.startsWith('write') ? one + two : one,
       });
     }
@@ -292,8 +300,9 @@ describe('robust', () => {
     }
     client.send('leave\n');
     await service.told('pool.end()', 'end');
-    service.answer('end', '');
-    expect(await service.end(), 'the process, after a client had left').toBe('exit code 0');
+    service.answer('end', '', { error: null });
+    const how = 'after a client had left and pool.end() had rejected without a reason';
+    expect(await service.end(), `the process, ${how}`).toBe('exit code 1');
 
     const quiet = await open({ holds: ['readiness'] });
     quiet.signal(first);
@@ -324,6 +333,14 @@ describe('robust', () => {
     await late.told('pool.end()', 'end');
     late.signal(other);
     expect(await late.end(), `the process, after ${first} and, during pool.end(), ${other}`).toBe('exit code 1');
+
+    // Whether onReadiness is called and awaited is up to promise 10.
+    const early = await open({ holds: ['readiness', 'end'] });
+    early.signal(first);
+    if (!(await early.tells('readiness'))) return;
+    early.signal(first);
+    const twice = `${first} twice, while onReadiness was awaited`;
+    expect(await early.end(), `the process, after ${twice}`).toBe('exit code 1');
   });
 
   test('When graceMs have passed, and not before, the process must end with exit code 1, whatever it waits for.', async ({
@@ -440,6 +457,13 @@ describe('stretch', () => {
     expect(service.details('error'), 'what logError was called with').toEqual([five, six]);
     expect(service.details('readiness'), 'what onReadiness was called with').toEqual(['false']);
     expect(service.count('end'), 'calls of pool.end()').toBe(1);
+
+    const second = await open();
+    const asked = await second.hold('end', 'asked');
+    second.order({ kind: 'reject', message: null });
+    await second.told('logError was not called for a rejection without a reason; that', 'error');
+    await finish(second, asked, 'asked', one, one);
+    expect(await second.end(), 'the process, after an unhandled rejection without a reason').toBe('exit code 1');
   });
 });
 

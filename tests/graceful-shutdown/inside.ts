@@ -32,7 +32,7 @@ export async function openService({ kata, args, tools }: Inside<typeof Kata, Ser
   link.orders = async (order) => {
     if (order.kind === 'step') await clock.step(order.ms);
     if (order.kind === 'turn') await tools.turns(1);
-    if (order.kind === 'reject') void Promise.reject(new Error(order.message));
+    if (order.kind === 'reject') void Promise.reject(reasonOf(order.message));
     if (order.kind === 'add a broken client') addBrokenClient(clients, link);
   };
 
@@ -188,6 +188,10 @@ class Link {
     }
     const asked = this.#asked.get(message.id);
     if (message.error === undefined) asked?.resolve(message.value ?? '');
-    else asked?.reject(new Error(message.error));
+    else asked?.reject(reasonOf(message.error));
   }
+}
+
+function reasonOf(message: string | null): Error | undefined {
+  return message === null ? undefined : new Error(message);
 }

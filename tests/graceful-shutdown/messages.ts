@@ -12,9 +12,9 @@ export interface FromService {
   readonly detail: string;
 }
 
-/** What the judge tells a service: the answer to one of its questions, or an order. */
+/** What the judge tells a service: the answer to one of its questions, or an order. With null for a text, it rejects without a reason. */
 export type ToService =
-  | { readonly id: number; readonly value?: string; readonly error?: string }
+  | { readonly id: number; readonly value?: string; readonly error?: string | null }
   | { readonly kind: 'step'; readonly ms: number }
   | { readonly kind: 'turn' | 'add a broken client' }
-  | { readonly kind: 'reject'; readonly message: string };
+  | { readonly kind: 'reject'; readonly message: string | null };

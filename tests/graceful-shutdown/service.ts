@@ -14,6 +14,7 @@ import type { FromService, ToService } from './messages.ts';
 const livingTurns = 12;
 
 type Event = FromService['event'];
+type Reply = Omit<Extract<ToService, { id: number }>, 'id'>;
 
 export interface Choice {
   readonly signals?: readonly NodeJS.Signals[];
@@ -75,8 +76,14 @@ export class Service implements AsyncDisposable {
     expectThat(false, `${what} did not happen${this.#link.isClosed ? '; the process ended before' : ''}`);
   }
 
+  /** Whether the service tells this, sooner or later. */
+  async tells(event: Event): Promise<boolean> {
+    await this.#becomes(() => this.count(event) > 0 || this.#link.isClosed, this.#link);
+    return this.count(event) > 0;
+  }
+
   /** Lets the oldest question of this kind go on that waits. */
-  answer(event: Event, detail: string, answer: { readonly value?: string; readonly error?: string } = {}): void {
+  answer(event: Event, detail: string, answer: Reply = {}): void {
     this.#link.answer(event, detail, answer);
   }
 
@@ -239,7 +246,7 @@ class LinkEnd {
     this.#socket?.write(`${JSON.stringify(message)}\n`);
   }
 
-  answer(event: Event, detail: string, answer: { readonly value?: string; readonly error?: string }): void {
+  answer(event: Event, detail: string, answer: Reply): void {
     const at = this.#open.findIndex((told) => told.event === event && told.detail === detail);
     const [asked] = at === -1 ? [] : this.#open.splice(at, 1);
     if (asked) this.send({ id: asked.id, ...answer });
