@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { settles } from '../../helpers/foundations/waiting/until.ts';
@@ -20,6 +21,7 @@ import {
   failReads,
   hashingMs,
   megabyte,
+  putOlderFile,
   smallBytes,
   summaryOf,
   summaryOfFile,
@@ -251,6 +253,13 @@ describe('stretch', () => {
     const none = await missing.ask('/file', { method: 'HEAD' });
     await missing.expectAlive('HEAD of a missing file');
     expect(none.status, 'HEAD of a missing file; status').toBe(404);
+    const emptyPath = join(workspace, 'empty.bin');
+    await writeFile(emptyPath, '');
+    const empty = await (await serve(emptyPath)).ask('/file', { method: 'HEAD' });
+    expect({ status: empty.status, length: empty.headers['content-length'] }, 'HEAD of an empty file').toEqual({
+      status: 200,
+      length: '0',
+    });
   });
 
   test('A byte range must be answered with exactly these bytes.', async ({ serve, workspace, large }) => {
@@ -316,7 +325,9 @@ describe('stretch', () => {
 
     // Ten first: a server that holds the whole file for each would take gigabytes for fifty.
     for (const count of [10, 50]) {
-      while (slow.length < count) slow.push(service.reader('/file'));
+      // Every second one wants a part that fits into memory, once.
+      const half = { headers: { range: 'bytes=0-12582911' } };
+      while (slow.length < count) slow.push(service.reader('/file', slow.length % 2 === 0 ? {} : half));
       await Promise.all(slow.map((reader) => reader.take(firstBytes)));
       await atRest(subject);
       const started = slow.filter((reader) => reader.bytes > 0).length;
@@ -324,7 +335,7 @@ describe('stretch', () => {
       expectAtMost(
         (await subject.heldBytes()) - before,
         memoryLimit,
-        `${count} slow readers paused after ${inWords(firstBytes)} of ${inWords(medium.bytes)}; for them the server held`,
+        `${count} slow readers paused after ${inWords(firstBytes)}, half of them of ${inWords(medium.bytes)}, half of a range of 12 MB; for them the server held`,
       );
     }
 
@@ -357,6 +368,7 @@ describe('stretch', () => {
     for (const [how, change] of [
       ['changed', changeFile],
       ['replaced by another one of its name', replaceFile],
+      ['replaced by an older one of its size', putOlderFile],
     ] as const) {
       const path = join(workspace, `${change.name}.bin`);
       await writeSmall(path, 4 * megabyte + smallBytes);
@@ -388,6 +400,7 @@ describe('stretch', () => {
   test('When a reader leaves while the file is being opened, the file must not stay open.', async ({
     serve,
     large,
+    workspace,
     skip,
   }) => {
     if (noStuckDisk !== undefined) skip(noStuckDisk);
@@ -408,8 +421,31 @@ describe('stretch', () => {
       await service.expectRestraint(taken, what);
       await service.expectClosed(before, what);
     }
+    await expectSummaryToClose(serve, workspace);
   });
 });
+
+/** Who asked for a summary leaves while its file is opened. The server may still make it. */
+async function expectSummaryToClose(serve: (path: string) => Promise<FileService>, workspace: string): Promise<void> {
+  const path = join(workspace, 'left-early.bin');
+  await writeSmall(path, smallBytes);
+  const service = await serve(path);
+  const before = await service.descriptorsAfterOneReader();
+  for (const operations of [0, 1, 2]) {
+    const disk = await service.stickDisk();
+    const { arrived } = await service.traffic();
+    const reader = service.reader('/summary');
+    await service.untilArrived(arrived + 1);
+    for (let done = 0; done < operations && reader.bytes === 0; done++) await disk.step();
+    await service.leave(reader);
+    await disk.release();
+    await atRest(service.subject);
+    await service.expectClosed(
+      before,
+      `a reader of the summary left after ${operations} of the operations by which the server opens the file`,
+    );
+  }
+}
 
 /** When already the first read fails, any answer will do but a 200 that is complete. */
 async function expectNoFalseEnd(service: FileService): Promise<void> {

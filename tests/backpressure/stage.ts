@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, rename, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
@@ -72,6 +72,17 @@ export async function changeFile(path: string, bytes: number): Promise<Buffer> {
 export async function replaceFile(path: string, bytes: number): Promise<Buffer> {
   const aside = `${path}.new`;
   const content = await changeFile(aside, bytes);
+  await rename(aside, path);
+  return content;
+}
+
+/** The same with other bytes of the same number, which are an hour old, as who puts an older file back. */
+export async function putOlderFile(path: string): Promise<Buffer> {
+  const aside = `${path}.old`;
+  const content = (await readFile(path)).reverse();
+  await writeFile(aside, content);
+  const before = new Date(Date.now() - 3_600_000);
+  await utimes(aside, before, before);
   await rename(aside, path);
   return content;
 }
