@@ -221,6 +221,26 @@ describe('robust', () => {
       await fail(both, [2 * failures, 2 * failures + 1], 2 + 2 * failures);
       await startsAfter(both, failures * restartMs, 2 + 2 * failures, 2);
     }
+
+    // A row that has ended does not count for reload().
+    fails.value = true;
+    const later = await open({ size: 1, maxFailures: 3, plan });
+    for (const at of [0, 1]) {
+      await fail(later, [at], at + 1);
+      if (at === 1) fails.value = false;
+      await startsAfter(later, (at + 1) * restartMs, at + 1);
+    }
+    await later.starts();
+    fails.value = true;
+    const reload = await later.call('reload');
+    await later.sees(
+      'reload() to start a worker',
+      ({ forks, calls }) => forks > 3 || calls[reload]!.ended !== 'pending',
+    );
+    // If it starts none, promise 9 says so.
+    if (later.seen.forks === 3) return;
+    await fail(later, [3], 3);
+    await startsAfter(later, restartMs, 4);
   });
 
   test('After maxFailures failed starts in a row, startCluster must end all workers and reject, naming the file.', async ({
@@ -249,6 +269,8 @@ describe('robust', () => {
     expect(start.alive, 'workers alive when it rejected').toBe(0);
     const { forks } = await stage.pass(longMs);
     expect(forks, `processes started, with maxFailures ${maxFailures} and one other worker`).toBe(1 + maxFailures);
+
+    await expectToEndWhatStarts(await open({ plan: () => 'wait' }));
   });
 
   test('Once the cluster runs, giving up must be told to onGiveUp, once; the other workers must go on.', async ({
@@ -274,7 +296,13 @@ describe('robust', () => {
     await later.pass(longMs);
     const [first, second] = later.boss.living;
     if (!first || !second) return;
-    await givesUp(later, first);
+    // Nothing has ended the row of failures in its place so far.
+    later.boss.plan = () => 'listen';
+    const started = later.boss.workers.length;
+    first.order({ do: 'die' });
+    const newcomer = await later.worker(started);
+    await later.settles(', after a reload() that failed and the death of a worker');
+    await givesUp(later, newcomer);
     await later.serves(() => [second]);
   });
 });
@@ -381,6 +409,19 @@ describe('stretch', () => {
     });
     // If it cannot reload, promise 9 says so.
     if (await stage.reloads()) await hangs(freezes);
+
+    // It needs longer than hangMs until it listens.
+    const { forks } = stage.seen;
+    const started = stage.boss.workers.length;
+    stage.boss.plan = () => 'wait';
+    stage.boss.living[0]!.order({ do: 'die' });
+    const slow = await stage.worker(started);
+    await stage.pass(2 * hangMs);
+    slow.order({ do: 'listen' });
+    await stage.serves();
+    await stage.pass(2 * hangMs);
+    await stage.settles(', after one that listened late');
+    expect(stage.seen.forks - forks, 'processes started for a worker that died; the new one listened late').toBe(1);
   });
 
   test('stop() may come at any time: no worker, retry, timer or listener must be left.', async ({
@@ -479,6 +520,26 @@ async function expectStopped(stage: Stage, stop: number, forks: number, when: st
   expect(ended, `stop(), ${when}`).toEqual({ ended: 'resolved', alive: 0 });
   const end = await stage.pass(longMs);
   expect(end.forks, `processes started, with stop() ${when}`).toBe(forks);
+}
+
+/** startCluster gives up on one place while the worker of another one has not listened yet. */
+async function expectToEndWhatStarts(stage: Stage): Promise<void> {
+  const first = await stage.worker(0);
+  // Who starts one worker after the other has none then.
+  const { forks } = await stage.pass(0);
+  if (forks === 1) return;
+  await stage.worker(1);
+  for (let failures = 1, failing = first; failures <= maxFailures; failures++) {
+    failing.order({ do: 'exit', code });
+    await failsAfter(stage, failures);
+    if (failures === maxFailures) break;
+    await stage.pass(5 * restartMs);
+    failing = await stage.worker(failures + 1);
+  }
+  await stage.pass(stopMs + soonMs);
+  await stage.sees('startCluster to reject', ({ start }) => start.ended !== 'pending');
+  const { start } = stage.seen;
+  expect(start.alive, 'workers alive when it rejected; one had not listened yet').toBe(0);
 }
 
 /** stop() is called while an old worker is alive that reload() has asked to stop. */

@@ -240,7 +240,7 @@ describe('stretch', () => {
         'numbers',
       );
 
-    for (const bad of [1.5, Number.NaN, '5']) {
+    for (const bad of [1.5, Number.NaN, Infinity, '5']) {
       const seen = await subject.run(giveBadObject, bad);
       const what = `of the ${typeof bad} ${bad} in object mode`;
       expect(seen.doubler, `a doubler ${what}`).toMatch(typeErrorWith(String(bad)));

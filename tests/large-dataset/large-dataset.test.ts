@@ -69,6 +69,7 @@ describe('core', () => {
       ['paths within and beyond U+FFFF, each once', ['/\uff5e', '/🦊', '/\ue000']],
       ['twelve paths, some more often', [...names, ...names.slice(5), '/c', '/c', '/z']],
       ['paths that differ by next to nothing', [...likeNames, ...likeNames.slice(0, 4)]],
+      ['30,000 paths, each twice, and twelve of them once more', manyPaths(30_000)],
       ['paths that are called like parts of an object', [...oddNames, ...oddNames.slice(0, 3), '__proto__']],
     ];
 
@@ -183,6 +184,13 @@ describe('robust', () => {
       ['a gzip of 4 MB that was damaged near its begin', damagedEarly],
     ];
 
+    const relative = './unreadable.log';
+    const { how, message } = await digester.digestFile(relative);
+    expect(how, 'a path that begins with ./, and no such file; digestLog').toBe('failed');
+    expectThat(
+      message.includes(relative),
+      `digestLog of ${relative} failed with "${message}", which does not name the log`,
+    );
     for (const [index, [words, content]] of cases.entries()) {
       const path = join(workspace, `unreadable-${index}.log`);
       if (content === 'folder') await mkdir(path);
@@ -277,6 +285,12 @@ describe('stretch', () => {
 });
 
 /** A gzip whose header has the flag FNAME and a name, as in RFC 1952. */
+/** So many paths, all of them twice, twelve of them once more. Their places tell nothing. */
+function manyPaths(count: number): string[] {
+  const paths = shuffled(Array.from({ length: count }, (_, at) => `/${at}`));
+  return [...paths, ...paths, ...shuffled(paths).slice(0, 12)];
+}
+
 function namedGzip(content: Buffer, name: string): Buffer {
   const plain = gzipSync(content);
   const header = Buffer.from(plain.subarray(0, 10));

@@ -39,6 +39,8 @@ const test = judge<typeof Kata>('lru-cache', { furnish: holdClock }).extend(
 
 const small = fc.integer({ min: 1, max: 4 });
 const ttlMs = fc.integer({ min: 2, max: 1000 });
+/** Longer than any entry lives. */
+const longMs = 5_000;
 const maxBytes = fc.integer({ min: 5, max: 40 });
 const peekAll = ['a', 'b', 'c', 'd', 'e', 'f'].map((key): Step => ['peek', key]);
 
@@ -142,15 +144,18 @@ describe('robust', () => {
       'expected of dispose',
       'seen of dispose',
     ]);
-    const last = histories(
-      ttlMs.map((ms) => ({ max: 100, ttlMs: ms })),
-      { set: 2, get: 2, wait: 2 },
-      [['purge']],
-    );
-    await expectHistories(subject, last, 100, ({ disposed }) => [...disposed].sort(), [
-      'expected of dispose',
-      'seen of dispose',
-    ]);
+    // All that is left expires, and leaves by a purge or by clear.
+    for (const ending of [[['purge']], [['wait', longMs], ['clear']]] satisfies Step[][]) {
+      const last = histories(
+        ttlMs.map((ms) => ({ max: 100, ttlMs: ms })),
+        { set: 2, get: 2, wait: 2 },
+        ending,
+      );
+      await expectHistories(subject, last, 100, ({ disposed }) => [...disposed].sort(), [
+        'expected of dispose',
+        'seen of dispose',
+      ]);
+    }
 
     const stays = await subject.run(leaveInAllWays, { count: leavers });
     for (const { way, stayed } of stays) expect(stayed, `${way}: 3 entries were set last; of them, has found`).toBe(3);
