@@ -184,15 +184,9 @@ describe('robust', () => {
       ['a gzip of 4 MB that was damaged near its begin', damagedEarly],
     ];
 
-    const relative = './unreadable.log';
-    const { how, message } = await digester.digestFile(relative);
-    expect(how, 'a path that begins with ./, and no such file; digestLog').toBe('failed');
-    expectThat(
-      message.includes(relative),
-      `digestLog of ${relative} failed with "${message}", which does not name the log`,
-    );
     for (const [index, [words, content]] of cases.entries()) {
-      const path = join(workspace, `unreadable-${index}.log`);
+      // What a caller writes need not be the shortest name.
+      const path = `${workspace}/./unreadable-${index}.log`;
       if (content === 'folder') await mkdir(path);
       else if (content !== 'missing') await writeFile(path, content);
       const outcome = await digester.digestFile(path);
