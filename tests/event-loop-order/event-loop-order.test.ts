@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type fc from 'fast-check';
 import { describe } from 'vitest';
 import { noStuckDisk, stickDisk } from '../../helpers/instruments/disk/stuck-disk.ts';
+import { bytesReadByMainThread, noBytesRead } from '../../helpers/instruments/gauges/gauges.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { expectForDrawn } from '../../helpers/judging/drawn/drawn.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
@@ -26,6 +27,9 @@ const fileStep = `file: ${content}`;
 /** No chunk of an even number of bytes ends between two letters. */
 const largeContent = `a${'ü'.repeat(100_000)}`;
 const mediumContent = largeContent.slice(0, 35_000);
+const shortContent = largeContent.slice(0, 30_000);
+/** Half of it. The thread reads the judge’s messages as well. */
+const mostReadByThread = 30_000;
 const steps = ['script', 'nextTick', 'microtask', fileStep, 'file nextTick', 'file microtask', 'immediate', 'timer'];
 const [resolves, returns, waiting] = ['(the promise resolves)', '(the call returns)', '(a waiting microtask)'];
 const laterTimer = '(a timer set in the I/O callback)';
@@ -37,12 +41,16 @@ const test = judge<typeof Kata>('event-loop-order')
       file: join(workspace, 'greeting.txt'),
       large: join(workspace, 'letters.txt'),
       medium: join(workspace, 'fewer-letters.txt'),
+      short: join(workspace, 'few-letters.txt'),
+      empty: join(workspace, 'empty.txt'),
       missing: join(workspace, 'missing.txt'),
       folder: join(workspace, 'folder'),
     };
     await writeFile(paths.file, content);
     await writeFile(paths.large, largeContent);
     await writeFile(paths.medium, mediumContent);
+    await writeFile(paths.short, shortContent);
+    await writeFile(paths.empty, '');
     await mkdir(paths.folder);
     return paths;
   })
@@ -70,6 +78,7 @@ describe('core', () => {
       expectSame([...steps, resolves], logged, did);
     }
     await expectRead(subject, paths.large, largeContent, 1);
+    await expectRead(subject, paths.empty, '', 1);
   });
 
   test('nextTick must come before every waiting microtask, and microtask before the event loop goes on.', async ({
@@ -86,6 +95,8 @@ describe('core', () => {
   });
 
   test('run must not block while it reads, and both file steps must come before the event loop goes on.', async ({
+    subject,
+    paths,
     calmRuns,
   }) => {
     for (const { did, account } of calmRuns) {
@@ -95,6 +106,15 @@ describe('core', () => {
         did,
       );
     }
+
+    if (noBytesRead !== undefined) return;
+    const before = await bytesReadByMainThread(subject);
+    await expectRead(subject, paths.short, shortContent, 1);
+    const read = (await bytesReadByMainThread(subject)) - before;
+    expectThat(
+      read < mostReadByThread,
+      `a file of 60 kB was read; the thread that runs the event loop itself read ${read} bytes, while nobody else got a turn`,
+    );
   });
 
   test('immediate must come before any timer set in the I/O callback, and timer must come from a timer.', async ({
@@ -167,12 +187,14 @@ describe('robust', () => {
         `drain was called with 25 tasks, and task ${throwsAt + 1} throws`,
       );
     }
-    const { order, end } = await subject.run(observeDrain, { count: 25, throwsAt: 12, throwsUndefined: true });
-    expectSame(
-      [...taskLines(13), 'drain rejected with undefined'],
-      [...order.map(taskLine), `drain ${end}`],
-      'drain was called with 25 tasks, and task 13 throws undefined',
-    );
+    for (const nothing of [undefined, null]) {
+      const { order, end } = await subject.run(observeDrain, { count: 25, throwsAt: 12, thrown: [nothing] });
+      expectSame(
+        [...taskLines(13), `drain rejected with ${nothing}`],
+        [...order.map(taskLine), `drain ${end}`],
+        `drain was called with 25 tasks, and task 13 throws ${nothing}`,
+      );
+    }
     const beside = await subject.run(observeDrainsSideBySide, { count: 25, throwsAt: 12 });
     expectSame(
       [...taskLines(25), 'drain resolved'],
@@ -203,14 +225,21 @@ describe('stretch', () => {
 });
 
 /** Calls `run` that often at once with a file of that content. */
-async function expectRead(subject: Subject<typeof Kata>, file: string, written: string, times: number): Promise<void> {
-  const runs = Array.from({ length: times }, (): Run => ({ caller: 'I/O', file, letters: 2 * written.length }));
+async function expectRead(subject: Subject<typeof Kata>, path: string, written: string, times: number): Promise<void> {
+  const runs = Array.from({ length: times }, (): Run => ({
+    caller: 'I/O',
+    file: path,
+    letters: 10 + 2 * written.length,
+  }));
   for (const { account, did } of await observe(subject, runs, times === 1 ? 'one by one' : 'side by side')) {
-    const text = account.find(({ step }) => step.startsWith('file: '))?.step.slice('file: '.length) ?? '';
+    const file = account.find(({ step }) => step.startsWith('file: '));
+    const bytes = Buffer.byteLength(written);
+    expectThat(file !== undefined, `${did}, with a file of ${bytes} bytes; "file: …" was not logged`);
+    const text = file!.step.slice('file: '.length);
     const wrongAt = [...written].findIndex((letter, index) => text[index] !== letter);
     expectThat(
       text === written,
-      `${did}, with a file of ${Buffer.byteLength(written)} bytes; its text is wrong from letter ${wrongAt + 1} on, and has ${text.length} letters instead of ${written.length}`,
+      `${did}, with a file of ${bytes} bytes; its text is wrong from letter ${wrongAt + 1} on, and has ${text.length} letters instead of ${written.length}`,
     );
   }
 }

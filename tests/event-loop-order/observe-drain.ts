@@ -13,8 +13,8 @@ export interface DrainSeen {
 export interface DrainCall {
   readonly count: number;
   readonly throwsAt?: number;
-  /** Instead of an error. */
-  readonly throwsUndefined?: boolean;
+  /** Undefined or null, which is thrown instead of an error. */
+  readonly thrown?: readonly [undefined | null];
 }
 
 interface DrainModule {
@@ -27,10 +27,7 @@ interface DrainModule {
  * A turn ends at each of our immediates, and when the loop calls a callback that was requested after the last task. Immediates alone
  * are not enough: a timer of 1 ms that `drain` sets after ten tasks may fire before our next immediate.
  */
-export async function observeDrainOf(
-  kata: DrainModule,
-  { count, throwsAt, throwsUndefined = false }: DrainCall,
-): Promise<DrainSeen> {
+export async function observeDrainOf(kata: DrainModule, { count, throwsAt, thrown }: DrainCall): Promise<DrainSeen> {
   const order: number[] = [];
   let inThisTurn = 0;
   let mostInOneTurn = 0;
@@ -41,7 +38,7 @@ export async function observeDrainOf(
     // The clock moves during the first task, so that timers that were set before it are due together.
     if (order.length === 1) holdThread(5);
     if (number !== throwsAt) return;
-    if (throwsUndefined) throw undefined;
+    if (thrown) throw thrown[0];
     throw Object.assign(new Error('of a task'), { code: 'OF_A_TASK' });
   });
 
@@ -71,7 +68,7 @@ export async function observeDrainOf(
   await new Promise<void>((resolve) => setImmediate(() => (turn(), resolve())));
   const end = await kata.drain(tasks).then(
     () => 'resolved',
-    (error) => `rejected with ${String(error?.code ?? error?.name)}`.slice(0, 80),
+    (error) => `rejected with ${String(error ? (error.code ?? error.name) : error)}`.slice(0, 80),
   );
   const atEnd = order.length;
   // Tasks that run after the end get the time to show themselves.

@@ -177,6 +177,9 @@ describe('robust', () => {
       plain('a character from outside base64url in the signature', `${head}.${body}.${signature}!`),
       sealed('trailing bits in the header', withTrailingBits(head), body),
       sealed('trailing bits in the payload', head, withTrailingBits(body)),
+      // These take up whole groups of four digits.
+      sealed('a stray digit after the header', `${encode('{"alg":"HS256"}')}A`, body),
+      sealed('a stray digit after the payload', head, `${encode('{"a":123}')}A`),
       sealed('a padded header', `${head}==`, body),
       sealed('a padded payload', head, `${body}==`),
       sealed('a newline in the payload', head, `${body.slice(0, 4)}\n${body.slice(4)}`),
@@ -251,7 +254,13 @@ describe('robust', () => {
       ask({ exp: at + 1, nbf: at }, at),
       byDefaultClock,
     ]);
+    // After January 2038.
+    const late = 2 ** 32 + at;
+    await expectAccepted(subject, [ask({ exp: late, nbf: late - 1 }, late - 1)]);
     await expectRefused(subject, [
+      ask({ exp: late }, late),
+      ask({ exp: 2 ** 31 }, 2 ** 31),
+      ask({ nbf: late }, late - 1),
       ask({ exp: at }, at),
       ask({ exp: at }, at + 1),
       ask({ exp: 0 }, at),
@@ -355,6 +364,7 @@ describe('stretch', () => {
         '{"alg":"HS256","crit":null}',
         '{"alg":"none","alg":"HS256"}',
         '{"alg":"HS256","alg":"HS256"}',
+        '{"alg":"HS256","__proto__":1,"__proto__":2}',
         '{ "alg" : "HS256" , "kid" : "a" , "kid" : "b" }',
         '{"alg":"HS256","extra":{"a":1},"typ":"JWT","extra":2}',
         String.raw`{"alg":"HS256","note":"\\","typ":"JWT","typ":"JWT"}`,
