@@ -221,6 +221,43 @@ export async function replaceBeforeFinalizers({ kata, args: keys }: In<readonly 
   return { created, held: desk.held.size, size: desk.registry.size, again: desk.openAgain() };
 }
 
+/** A value of three keys is collected, and the one in the middle gets another value before finalizers run. */
+export async function replaceOneOfThree({ kata, args: keys }: In<readonly [string, string, string]>): Promise<Seen> {
+  const { registry } = new Desk(kata);
+  const [, middle] = keys;
+  getForAll(registry, keys);
+  await endJob();
+  collectNow();
+  const held = registry.get(middle, (key) => new Doc(key));
+  await collectAndFinalize();
+  await collectAndFinalize();
+  const entries = [...registry].map(([key, value]) => (value === held ? key : 'another value'));
+  return { size: registry.size, entries };
+}
+
+/** A value is deleted, comes back while it is held, and is let go. */
+export async function deleteAndBringBack({ kata, args: key }: In<string>): Promise<Seen> {
+  const { registry } = new Desk(kata);
+  bringBack(registry, key);
+  await endJob();
+  await collectAndFinalize();
+  await collectAndFinalize();
+  return { size: registry.size, entries: [...registry].length };
+}
+
+/** One value for all of these keys, which nobody holds afterwards. */
+function getForAll(registry: Kata.Registry<unknown, object>, keys: readonly string[]): void {
+  const value = new Doc(keys);
+  for (const key of keys) registry.get(key, () => value);
+}
+
+function bringBack(registry: Kata.Registry<unknown, object>, key: string): void {
+  const value = new Doc(key);
+  registry.get(key, () => value);
+  registry.delete(key);
+  registry.get(key, () => value);
+}
+
 /** `create` throws: for a new key, for a held value, and for a value that was just collected. */
 export async function throwing({
   kata,

@@ -11,6 +11,7 @@ import {
   annotate,
   annotateAndDrop,
   churn,
+  deleteAndBringBack,
   deleteBeforeFinalizers,
   deleteHeld,
   dropAll,
@@ -20,6 +21,7 @@ import {
   holdHalf,
   iterate,
   replaceBeforeFinalizers,
+  replaceOneOfThree,
   tellApart,
   throwing,
 } from './inside.ts';
@@ -103,6 +105,12 @@ describe('robust', () => {
       size: count,
       'size at last': 0,
     });
+
+    const [one, two, three] = firstFour;
+    expect(
+      await subject.run(replaceOneOfThree, [one, two, three]),
+      'a value of three keys was collected; before finalizers ran, the second key got another one, which is held; then',
+    ).toEqual({ size: 1, entries: [two] });
   });
 
   test('A value that replaces a collected one before finalizers run must stay in the registry.', async ({
@@ -171,6 +179,10 @@ describe('robust', () => {
       await subject.run(deleteBeforeFinalizers, keys),
       `${keys.length} values were collected, and before finalizers ran replaced, deleted and replaced again; then`,
     ).toEqual({ size: keys.length, again: { 'other objects': 0, 'calls of create': 0 } });
+    expect(
+      await subject.run(deleteAndBringBack, key),
+      'a held value was deleted, came back by get, and was collected; then',
+    ).toEqual({ size: 0, entries: 0 });
   });
 });
 
