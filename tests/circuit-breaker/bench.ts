@@ -42,7 +42,7 @@ export class Bench implements AsyncDisposable {
 
   /** Unless told otherwise: two failures open the breaker, one success closes it, and every error is a failure. */
   static async open(subject: Subject<typeof Kata>, choice: BenchChoice): Promise<Bench> {
-    const { isBare = false, listenerThrows = false, ignoresSignal = false, excused = [], ...options } = choice;
+    const { isBare = false, listenerThrows = false, atAbort = 'ends', excused = [], ...options } = choice;
     const peer = await openHttpPeer();
     const bench = new Bench(subject, peer);
     const { host, port } = await subject.addressInside({ host: peer.host, port: peer.port });
@@ -51,7 +51,7 @@ export class Bench implements AsyncDisposable {
       options: { failureThreshold: 2, successThreshold: 1, ...timing, ...options },
       isBare,
       listenerThrows,
-      ignoresSignal,
+      atAbort,
       excused,
     });
     await bench.pass({});

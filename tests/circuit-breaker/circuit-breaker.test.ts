@@ -191,16 +191,19 @@ describe('robust', () => {
       'after a failure before and a failure behind it': 'open',
       'a failure while closed again, after another failure': 'failed: 503, closed',
     });
-    await expectNoWordFromTheLastHalfOpenPeriod(await open({ ignoresSignal: true }));
+    await expectNoWordFromTheLastHalfOpenPeriod(await open({ atAbort: 'goes on' }));
   });
 
   test('A call that takes timeoutMs must be aborted and rejected with CallTimeoutError; no call may leave a timer.', async ({
     open,
   }) => {
-    for (const ignoresSignal of [false, true]) {
-      const bench = await open({ ignoresSignal });
+    for (const [what, atAbort] of [
+      ['a request', 'ends'],
+      ['a request that ignores its signal', 'goes on'],
+      ['a call that rejects when its signal is aborted', 'rejects'],
+    ] as const) {
+      const bench = await open({ atAbort });
       const { timers } = bench.report;
-      const what = ignoresSignal ? 'a request that ignores its signal' : 'a request';
 
       const held = await bench.hold();
       await bench.pass({ timersMs: timeoutMs - 1 });
@@ -213,7 +216,7 @@ describe('robust', () => {
       expect([before.outcomes, before.aborted], `${what}; 1 ms before timeoutMs`).toEqual([['pending'], [false]]);
       expect([after.outcomes, after.aborted], `${what}; after timeoutMs`).toEqual([['timed out'], [true]]);
       expect(after.state, `${what}; failureThreshold 2, state after one timeout`).toBe('closed');
-      if (!ignoresSignal) expect(await held.request?.isLeft(), 'the server saw the request closed').toBe(true);
+      if (atAbort === 'ends') expect(await held.request?.isLeft(), 'the server saw the request closed').toBe(true);
       expect(bench.report.state, `${what}; failureThreshold 2, state after the second timeout`).toBe('open');
       expect(bench.report.timers - timers, `${what}; timers left by two timeouts`).toBe(0);
     }
@@ -388,6 +391,15 @@ describe('stretch', () => {
     await reopened.end(await reopened.halfOpen(), 200);
     expect(halfOpen, `${what}: 4 failures, reset time, 1 failure`).toBe('open');
     expect(await statesOf(reopened, [503]), `${what}: reset time, 1 success, 1 failure`).toEqual(['closed']);
+
+    const failureRate = { share: 0.25, minimumCalls: 4, windowMs };
+    const probed = await open({ failureThreshold: 1000, successThreshold: 3, failureRate });
+    await probed.fire(503, 503, 503, 503);
+    await probed.end(await probed.halfOpen(), 200);
+    expect(
+      await statesOf(probed, [200, 200], [503]),
+      'share 0.25, minimumCalls 4, successThreshold 3; states after 4 failures, reset time and 3 successes, and after 1 more failure',
+    ).toEqual(['closed', 'closed']);
   });
 
   test('Any history of calls, results and time must lead to the results and states that these rules imply.', async ({

@@ -15,8 +15,8 @@ export interface BenchOptions {
   readonly options: PlainOptions;
   /** Whether `onStateChange` throws after it has noted the change. */
   readonly listenerThrows: boolean;
-  /** Whether the requests go on when the signal is aborted. */
-  readonly ignoresSignal: boolean;
+  /** What a call does when its signal is aborted: its request ends, or goes on, or goes on while the call itself rejects at once. */
+  readonly atAbort: 'ends' | 'goes on' | 'rejects';
   /** Which statuses of 400 and more are no failures. */
   readonly excused: readonly number[];
 }
@@ -80,7 +80,7 @@ class StatusError extends Error {
 
 /** Makes a new breaker in front of a server. From now on the process's clocks stand still. */
 export function openBench({ kata, args, kept }: In<BenchOptions>): void {
-  const { origin, options, isBare, listenerThrows, ignoresSignal, excused } = args;
+  const { origin, options, isBare, listenerThrows, atAbort, excused } = args;
   clock.release();
   clock.hold();
   const { CircuitOpenError, CallTimeoutError } = kata;
@@ -89,7 +89,10 @@ export function openBench({ kata, args, kept }: In<BenchOptions>): void {
 
   async function ask(path: string, signal: AbortSignal): Promise<string> {
     try {
-      const { statusCode, body } = await request(`${origin}${path}`, { dispatcher, ...(!ignoresSignal && { signal }) });
+      const { statusCode, body } = await request(`${origin}${path}`, {
+        dispatcher,
+        ...(atAbort === 'ends' && { signal }),
+      });
       const text = await body.text();
       if (statusCode >= 400) throw new StatusError(statusCode);
       return text;
@@ -115,7 +118,7 @@ export function openBench({ kata, args, kept }: In<BenchOptions>): void {
       ownErrors.set(error, 'thrown');
       throw error;
     }
-    const answer = ask(path, signal);
+    const answer = atAbort === 'rejects' ? orOwnError(ask(path, signal), signal) : ask(path, signal);
     calls.push({ signal, ended: Promise.allSettled([answer]) });
     return answer;
   };
@@ -129,6 +132,14 @@ export function openBench({ kata, args, kept }: In<BenchOptions>): void {
   };
   const breaker = kata.createBreaker(call, isBare ? options : { ...options, ...optional });
   kept.bench = bench;
+}
+
+/** Settles like the answer, or rejects in the very moment in which the signal is aborted. */
+function orOwnError(answer: Promise<string>, signal: AbortSignal): Promise<string> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(new Error('of a call that hears its signal')), { once: true });
+    answer.then(resolve, reject);
+  });
 }
 
 /** Fires one call, and reports when the module has had its turns. */

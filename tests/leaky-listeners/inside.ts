@@ -14,6 +14,7 @@ export type Step =
 export type Act =
   | { readonly disposes: readonly string[] }
   | { readonly throws: 'an Error' | 'undefined' | 'a text' }
+  | 'disposes of the dashboard'
   | 'nothing more';
 
 /** What was wrong, and of which kind. */
@@ -75,9 +76,7 @@ class Stage {
         for (const known of this.#widgets.values()) if (known.signal === step[1]) known.isLive = false;
         break;
       case 'dispose all':
-        this.#dashboard.dispose();
-        this.#isOver = true;
-        for (const known of this.#widgets.values()) known.isLive = false;
+        this.#disposeAll();
         break;
     }
     this.#look();
@@ -113,12 +112,19 @@ class Stage {
     if (count !== known.count || sum !== known.sum)
       this.#fault('heard', `${name} got count ${count}, sum ${sum}; expected ${known.count}, ${known.sum}`);
     if (act === 'nothing more') return;
-    if ('disposes' in act) for (const other of act.disposes) this.#dispose(other);
+    if (act === 'disposes of the dashboard') this.#disposeAll();
+    else if ('disposes' in act) for (const other of act.disposes) this.#dispose(other);
     else {
       const error = act.throws === 'an Error' ? new Error(`of ${name}`) : act.throws === 'a text' ? name : undefined;
       this.#thrown.push(error);
       throw error;
     }
+  }
+
+  #disposeAll(): void {
+    this.#dashboard.dispose();
+    this.#isOver = true;
+    for (const known of this.#widgets.values()) known.isLive = false;
   }
 
   #dispose(name: string): void {

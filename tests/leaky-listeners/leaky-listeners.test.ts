@@ -58,6 +58,8 @@ describe('robust', () => {
     const disposes = fc.subarray(names, { minLength: 1, maxLength: 3 }).map((widgets): Act => ({ disposes: widgets }));
 
     await expectHistories(subject, histories({}, { act: disposes }), ['heard', 'heard late']);
+    const ends = fc.constantFrom<Act>('nothing more', 'disposes of the dashboard');
+    await expectHistories(subject, histories({}, { act: ends }), ['heard late']);
   });
 
   test('An onChange that throws must reach onError once, and must not stop the others.', async ({ subject }) => {
@@ -213,5 +215,6 @@ function stepInWords(step: Step): string {
 }
 
 function actInWords(act: Exclude<Act, 'nothing more'>): string {
+  if (typeof act === 'string') return act;
   return 'throws' in act ? `throws ${act.throws}` : `disposes of ${act.disposes.join(' and ')}`;
 }

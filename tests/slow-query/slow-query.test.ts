@@ -66,6 +66,8 @@ describe('core', () => {
       'pages of an empty table',
     ).toEqual([]);
 
+    // Ids that do not fit into 32 bits.
+    await shop.database.admin.query(`ALTER TABLE orders AUTO_INCREMENT = ${2 ** 32 + 1}`);
     await shop.insert(bursts());
     const rows = await shop.rows();
     for (const most of [1, 4, limit, rows.length, 100]) {
