@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import type fc from 'fast-check';
 import { describe } from 'vitest';
 import { noStuckDisk, stickDisk } from '../../helpers/instruments/disk/stuck-disk.ts';
-import { bytesReadByMainThread, noBytesRead } from '../../helpers/instruments/gauges/gauges.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { expectForDrawn } from '../../helpers/judging/drawn/drawn.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
@@ -17,6 +16,7 @@ import {
   observeRuns,
   predictAll,
   startRunsAndAwaitTimers,
+  synchronousReads,
 } from './inside.ts';
 import type { Logged, Run, RunSeen } from './observe-runs.ts';
 import { drawLarge, drawSmall, execute, sourceOf } from './programs.ts';
@@ -27,9 +27,6 @@ const fileStep = `file: ${content}`;
 /** No chunk of an even number of bytes ends between two letters. */
 const largeContent = `a${'ü'.repeat(100_000)}`;
 const mediumContent = largeContent.slice(0, 35_000);
-const shortContent = largeContent.slice(0, 30_000);
-/** Half of it. The thread reads the judge’s messages as well. */
-const mostReadByThread = 30_000;
 const steps = ['script', 'nextTick', 'microtask', fileStep, 'file nextTick', 'file microtask', 'immediate', 'timer'];
 const [resolves, returns, waiting] = ['(the promise resolves)', '(the call returns)', '(a waiting microtask)'];
 const laterTimer = '(a timer set in the I/O callback)';
@@ -41,7 +38,6 @@ const test = judge<typeof Kata>('event-loop-order')
       file: join(workspace, 'greeting.txt'),
       large: join(workspace, 'letters.txt'),
       medium: join(workspace, 'fewer-letters.txt'),
-      short: join(workspace, 'few-letters.txt'),
       empty: join(workspace, 'empty.txt'),
       missing: join(workspace, 'missing.txt'),
       folder: join(workspace, 'folder'),
@@ -49,7 +45,6 @@ const test = judge<typeof Kata>('event-loop-order')
     await writeFile(paths.file, content);
     await writeFile(paths.large, largeContent);
     await writeFile(paths.medium, mediumContent);
-    await writeFile(paths.short, shortContent);
     await writeFile(paths.empty, '');
     await mkdir(paths.folder);
     return paths;
@@ -107,14 +102,10 @@ describe('core', () => {
       );
     }
 
-    if (noBytesRead !== undefined) return;
-    const before = await bytesReadByMainThread(subject);
-    await expectRead(subject, paths.short, shortContent, 1);
-    const read = (await bytesReadByMainThread(subject)) - before;
-    expectThat(
-      read < mostReadByThread,
-      `a file of 60 kB was read; the thread that runs the event loop itself read ${read} bytes, while nobody else got a turn`,
-    );
+    const before = await subject.run(synchronousReads);
+    await expectRead(subject, paths.file, content, 1);
+    const reads = (await subject.run(synchronousReads)) - before;
+    expectThat(reads === 0, `a small file was read; synchronous reads, during which nobody else gets a turn: ${reads}`);
   });
 
   test('immediate must come before any timer set in the I/O callback, and timer must come from a timer.', async ({

@@ -1,3 +1,5 @@
+import fs from 'node:fs';
+import { inSubject } from '../../helpers/instruments/judge/in-subject.ts';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import type * as Kata from '../../katas/event-loop-order/event-loop-order.ts';
 import { type DrainCall, type DrainSeen, observeDrainOf } from './observe-drain.ts';
@@ -5,6 +7,24 @@ import { type ObservedRuns, type Run, type RunSeen, startRuns } from './observe-
 
 interface Kept {
   slowRuns?: ObservedRuns;
+}
+
+let synchronous = 0;
+
+inSubject(() => {
+  const all = fs as unknown as Record<string, (...args: unknown[]) => unknown>;
+  for (const name of ['readFileSync', 'readSync', 'readvSync']) {
+    const original = all[name]!;
+    all[name] = (...args) => {
+      synchronous++;
+      return original(...args);
+    };
+  }
+});
+
+/** How often Node's synchronous functions that read files have been called so far. */
+export function synchronousReads(_inside: Inside<typeof Kata>): number {
+  return synchronous;
 }
 
 /** Calls `run` as told, and reports each step with the callback of the event loop in which it was logged. */
