@@ -5,6 +5,7 @@ import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { Patience } from '../../helpers/judging/subject/patience.ts';
 import type * as Kata from '../../katas/cluster/cluster.ts';
 import { Boss, type SeenWorker } from './boss.ts';
+import { ReservedPort } from './reserved-port.ts';
 import { type Choice, Stage, drawn, pidsOf } from './stage.ts';
 
 const { restartMs, maxFailures, stopMs, code } = drawn;
@@ -22,9 +23,9 @@ const test = judge<typeof Kata>('cluster', { spares: 1 })
     const opened: AsyncDisposable[] = [];
     onCleanup(async () => void (await Promise.all(opened.map((one) => one[Symbol.asyncDispose]()))));
     return async (choice: Choice = {}): Promise<Stage> => {
-      const [subject, boss] = await Promise.all([subjects.fresh(), Boss.open()]);
-      opened.push(subject, boss);
-      return await Stage.open(subject, workspace, boss, patience, choice);
+      const [subject, boss, port] = await Promise.all([subjects.fresh(), Boss.open(), ReservedPort.find()]);
+      opened.push(subject, boss, port);
+      return await Stage.open(subject, workspace, boss, patience, { ...choice, port: port.number });
     };
   })
   .extend('running', ({ open }) => async (choice: Choice = {}): Promise<Stage> => {
@@ -408,10 +409,12 @@ describe('stretch', () => {
       expect(await stage.lives(hung), what).toBe(true);
     });
     // It needs longer than hangMs until it listens.
-    const { forks } = stage.seen;
+    const { forks, exits } = stage.seen;
     const started = stage.boss.workers.length;
     stage.boss.plan = () => 'wait';
     stage.boss.living[0]!.order({ do: 'die' });
+    await failsAfter(stage, exits + 1);
+    await stage.pass(pingMs);
     const slow = await stage.worker(started);
     await stage.pass(2 * hangMs);
     stage.boss.plan = () => 'listen';

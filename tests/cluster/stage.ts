@@ -1,6 +1,5 @@
 import { writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { until } from '../../helpers/foundations/waiting/until.ts';
@@ -42,9 +41,6 @@ const usual = {
 };
 export type Choice = Partial<typeof usual> & { readonly plan?: (index: number) => Plan };
 
-/** Where no system gives ports to connections by itself. */
-const firstPort = 20_000;
-const portCount = 12_000;
 let lastFile = 0;
 
 /** A request that a worker holds. */
@@ -86,7 +82,7 @@ export class Stage {
     workspace: string,
     boss: Boss,
     patience: Patience,
-    choice: Choice,
+    choice: Choice & { readonly port: number },
   ): Promise<Stage> {
     const { plan = () => 'listen', ...settings } = choice;
     boss.plan = plan;
@@ -94,7 +90,7 @@ export class Stage {
     const address = JSON.stringify(await subject.addressInside(boss.address));
     const source = await bundleInside(join(import.meta.dirname, 'worker.ts'));
     await writeFile(worker, source.replace('"ADDRESS"', JSON.stringify(address)));
-    const all = { ...usual, ...settings, worker, port: await freePort() };
+    const all = { ...usual, ...settings, worker };
     const seen = await subject.run(open, all);
     return new Stage(subject, boss, all, await subject.portOutside(all.port), patience, seen);
   }
@@ -307,17 +303,4 @@ const stepsPerPlace = 5;
 /** In ascending order. */
 export function pidsOf(workers: readonly SeenWorker[]): number[] {
   return workers.map(({ pid }) => pid).toSorted((one, other) => one - other);
-}
-
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = firstPort + Math.floor(Math.random() * portCount);
-    const server = createServer();
-    const isFree = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true));
-    });
-    if (!isFree) continue;
-    await new Promise((resolve) => server.close(resolve));
-    return port;
-  }
 }
