@@ -353,18 +353,22 @@ export function abortWaiting(inside: OnStage<Given & { turns: readonly number[] 
     }
     shared.abort({ text });
     for (const call of together) await stage.aborts(call);
-    const early = new AbortController();
-    early.abort(new Error('aborted before'));
-    const never = stage.run('echo', { controller: early, name: 'a task whose signal was aborted before' });
-    await stage.aborts(never);
+    const never = reasons.map((reason) => {
+      const early = new AbortController();
+      early.abort(reason);
+      return stage.run('echo', { controller: early, name: `a task whose signal was aborted before, with ${reason},` });
+    });
+    for (const call of never) await stage.aborts(call);
     if (first.outcome) fault(`the call of the task at work ${stage.told(first)} when waiting ones were aborted`);
     stage.letGo(first);
     await stage.returns(first, text);
     for (const { kept, turn } of lines) await stage.returns(kept, `${text} ${turn}`);
     await stage.returns(last, text);
-    const ran = [...lines.map(({ aborted }) => aborted), ...together, never].filter((call) => stage.order(call) > 0);
+    const ran = [...lines.map(({ aborted }) => aborted), ...together, ...never].filter((call) => stage.order(call) > 0);
     if (ran.length > 0)
-      fault(`${ran.length} of ${lines.length + 4} tasks ran although they were aborted while they waited`);
+      fault(
+        `${ran.length} of ${lines.length + 3 + never.length} tasks ran although they were aborted while they waited`,
+      );
     for (const { kept } of lines) kept.controller.abort();
     await stage.expectFullSize('aborts of waiting and of finished tasks');
   });

@@ -15,7 +15,15 @@ const heapLimitMiB = 1024;
  */
 const exactHeap = ['--no-opt', '--no-maglev', '--no-sparkplug', '--no-flush-bytecode', '--single-threaded-gc'];
 /** The variables of the runner's environment that a subject gets to see. */
-export const passedOn = ['LANG', 'LC_ALL', 'TZ', 'SystemRoot'];
+const passedOn = ['LANG', 'LC_ALL', 'SystemRoot'];
+/** Half an hour off, and the same everywhere: what takes local time for UTC must not pass on some machines. */
+const timeZone = 'Asia/Kolkata';
+
+/** The environment of a subject. */
+export function subjectEnvironment(): Record<string, string> {
+  const kept = passedOn.flatMap((name) => (process.env[name] ? [[name, process.env[name]] as const] : []));
+  return { ...Object.fromEntries(kept), TZ: timeZone };
+}
 
 /** The flags of Node's that hold a subject. */
 export function nodeFlags({ needs = [], workspace, inspect = false }: SubjectOptions): string[] {

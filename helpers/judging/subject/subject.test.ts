@@ -159,13 +159,14 @@ describe('what a module is held back from', () => {
     expect(await run(source, { needs: ['net'] })).toBe('open');
   });
 
-  test('signals, the channel to the test, and the runner’s environment', async () => {
+  test('signals, the channel to the test, and the runner’s environment and time zone', async () => {
     const source = `export const go = () => ({
       away: ["kill", "_kill", "send", "_send", "abort"].filter((name) => process[name] !== undefined),
       environment: Object.keys(process.env).filter((name) => !["LANG", "LC_ALL", "TZ", "SystemRoot", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE"].includes(name)),
+      minutesFromUtc: new Date(0).getTimezoneOffset(),
     });`;
 
-    expect(await run(source)).toEqual({ away: [], environment: [] });
+    expect(await run(source)).toEqual({ away: [], environment: [], minutesFromUtc: -330 });
   });
 });
 

@@ -15,7 +15,7 @@ import { watchQuota } from './workspace-quota.ts';
 import { shortPath } from '../../foundations/catalogue/target.ts';
 import { type FromHost, readMessage } from './from-host.ts';
 import { type CpuTimes, Orders } from './orders.ts';
-import { containerView, hostFile, nodeFlags, passedOn } from './node-flags.ts';
+import { containerView, hostFile, nodeFlags, subjectEnvironment } from './node-flags.ts';
 import { Seal, keyBytes } from './inside/seal.js';
 import type { Exit, SubjectOptions, Tools } from './subject-types.ts';
 import { whyProcessEnded } from './why-it-failed.ts';
@@ -67,7 +67,7 @@ export class Subject<Kata, Kept extends object = Record<string, never>> implemen
     this.#closed = closed;
     const order = {
       args: [...nodeFlags(options), hostFile, ...(options.needs ?? [])],
-      env: Object.fromEntries(passedOn.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : []))),
+      env: subjectEnvironment(),
     };
     this.#orders = new Orders({
       name: this.#name,
