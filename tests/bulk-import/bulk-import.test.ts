@@ -245,6 +245,7 @@ describe('robust', () => {
     const wide = documentOf(plainProducts(3000, 980, 'wide'));
     const cases: [what: string, source: Document | string, options?: Partial<AccountOptions>][] = [
       ['a file was imported', good],
+      ['a file without rows was imported', documentOf([])],
       ['the server refused the password', good, { password: 'wrong' }],
       ['a file of 3 MB was refused for a bad line near its beginning', withRecord(wide, 10, 'bad')],
       ['a file was refused for a bad line', withRecord(documentOf(plainProducts(1500, 20, 'other')), 1200, 'bad')],
