@@ -183,7 +183,12 @@ describe('stretch', () => {
     const b = await services.running('B');
     const { admin } = services.database;
 
-    for (const at of points) {
+    const ends = [
+      { at: 'before', how: 'lost its connection' },
+      { at: 'after', how: 'lost its connection' },
+      { at: 'after', how: 'got a reset of its connection' },
+    ] as const;
+    for (const { at, how } of ends) {
       for (let step = 1; step <= 12; step++) {
         await services.reset();
         const hold = a.proxy.holdCommand(step, at);
@@ -197,7 +202,8 @@ describe('stretch', () => {
         }
         // Whatever A asks next waits until B has called, so what A knew before is out of date.
         const comeback = a.proxy.holdCommand(1, 'before');
-        if (at === 'after') await admin.query(`KILL ${command.threadId}`);
+        if (how === 'got a reset of its connection') hold.drop({ byReset: true });
+        else if (at === 'after') await admin.query(`KILL ${command.threadId}`);
         else hold.drop();
         await until(
           async () => !a.proxy.threadIds.concat(await services.database.sessions()).includes(command.threadId),
@@ -213,7 +219,7 @@ describe('stretch', () => {
 
         const [outcome, other] = outcomes;
         const values = valuesOf(outcomes);
-        const what = `A lost its connection ${at} the server ran statement ${step}, ${command.sql}; B made a call before A went on\n`;
+        const what = `A ${how} ${at} the server ran statement ${step}, ${command.sql}; B made a call before A went on\n`;
         if ('error' in outcome)
           expect([0, 1], `${what}increments of A's call, which failed: ${outcome.error}`).toContain(
             counted - valuesOf([other]).length,

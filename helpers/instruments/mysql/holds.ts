@@ -15,8 +15,8 @@ export interface Hold {
   readonly reached: Promise<Command>;
   /** Lets the command or the answer through, and everything after it. Does nothing when nothing is held. */
   release(): void;
-  /** Ends the connection instead. A command that is held before the server has it is then never run. */
-  drop(): void;
+  /** Ends the connection instead, by a reset if asked. A command that is held before the server has it is then never run. */
+  drop(options?: { readonly byReset?: boolean }): void;
 }
 
 /** Where a command is held: before the server runs it, or after, with its answer withheld. */
@@ -76,11 +76,12 @@ export class Holds {
         }
         for (const chunk of link.withheld.splice(0)) link.client.write(chunk);
       },
-      drop: () => {
+      drop: ({ byReset = false } = {}) => {
         const link = this.#heldBy(order);
         if (!link) return;
         this.#options.note(link.number, 'loses its connection');
-        link.client.destroy();
+        if (byReset) link.client.resetAndDestroy();
+        else link.client.destroy();
         link.server.destroy();
       },
     };
