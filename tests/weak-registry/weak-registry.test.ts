@@ -110,7 +110,7 @@ describe('robust', () => {
     expect(
       await subject.run(replaceOneOfThree, [one, two, three]),
       'a value of three keys was collected; before finalizers ran, the second key got another one, which is held; then',
-    ).toEqual({ size: 1, entries: [two] });
+    ).toEqual({ 'keys left': 0 });
   });
 
   test('A value that replaces a collected one before finalizers run must stay in the registry.', async ({
