@@ -83,6 +83,7 @@ export const shapes = [
   'step',
   'leak',
   'long leak',
+  'very long leak',
   'late leak',
   'leak after a step',
   'leak with pauses',
@@ -108,10 +109,13 @@ export function drawHeap(shape: Shape, seed: number, { spikes = false } = {}): H
   const changes: number[] = [];
   const leaksFrom: number[] = [];
   const flat = (windows: number) => changes.push(...repeat(0, windows * windowSize));
-  const goOn = (windows: number) => changes.push(...repeat(growth / windowSize, windows * windowSize));
-  const leak = (windows: number) => {
+  const grown: number[] = [];
+  const goOn = (windows: number, perWindow = growth) =>
+    changes.push(...repeat(perWindow / windowSize, windows * windowSize));
+  const leak = (windows: number, perWindow = growth) => {
     leaksFrom.push(changes.length);
-    goOn(windows);
+    grown.push(perWindow);
+    goOn(windows, perWindow);
   };
   const step = () => {
     const height = isStill ? base * dice.magnitude(0.01, 1) : swing * dice.magnitude(1, 60);
@@ -130,6 +134,7 @@ export function drawHeap(shape: Shape, seed: number, { spikes = false } = {}): H
     step: () => (flat(dice.between(0, 2)), step()),
     leak: () => leak(3.1),
     'long leak': () => leak(8),
+    'very long leak': () => leak(60),
     'late leak': () => (flat(dice.between(0.1, 2)), leak(3.1)),
     'leak after a step': () => (flat(dice.between(0, 1)), step(), leak(3.1)),
     'leak with pauses': () => {
@@ -139,7 +144,12 @@ export function drawHeap(shape: Shape, seed: number, { spikes = false } = {}): H
         goOn(3);
       }
     },
-    'two leaks': () => (leak(3), flat(4), leak(3.1)),
+    'two leaks': () => {
+      const [first, next] = dice.shuffled([growth, growth * dice.magnitude(1, 20)]);
+      leak(3, first);
+      flat(4);
+      leak(3.1, next);
+    },
   };
   parts[shape]();
 
@@ -152,7 +162,7 @@ export function drawHeap(shape: Shape, seed: number, { spikes = false } = {}): H
     return Math.round(floor + swing * move() + (isSpike ? base * dice.magnitude(0.05, 1) : 0));
   });
   const size = `${inMegabytes(base)}, ${movement}${isStill ? '' : ` of ${inMegabytes(swing)}`}${spikes ? ', with spikes' : ''}`;
-  const told = leaksFrom.length > 0 ? `, ${inMegabytes(growth)} per window` : '';
+  const told = grown.length > 0 ? `, ${grown.map(inMegabytes).join(' and later ')} per window` : '';
   return {
     about: `${shape} (${size}${told}; windowSize ${windowSize})`,
     windowSize,

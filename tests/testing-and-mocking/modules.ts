@@ -5,7 +5,8 @@ import { parse } from 'yaml';
 import { repositoryRoot } from '../../helpers/foundations/catalogue/target.ts';
 import { keptBack, readSealedFolder } from '../../helpers/instruments/sealed-folder/sealed-folder.ts';
 
-export type Kind = 'amount' | 'coupon' | 'refusal' | 'repetition';
+/** Modules of the kind `request` are none of the twelve: they are there for the requests that they make. */
+export type Kind = 'amount' | 'coupon' | 'refusal' | 'repetition' | 'request';
 
 /** A module that does one thing wrong. */
 export interface WrongModule {
