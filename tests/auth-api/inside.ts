@@ -43,7 +43,7 @@ interface App {
   held: Exchange[] | undefined;
   /** How many of the next lookups by id wait for `releaseLookups`. */
   lookupsToHold: number;
-  readonly waitingLookups: (() => void)[];
+  readonly waitingLookups: PromiseWithResolvers<void>[];
   /** The latest connection. */
   socket: Socket | undefined;
 }
@@ -90,7 +90,9 @@ export async function startApp({ kata, args, kept }: In<AppSettings>): Promise<n
       async findById(id) {
         if (app.lookupsToHold > 0) {
           app.lookupsToHold--;
-          await new Promise<void>((resolve) => app.waitingLookups.push(resolve));
+          const waiting = Promise.withResolvers<void>();
+          app.waitingLookups.push(waiting);
+          await waiting.promise;
         }
         return await find(id, (user) => user.id === id);
       },
@@ -193,6 +195,11 @@ export function letGo({ args: port, kept }: In<number>): void {
   releaseLookups(kept.apps![port]!);
 }
 
+/** Makes the lookup reject that was held. */
+export function letFail({ args: port, kept }: In<number>): void {
+  for (const { reject } of kept.apps![port]!.waitingLookups.splice(0)) reject(new Error('no connection'));
+}
+
 /** How many bytes the server has read from its latest connection, when the module has had its turns. */
 export async function bytesOfUpload({ args: port, kept, tools }: In<number>): Promise<number> {
   await settle(tools);
@@ -211,7 +218,7 @@ export function closeApps({ kept }: In<undefined>): void {
 
 function releaseLookups(app: App): void {
   app.lookupsToHold = 0;
-  for (const release of app.waitingLookups.splice(0).toReversed()) release();
+  for (const { resolve } of app.waitingLookups.splice(0).toReversed()) resolve();
 }
 
 /** Sees each request before the module does, and holds it where it is told to. */

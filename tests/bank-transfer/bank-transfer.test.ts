@@ -52,6 +52,8 @@ const tooMuch = {
   processes: ['B'],
 } as const satisfies Start;
 const keyInUse = { moved: false, reason: 'key in use' };
+/** More than any account has. */
+const moreThanAll = 1e15;
 const tooLittle = { moved: false, reason: 'insufficient funds' };
 const anError = { error: expect.any(String) };
 
@@ -312,14 +314,25 @@ describe('stretch', () => {
   });
 
   test('A transfer must not wait for a transfer with another key between other accounts.', async ({ services }) => {
-    for await (const { what, calls, standstill } of races(services, {
-      name: 'two transfers between different accounts',
-      of: (scene) => [scene.transfer(0, 1), scene.transfer(2, 3, { key: 2 })],
-      standstill: async (call) => ((await settles(call)) ? 'done' : 'not done'),
-    })) {
-      expect(standstill, `${what}meanwhile the second one was`).toBe('done');
-      expect(calls[1]!.outcome, `${what}outcome of the second one`).toMatchObject({ moved: true });
-    }
+    const settled = async (call: Promise<unknown>) => ((await settles(call)) ? 'done' : 'not done');
+    const starts: Start[] = [
+      {
+        name: 'two transfers between different accounts',
+        of: (scene) => [scene.transfer(0, 1), scene.transfer(2, 3, { key: 2 })],
+        standstill: settled,
+      },
+      {
+        name: 'a transfer of too much, and one between other accounts',
+        of: (scene) => [{ ...scene.transfer(0, 1), amount: moreThanAll }, scene.transfer(2, 3, { key: 2 })],
+        processes: ['B'],
+        standstill: settled,
+      },
+    ];
+    for (const start of starts)
+      for await (const { what, calls, standstill } of races(services, start)) {
+        expect(standstill, `${what}meanwhile the second one was`).toBe('done');
+        expect(calls[1]!.outcome, `${what}outcome of the second one`).toMatchObject({ moved: true });
+      }
   });
 
   test('A transfer that fails, is refused or is repeated must leave no lock and no connection behind.', async ({
@@ -342,7 +355,7 @@ describe('stretch', () => {
       ['whose account could not be debited', refusing.transfer(0, 1), anError],
       ['whose account could not be credited', refusing.transfer(1, 2), anError],
       ['whose row of the ledger was refused', refusing.transfer(3, 1), anError],
-      ['of too much', { ...one, amount: 1e15 }, tooLittle],
+      ['of too much', { ...one, amount: moreThanAll }, tooLittle],
       ['to nobody', { ...one, to: 'nobody' }, unknown],
       ['from nobody', { ...one, from: 'nobody' }],
       ['of nothing', { ...one, amount: 0 }],

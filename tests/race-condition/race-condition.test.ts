@@ -304,7 +304,10 @@ const incrementAndCommit = 'UPDATE counters SET value = value + 1 WHERE id = ?; 
 
 /** A rival holds the row until the server ends the call's wait, and increments it before the module hears of it. */
 async function callThatTimesOut(services: Services) {
-  await using a = await services.open('A', { greeting: 'SET SESSION innodb_lock_wait_timeout = 1' });
+  await using a = await services.open('A', {
+    connectionLimit: 1,
+    greeting: 'SET SESSION innodb_lock_wait_timeout = 1',
+  });
   await services.reset();
   await using rival = await services.database.connect();
   await rival.query('START TRANSACTION');
