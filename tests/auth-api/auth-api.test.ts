@@ -439,28 +439,37 @@ describe('stretch', () => {
     stack.defer(() => connection.destroy());
     // Older than all others, and never expired.
     let kept = await api.login(bob, connection);
-    const comeAndGo = async () => {
-      for (let session = 0; session < perCycle; session++) {
-        const first = await api.login(ann, connection);
-        const next = await api.renew(first, connection);
-        // What that is answered with is another promise.
-        if (session % 5 === 1) await api.refresh(first.refreshToken, connection);
-        else if (session % 5 > 1) expectStatus(await api.logout(next.accessToken, connection), 204, 'POST /logout');
-      }
-      for (let half = 0; half < 2; half++) {
-        await api.pass(4 * day);
-        const answer = await api.refresh(kept.refreshToken, connection);
-        // If it has ended, other promises say so.
-        if (answer.status === 200) kept = pairOf(answer, 'POST /refresh with the newest token');
-      }
-      api.answers.length = 0;
-      await api.login(ann, connection);
+    // What a used token is answered with is another promise.
+    const endings = {
+      'by a logout': async (_first: Kata.TokenPair, next: Kata.TokenPair) =>
+        expectStatus(await api.logout(next.accessToken, connection), 204, 'POST /logout'),
+      'by a used token': async (first: Kata.TokenPair) => void (await api.refresh(first.refreshToken, connection)),
     };
-    expectAtMost(
-      await growthPerVisit({ subject, cycle: comeAndGo, perCycle, warmUp: 8, cycles: 5 }),
-      sessionLimit,
-      `sessions were opened, refreshed, and ended in part by a logout or a used token, and 8 days passed, in which one older session was refreshed; in memory each of them left`,
-    );
+    // In a new process, code is still compiled in the tenth cycle.
+    let warmUp = 16;
+    for (const [how, end] of Object.entries(endings)) {
+      const comeAndGo = async () => {
+        for (let session = 0; session < perCycle; session++) {
+          const first = await api.login(ann, connection);
+          const next = await api.renew(first, connection);
+          if (session % 5 > 0) await end(first, next);
+        }
+        for (let half = 0; half < 2; half++) {
+          await api.pass(4 * day);
+          const answer = await api.refresh(kept.refreshToken, connection);
+          // If it has ended, other promises say so.
+          if (answer.status === 200) kept = pairOf(answer, 'POST /refresh with the newest token');
+        }
+        api.answers.length = 0;
+        await api.login(ann, connection);
+      };
+      expectAtMost(
+        await growthPerVisit({ subject, cycle: comeAndGo, perCycle, warmUp, cycles: 5 }),
+        sessionLimit,
+        `sessions were opened, refreshed and partly ended ${how}, and 8 days passed, in which one older session was refreshed; in memory each of them left`,
+      );
+      warmUp = 3;
+    }
   });
 });
 
