@@ -484,32 +484,38 @@ async function expectPageWhileDeleted(shop: Shop): Promise<void> {
   await expectMigrated(shop);
   const firstPage = valueOf(await service.subject.run(page, { after: undefined, limit }), 'page');
   const oldest = { customerId: customer, at: at(-1), cents: 1 };
-  for (const before of [{ orders: [], next: undefined }, firstPage]) {
-    const passed = idsOf([before]);
-    let left: Row[] = [];
-    for await (const { first, step, at: point, timeline } of explore({
-      first: { ...service, call: () => service.subject.run(page, { after: before.next, limit }) },
-      others: {
-        ...service,
-        call: () => admin.query('DELETE FROM orders WHERE id IN (?)', [[left[0]!.id, left[limit - 1]!.id]]),
-      },
-      admin,
-      reset: async () => {
-        // As many as the last step has deleted.
-        await shop.insert([oldest, oldest]);
-        left = (await shop.rows()).filter(({ id }) => !passed.includes(id));
-      },
-      points: ['after', 'before'],
-      standstill: async (call) => ((await settles(call)) ? 'done' : 'not done'),
-    })) {
-      const what = `page was stopped ${point} its statement ${step} while the first and the last of its ${limit} orders were deleted\n${timeline}\n`;
-      const one = valueOf(first, `${what}page`);
-      const others = one.next === undefined ? [] : await followCursors(shop, limit, undefined, one.next);
-      const kept = left.filter((_, index) => index !== 0 && index !== limit - 1);
-      const seen = skippedAndRepeated(kept, idsOf([one, ...others]));
-      expect(seen, `${what}${kept.length} others followed; in this page and the next ones`).toEqual(everyOrderOnce);
+  const ends = [0, limit - 1];
+  const whole = Array.from({ length: limit }, (_, index) => index);
+  for (const [which, deleted] of [
+    ['the first and the last', ends],
+    ['all', whole],
+  ] as const)
+    for (const before of [{ orders: [], next: undefined }, firstPage]) {
+      const passed = idsOf([before]);
+      let left: Row[] = [];
+      for await (const { first, step, at: point, timeline } of explore({
+        first: { ...service, call: () => service.subject.run(page, { after: before.next, limit }) },
+        others: {
+          ...service,
+          call: () => admin.query('DELETE FROM orders WHERE id IN (?)', [deleted.map((index) => left[index]!.id)]),
+        },
+        admin,
+        reset: async () => {
+          // As many as the last step has deleted.
+          await shop.insert(deleted.map(() => oldest));
+          left = (await shop.rows()).filter(({ id }) => !passed.includes(id));
+        },
+        points: ['after', 'before'],
+        standstill: async (call) => ((await settles(call)) ? 'done' : 'not done'),
+      })) {
+        const what = `page was stopped ${point} its statement ${step} while ${which} of its ${limit} orders were deleted\n${timeline}\n`;
+        const one = valueOf(first, `${what}page`);
+        const others = one.next === undefined ? [] : await followCursors(shop, limit, undefined, one.next);
+        const kept = left.filter((_, index) => !deleted.includes(index));
+        const seen = skippedAndRepeated(kept, idsOf([one, ...others]));
+        expect(seen, `${what}${kept.length} others followed; in this page and the next ones`).toEqual(everyOrderOnce);
+      }
     }
-  }
 }
 
 const everyOrderOnce = { 'ids that were skipped': [], 'ids that were repeated': [] };
