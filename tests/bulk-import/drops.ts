@@ -1,7 +1,7 @@
 import { stickDisk, noStuckDisk } from '../../helpers/instruments/disk/stuck-disk.ts';
 import { atRest } from '../../helpers/instruments/gauges/gauges.ts';
 import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
-import { about, documentOf, plainProducts } from './documents.ts';
+import { type Product, about, documentOf, plainProducts } from './documents.ts';
 import { Importer, type Stage, writeDocument } from './importer.ts';
 import type { Outcome } from './inside.ts';
 import type { LongFile } from './long-file.ts';
@@ -13,6 +13,8 @@ export interface Drop {
   readonly when: string;
   /** How many rows the file has. */
   readonly rows: number;
+  /** How many of them were in the table before. */
+  readonly rowsBefore: number;
   /** How many rows of the file another session saw just before the drop; undefined if it did not look or had to wait. */
   readonly seen: number | undefined;
   /** An error if the process or the import did not come to an end by itself. */
@@ -42,11 +44,13 @@ export async function observeDrops(stage: Stage, longFile: LongFile): Promise<Dr
     `a file of ${short.products.length} rows was imported, and nothing came through the given port`,
   );
 
-  const ofShort = (disturb: Disturb) => ({ disturb, path, rows: short.products.length });
+  const ofShort = (disturb: Disturb) => ({ disturb, path, rows: short.products.length, before: [] as Product[] });
+  // That the last row is in the table says nothing about the file then.
+  const ofKnown = (disturb: Disturb) => ({ ...ofShort(disturb), before: short.products.slice(-1) });
   const disturbances = [
     ofShort(dropAtByte(bytesSent / 2, 'when half of the bytes had been sent')),
     ...someOf(commands).map((step) => ofShort(dropAfterStatement(step))),
-    ...lastOf(commands).map((step) => ofShort(dropBeforeStatement(step))),
+    ...lastOf(commands).map((step) => ofKnown(dropBeforeStatement(step))),
     ...(noStuckDisk === undefined ? [ofShort(dropWhileReading(Math.ceil(commands / 2)))] : []),
     {
       disturb: dropAtByte(
@@ -55,12 +59,14 @@ export async function observeDrops(stage: Stage, longFile: LongFile): Promise<Dr
       ),
       path: await writeDocument(stage, longFile.document),
       rows: longFile.rows,
+      before: [],
     },
   ];
 
   const drops: Drop[] = [];
-  for (const { disturb, path: file, rows } of disturbances) {
-    const drop = await observe(stage, disturb, file, rows, !drops.some(({ again }) => again !== undefined));
+  for (const { disturb, path: file, rows, before } of disturbances) {
+    const isForAgain = !drops.some(({ again }) => again !== undefined);
+    const drop = await observe(stage, disturb, { path: file, rows, before, isForAgain });
     if (drop) drops.push(drop);
     if (drop?.outcome instanceof Error) break;
   }
@@ -70,12 +76,10 @@ export async function observeDrops(stage: Stage, longFile: LongFile): Promise<Dr
 async function observe(
   stage: Stage,
   disturb: Disturb,
-  path: string,
-  rows: number,
-  isForAgain: boolean,
+  { path, rows, before, isForAgain }: { path: string; rows: number; before: readonly Product[]; isForAgain: boolean },
 ): Promise<Drop | undefined> {
   await using importer = await Importer.open(stage);
-  await stage.table.fill(known);
+  await stage.table.fill([...known, ...before]);
   const seen = await disturb(importer, stage, path);
   const outcome = await importer.outcome().catch(asError);
   await importer.settles();
@@ -84,7 +88,7 @@ async function observe(
   if (!seen) return undefined;
   const isTriedAgain = isForAgain && left.ofFile === 0 && !(outcome instanceof Error);
   const again = isTriedAgain ? await importer.imports(path).catch(asError) : undefined;
-  return { ...seen, rows, outcome, left, again };
+  return { ...seen, rows, rowsBefore: before.length, outcome, left, again };
 }
 
 async function undisturbed(stage: Stage, path: string): Promise<Pick<Importer['proxy'], 'commands' | 'bytesSent'>> {
