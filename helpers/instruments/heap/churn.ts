@@ -1,5 +1,5 @@
 import type { Subject } from '../../judging/subject/subject.ts';
-import { theilSenSlope } from '../../judging/verdict/theil-sen.ts';
+import { growthBesideStep } from '../../judging/verdict/theil-sen.ts';
 import { type HeapFigures, collect } from './heap-figures.ts';
 
 export interface ChurnOptions {
@@ -23,8 +23,8 @@ const probeWarmUp = 10;
 const warmed = new WeakSet<object>();
 
 /**
- * What each of those who come and go leaves in memory, in bytes: the Theil-Sen slope over the cycles, so that a table which
- * grows once, or comes and goes, says nothing. Needs a subject whose kata names `heap`: with V8's compilers at work, sizes differ
+ * What each of those who come and go leaves in memory, in bytes: the growth over the cycles by `growthBesideStep`, so that a table
+ * which grows once, or comes and goes, says nothing. Needs a subject whose kata names `heap`: with V8's compilers at work, sizes differ
  * from run to run by more than a small leak.
  */
 export async function growthPerVisit({
@@ -46,5 +46,5 @@ export async function growthPerVisit({
     heap.push(bytes);
     onHeap?.(round, bytes);
   }
-  return theilSenSlope(heap.map((bytes, at) => [at, bytes])) / perCycle;
+  return growthBesideStep(heap) / perCycle;
 }

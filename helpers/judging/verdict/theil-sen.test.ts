@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { theilSenSlope } from './theil-sen.ts';
+import { growthBesideStep, theilSenSlope } from './theil-sen.ts';
 
 test('points on a line have its slope', () => {
   expect(
@@ -26,4 +26,18 @@ test('one point, or several at the same place, have no slope', () => {
       [1, 2],
     ]),
   ).toThrow(RangeError);
+});
+
+test('a table that grows once is no growth, wherever that happens, and hides none', () => {
+  for (let stepAt = 1; stepAt <= 6; stepAt++)
+    for (const perCycle of [0, 320]) {
+      const heap = Array.from({ length: 7 }, (_, cycle) => cycle * perCycle + (cycle >= stepAt ? 65_752 : 0));
+
+      expect(growthBesideStep(heap), `a step before value ${stepAt}, growth ${perCycle}`).toBe(perCycle);
+    }
+});
+
+test('growth that is not even is growth', () => {
+  expect(growthBesideStep([0, 1000, 1000, 2000, 2000, 3000, 3000])).toBe(500);
+  expect(growthBesideStep([0, 1000])).toBe(1000);
 });
