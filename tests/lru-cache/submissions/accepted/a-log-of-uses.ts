@@ -13,18 +13,16 @@ interface Item<K, V> {
   readonly size: number;
   /** 0 when it never expires. */
   readonly end: number;
-  /** When it was last used. An entry of the log with another number is out of date. */
-  used: number;
+  /** The place of its latest use in the log; -1 before the first. */
+  at: number;
 }
 
-/** Each use is noted at the end of a log. Whoever looks for the oldest passes notes that are out of date. */
+/** Each use is noted at the end of a log, and the one before is wiped out. Whoever looks for the oldest passes the gaps. */
 export class LruCache<K, V> {
   protected readonly items: Map<K, Item<K, V>> = new Map();
-  private log: (Item<K, V> | undefined)[] = [];
-  /** The numbers of the uses in the log. */
-  private numbers: number[] = [];
+  private readonly log: (Item<K, V> | undefined)[] = [];
   private begin = 0;
-  private uses = 0;
+  private end = 0;
   private total = 0;
   private loads: { key: K; promise: Promise<V> }[] = [];
   private readonly limits: { readonly max: number; readonly maxBytes: number; readonly ttlMs: number };
@@ -76,7 +74,7 @@ export class LruCache<K, V> {
     // Nothing that has expired may push out what has not.
     if (ttlMs !== Infinity && (this.size === max || this.total + size > maxBytes)) this.purge();
     while (this.size === max || this.total + size > maxBytes) this.discard(this.oldest());
-    const item = { key, value, size, end: ttlMs === Infinity ? 0 : now() + ttlMs, used: 0 };
+    const item = { key, value, size, end: ttlMs === Infinity ? 0 : now() + ttlMs, at: -1 };
     this.items.set(key, item);
     this.total += size;
     this.note(item);
@@ -118,7 +116,7 @@ export class LruCache<K, V> {
   }
 
   *[Symbol.iterator](): Generator<[K, V], void> {
-    const keys = [...this.items.values()].toSorted((one, other) => other.used - one.used).map(({ key }) => key);
+    const keys = [...this.items.values()].toSorted((one, other) => other.at - one.at).map(({ key }) => key);
     for (const key of keys) {
       const item = this.fresh(key);
       if (item) yield Object.freeze([key, item.value]) as [K, V];
@@ -135,40 +133,35 @@ export class LruCache<K, V> {
   }
 
   private note(item: Item<K, V>): void {
-    item.used = ++this.uses;
-    this.log.push(item);
-    this.numbers.push(item.used);
-    if (this.log.length > 8 * this.items.size + 16) this.compact();
+    if (item.at >= 0) this.log[item.at] = undefined;
+    item.at = this.end;
+    this.log[this.end++] = item;
+    if (this.end > 8 * this.items.size + 16) this.compact();
   }
 
   private compact(): void {
     let end = 0;
-    for (let at = this.begin; at < this.log.length; at++) {
+    for (let at = this.begin; at < this.end; at++) {
       const item = this.log[at];
-      if (item?.used !== this.numbers[at]) continue;
-      this.log[end] = item;
-      this.numbers[end++] = item!.used;
+      if (!item) continue;
+      item.at = end;
+      this.log[end++] = item;
     }
-    this.log.length = this.numbers.length = end;
+    this.log.fill(undefined, end, this.end);
     this.begin = 0;
+    this.end = end;
   }
 
   private oldest(): Item<K, V> {
-    for (;;) {
-      const at = this.begin++;
-      const item = this.log[at];
-      this.log[at] = undefined;
-      if (item?.used === this.numbers[at]) return item!;
-    }
+    while (!this.log[this.begin]) this.begin++;
+    return this.log[this.begin]!;
   }
 
   /** Callers hear of it later, when the cache is at rest. */
   private discard(item: Item<K, V>): void {
-    const wasOldest = this.begin > 0 && this.numbers[this.begin - 1] === item.used;
     this.items.delete(item.key);
     this.total -= item.size;
-    item.used = -1;
-    if (!wasOldest) this.compact();
+    this.log[item.at] = undefined;
     const { dispose } = this;
     if (dispose) queueMicrotask(() => dispose(item.value, item.key));
   }
