@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Kata } from '../../foundations/catalogue/catalogue.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
@@ -7,6 +7,8 @@ import type { Submission } from '../../foundations/catalogue/submissions.ts';
 
 const leastAccepted = 3;
 const leastRejected = 6;
+/** A candidate reads all of it. */
+const mostWords = 250;
 
 /** What is wrong with a kata's files before any of them is run; one sentence a fault. */
 export function faultsOfKata({ slug, promises }: Kata, submissions: readonly Submission[]): string[] {
@@ -19,6 +21,11 @@ export function faultsOfKata({ slug, promises }: Kata, submissions: readonly Sub
   ]) {
     if (!existsSync(join(repositoryRoot, file))) faults.push(`${file} is missing.`);
   }
+  const words = wordsAfterPromises(readFileSync(join(repositoryRoot, 'katas', slug, 'README.md'), 'utf8'));
+  if (words > mostWords)
+    faults.push(
+      `katas/${slug}/README.md has ${words} words between the promises and "Run it"; at most ${mostWords} are read.`,
+    );
   const count = (kind: string) => submissions.filter(({ name }) => name.startsWith(`${kind}/`)).length;
   if (count('accepted') < leastAccepted)
     faults.push(`${slug} has ${count('accepted')} accepted submissions; it needs ${leastAccepted}.`);
@@ -32,6 +39,13 @@ export function faultsOfKata({ slug, promises }: Kata, submissions: readonly Sub
       );
   }
   return faults;
+}
+
+/** Without headings and examples of code. */
+function wordsAfterPromises(readme: string): number {
+  const [, text = ''] = /^## What the judge does$(.*?)(?:^## Run it$|$(?![^]))/ms.exec(readme) ?? [];
+  const prose = text.replace(/^```.*?^```$/gms, '').replace(/^#.*$/gm, '');
+  return prose.split(/[\s|]+/).filter((word) => /\w/.test(word)).length;
 }
 
 /** Where the judge's tests and the README's promises are not the same, word for word and tier by tier. */

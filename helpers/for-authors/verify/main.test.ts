@@ -258,7 +258,7 @@ import { settings } from '../../helpers/foundations/settings.ts';
     expect(board.code).toBe(0);
   });
 
-  test('too few submissions, a promise whose test nobody has seen fail, missing notes', async () => {
+  test('too few submissions, a promise whose test nobody has seen fail, missing notes, a long README', async () => {
     for (const name of ['a', 'b', 'c', 'd', 'e', 'f']) {
       await put(
         `tests/addition/submissions/rejected/${name}.ts`,
@@ -268,6 +268,7 @@ import { settings } from '../../helpers/foundations/settings.ts';
     await rm(join(house, 'tests/addition/submissions/rejected/f.ts'));
     await rm(join(house, 'tests/addition/submissions/accepted/two.ts'));
     await rm(join(house, 'solutions/addition/NOTES.md'));
+    await put('katas/addition/README.md', `${readme}\n## What the judge does\n\n| ${'adds '.repeat(251)}|\n`);
 
     const { code, stdout } = await verify();
 
@@ -275,6 +276,7 @@ import { settings } from '../../helpers/foundations/settings.ts';
     expect(stdout).toContain('addition has 5 rejected submissions; it needs 6.');
     expect(stdout).toContain('No rejected submission of addition breaks promise 2, "It takes any order."');
     expect(stdout).toContain('solutions/addition/NOTES.md is missing.');
+    expect(stdout).toContain('katas/addition/README.md has 251 words between the promises and "Run it"; at most 250');
     expect(stdout).toMatch(/\n5 passed, 1 failed\n$/);
     expect(code).toBe(1);
   });
