@@ -1,10 +1,9 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { killGroup } from '../../foundations/processes/kill-group.js';
-import { leash } from '../../foundations/processes/leash.ts';
+import { forkLeashed } from '../../foundations/processes/spawn-leashed.ts';
 import type { ServerAddress } from '../../foundations/server-address.ts';
 import { settings } from '../../foundations/settings.ts';
-import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 import type { Judged } from '../../judging/run/judge.ts';
 import type { Verdict } from '../../judging/verdict/verdict.ts';
 import type { Batch, FromLane } from './judge-lane.ts';
@@ -27,15 +26,7 @@ export async function judgeInLanes<Module extends Judged>(
   const waiting = [...modules];
   const nextBatch = () => waiting.splice(0, Math.min(mostInBatch, Math.ceil(waiting.length / (2 * lanes))));
   const work = async (_: unknown, number: number) => {
-    const lane = fork(laneFile, {
-      cwd: repositoryRoot,
-      // Ctrl-C must reach the command only; the leash then ends this process.
-      detached: process.platform !== 'win32',
-      execArgv: ['--disable-warning=ExperimentalWarning'],
-      serialization: 'advanced',
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
-    const release = lane.pid === undefined ? () => undefined : leash({ kill: lane.pid });
+    const lane = forkLeashed(laneFile, 'inherit');
     try {
       const servers = mysqlServers.slice(number, number + 1);
       for (let batch = nextBatch(); batch.length > 0; batch = nextBatch()) {
@@ -45,7 +36,6 @@ export async function judgeInLanes<Module extends Judged>(
       }
     } finally {
       killGroup(lane.pid);
-      release();
     }
   };
   await Promise.all(Array.from({ length: Math.min(lanes, modules.length) }, work));

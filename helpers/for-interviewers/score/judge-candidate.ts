@@ -1,11 +1,9 @@
-import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { killGroup } from '../../foundations/processes/kill-group.js';
-import { leash } from '../../foundations/processes/leash.ts';
+import { forkLeashed } from '../../foundations/processes/spawn-leashed.ts';
 import { CapturedOutput } from '../../judging/subject/captured-output.ts';
 import type { Sandbox } from '../../judging/subject/sandbox.ts';
 import { settings } from '../../foundations/settings.ts';
-import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 import type { PromiseVerdict } from '../../judging/verdict/verdict.ts';
 import type { FromJudge, JudgeOrder } from './judge-process.ts';
 
@@ -42,15 +40,7 @@ export async function judgeCandidate(
   order: Omit<JudgeOrder, 'settings'>,
   { sandbox, seed, promises: asked, limitMs, limitReason, onPromise }: JudgeCandidateOptions,
 ): Promise<Judgement> {
-  const child = fork(processFile, {
-    cwd: repositoryRoot,
-    // Ctrl-C must reach the score command only; the leash then ends this process.
-    detached: process.platform !== 'win32',
-    execArgv: ['--disable-warning=ExperimentalWarning'],
-    serialization: 'advanced',
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-  });
-  const release = child.pid === undefined ? () => undefined : leash({ kill: child.pid });
+  const child = forkLeashed(processFile, 'pipe');
   const [stdout, stderr] = [child.stdout!, child.stderr!].map(
     (stream) => new CapturedOutput(stream, outputLimitBytes, () => end('the judge printed too much')),
   );
@@ -90,7 +80,6 @@ export async function judgeCandidate(
     child.once('close', (...how) => resolve(how));
   });
   clearTimeout(timer);
-  release();
   if (finished) return finished;
   const words = [stderr!.text, stdout!.text].join('\n').trim().slice(-2000);
   const trouble = ended ?? `The judge’s process ended (${signal ?? code}) before it was done.${words && `\n${words}`}`;

@@ -1,5 +1,6 @@
-import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, fork, spawn } from 'node:child_process';
 import type { Writable } from 'node:stream';
+import { repositoryRoot } from '../catalogue/target.ts';
 import { leash } from './leash.ts';
 
 type Stdio = 'ignore' | 'inherit' | 'pipe';
@@ -38,5 +39,21 @@ export function spawnLeashed(
   const gate = child.stdio[3] as Writable | null | undefined;
   gate?.on('error', () => undefined);
   gate?.end('\n');
+  return child;
+}
+
+/**
+ * Starts one of our own files in a process that hears messages, has no input, and ends with this one. It leads a group, so Ctrl-C in a
+ * terminal reaches only the command, which then ends it.
+ */
+export function forkLeashed(file: string, output: 'inherit' | 'pipe'): ChildProcess {
+  const child = fork(file, {
+    cwd: repositoryRoot,
+    detached: process.platform !== 'win32',
+    execArgv: ['--disable-warning=ExperimentalWarning'],
+    serialization: 'advanced',
+    stdio: ['ignore', output, output, 'ipc'],
+  });
+  if (child.pid !== undefined) child.once('close', leash({ kill: child.pid }));
   return child;
 }
