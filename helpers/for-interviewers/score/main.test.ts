@@ -7,6 +7,7 @@ import { runHouseCommand } from '../../foundations/command-line/run-house-comman
 import { testFolder } from '../../foundations/processes/test-folder.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 import { until } from '../../foundations/waiting/until.ts';
+import { noContainers } from '../../judging/subject/container/prepare-containers.ts';
 import { faultOfScore } from './read-score.ts';
 import type { Score } from './score.ts';
 
@@ -68,6 +69,7 @@ const house = join(root, 'house');
 let jane: string;
 let temporary: string;
 let count = 0;
+const noContainer = (await noContainers()) ?? '';
 
 beforeAll(async () => {
   await mkdir(house);
@@ -121,6 +123,28 @@ test('a right answer, a missing one, four reports, and exit code 1 below --min',
   expect(code).toBe(1);
   expect(readdirSync(temporary)).toEqual([]);
 });
+
+test.skipIf(noContainer)(
+  `with --sandbox docker, the same score comes out of containers${noContainer && ` (not judged here: ${noContainer})`}`,
+  async () => {
+    await put(jane, 'katas/addition/addition.ts', sum);
+    await put(jane, 'katas/product/product.ts', sum);
+
+    const { code, stderr } = await score([jane, '--sandbox', 'docker']);
+
+    const result = await readResult();
+    expect(
+      result.katas.map((kata) => [kata.slug, kata.score, kata.judgedWith.sandbox]),
+      stderr,
+    ).toEqual([
+      ['addition', 100, 'docker'],
+      ['product', expect.any(Number), 'docker'],
+    ]);
+    expect(result.katas[1]!.promises[0]!.seen).toContain('the result of 2 and 3: expected 5 to be 6');
+    expect(code).toBe(0);
+    expect(readdirSync(temporary)).toEqual([]);
+  },
+);
 
 test('a wrong answer is diagnosed; one that does not load scores 0 with its reason, and the score is still a success', async () => {
   await put(jane, 'katas/addition/addition.ts', joined.replace(/^\/\*[^]*?\*\/\n/, '// Mine.\n'));
