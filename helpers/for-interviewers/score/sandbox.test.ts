@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { kataSlugs, readKata, tiers } from '../../foundations/catalogue/catalogue.ts';
+import { adoptSettings, settings } from '../../foundations/settings.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 import { noContainers } from '../../judging/subject/container/prepare-containers.ts';
 import type { MysqlServer } from '../../mysql-server/source.ts';
@@ -10,6 +11,8 @@ import { scoreCandidate } from './score-candidate.ts';
 import { defaultLimits } from './score.ts';
 
 const missing = (await noContainers()) ?? '';
+// Other tests run beside: a process that is started ahead costs more than the wait for one.
+adoptSettings({ ...settings(), keepsSpares: false });
 let server: MysqlServer | undefined;
 afterAll(() => server?.[Symbol.asyncDispose]());
 

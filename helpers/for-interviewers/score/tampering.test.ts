@@ -7,6 +7,7 @@ import { type MysqlServer } from '../../mysql-server/source.ts';
 import { noContainers } from '../../judging/subject/container/prepare-containers.ts';
 import { type Sandbox, sandboxes } from '../../judging/subject/sandbox.ts';
 import { startServer } from '../../mysql-server/start-server.ts';
+import { adoptSettings, settings } from '../../foundations/settings.ts';
 import { repositoryRoot } from '../../foundations/catalogue/target.ts';
 import { collect } from './collect.ts';
 import { htmlReport } from './report-html.ts';
@@ -34,6 +35,8 @@ const around = (slug: string) => ({
 });
 
 const missing = await noContainers();
+// Other tests run beside: a process that is started ahead costs more than the wait for one.
+adoptSettings({ ...settings(), keepsSpares: false });
 /** Where no container can be had, the permission model has to do alone. */
 const sandboxesHere = sandboxes.filter((sandbox) => sandbox !== 'docker' || missing === undefined);
 const names = (await readdir(corpus)).map((file) => file.replace(/\.ts$/, '')).sort();

@@ -37,7 +37,8 @@ test('a table that grows once is no growth, wherever that happens, and hides non
     }
 });
 
-test('growth that is not even is growth', () => {
+test('growth that is not even is growth, such as the steps of an array', () => {
+  expect(growthBesideStep([0, 0, 13_000, 13_000, 13_000, 33_000, 33_000])).toBeGreaterThan(3000);
   expect(growthBesideStep([0, 1000, 1000, 2000, 2000, 3000, 3000])).toBe(500);
   expect(growthBesideStep([0, 1000])).toBe(1000);
 });

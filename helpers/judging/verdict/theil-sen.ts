@@ -16,15 +16,16 @@ export function theilSenSlope(points: readonly (readonly [x: number, y: number])
 }
 
 /**
- * How much values grow from each to the next: the Theil-Sen slope, without the one step that is larger than all other changes together.
- * A step is no outlier: everything after it lies higher, so in the middle of few values Theil-Sen takes it for a slope.
+ * How much values grow from each to the next: the Theil-Sen slope, without a step that is ten times as large as all other changes
+ * together. A step is no outlier: everything after it lies higher, so in the middle of few values Theil-Sen takes it for a slope. An array
+ * that grows by a number each time takes steps as well, each half as large again as the one before.
  * @throws RangeError when there are fewer than two values
  */
 export function growthBesideStep(values: readonly number[]): number {
   const changes = values.slice(1).map((value, at) => value - values[at]!);
   const step = Math.max(...changes);
   const others = changes.toSpliced(changes.indexOf(step), 1);
-  const isStep = step > others.reduce((sum, change) => sum + Math.abs(change), 0);
+  const isStep = step > 10 * others.reduce((sum, change) => sum + Math.abs(change), 0);
   const height = isStep && others.length > 0 ? step - median(others) : 0;
   const stepAt = changes.indexOf(step) + 1;
   return theilSenSlope(values.map((value, at) => [at, at >= stepAt ? value - height : value]));
