@@ -2,6 +2,7 @@
 // Invariant: what was chosen is never silently replaced; what was not chosen is tried in order, and told when all fail.
 import { chmod, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
+import { createConnection } from 'mysql2/promise';
 import { expect, onTestFinished, test } from 'vitest';
 import { testFolder } from '../foundations/processes/test-folder.ts';
 import { sourceNames } from './source.ts';
@@ -89,4 +90,25 @@ test('a source that nobody chose and that fails to start is passed over, and the
 
   expect(server.source).toBe(packages.name);
   expect(lines).toContainEqual(expect.stringMatching(/^local did not serve: .*the moon is full/));
+});
+
+test('MD5() and SHA1() are there on every server that is started', async (ctx) => {
+  for (const name of ['docker', 'debian-mysql', 'debian-mariadb'] as const) {
+    const env = { ...process.env, KATA_MYSQL: name };
+    const [found] = (await probeAll(env)).filter((one) => one.name === name);
+    if (!found?.probe.serves) {
+      ctx.annotate(`${name} does not serve here`);
+      continue;
+    }
+    await using server = await startServer({ env });
+    const { host, port, user, password } = server;
+    const connection = await createConnection({ host, port, user, password });
+    const [rows] = await connection
+      .query("SELECT MD5('') AS md5, SHA1('') AS sha1")
+      .finally(() => connection.destroy());
+
+    expect(rows, name).toEqual([
+      { md5: 'd41d8cd98f00b204e9800998ecf8427e', sha1: 'da39a3ee5e6b4b0d3255bfef95601890afd80709' },
+    ]);
+  }
 });

@@ -1,4 +1,5 @@
 import { readSettings } from '../foundations/settings.ts';
+import { addHashFunctions } from './hash-functions.ts';
 import {
   type MysqlServer,
   type MysqlSource,
@@ -70,7 +71,10 @@ export async function startServer(
       continue;
     }
     try {
-      return await source.start(onProgress);
+      const server = await source.start(onProgress);
+      // A server by URL is somebody's, and stays as it is.
+      if (name !== 'url') await addHashFunctions(server);
+      return server;
     } catch (error) {
       if (!(error instanceof MysqlUnavailable)) throw error;
       refusals.push(`${name}: ${error.message}`);

@@ -27,6 +27,7 @@ const fileStep = `file: ${content}`;
 /** No chunk of an even number of bytes ends between two letters. */
 const largeContent = `a${'ü'.repeat(100_000)}`;
 const mediumContent = largeContent.slice(0, 35_000);
+const otherContent = mediumContent.replaceAll('ü', 'ö');
 const steps = ['script', 'nextTick', 'microtask', fileStep, 'file nextTick', 'file microtask', 'immediate', 'timer'];
 const [resolves, returns, waiting] = ['(the promise resolves)', '(the call returns)', '(a waiting microtask)'];
 const laterTimer = '(a timer set in the I/O callback)';
@@ -38,6 +39,7 @@ const test = judge<typeof Kata>('event-loop-order')
       file: join(workspace, 'greeting.txt'),
       large: join(workspace, 'letters.txt'),
       medium: join(workspace, 'fewer-letters.txt'),
+      other: join(workspace, 'other-letters.txt'),
       empty: join(workspace, 'empty.txt'),
       missing: join(workspace, 'missing.txt'),
       folder: join(workspace, 'folder'),
@@ -45,6 +47,7 @@ const test = judge<typeof Kata>('event-loop-order')
     await writeFile(paths.file, content);
     await writeFile(paths.large, largeContent);
     await writeFile(paths.medium, mediumContent);
+    await writeFile(paths.other, otherContent);
     await writeFile(paths.empty, '');
     await mkdir(paths.folder);
     return paths;
@@ -72,8 +75,8 @@ describe('core', () => {
       const logged = account.map(({ step }) => step).filter((step) => !step.startsWith('(') || step === resolves);
       expectSame([...steps, resolves], logged, did);
     }
-    await expectRead(subject, paths.large, largeContent, 1);
-    await expectRead(subject, paths.empty, '', 1);
+    await expectRead(subject, [[paths.large, largeContent]]);
+    await expectRead(subject, [[paths.empty, '']]);
   });
 
   test('nextTick must come before every waiting microtask, and microtask before the event loop goes on.', async ({
@@ -103,7 +106,7 @@ describe('core', () => {
     }
 
     const before = await subject.run(synchronousReads);
-    await expectRead(subject, paths.file, content, 1);
+    await expectRead(subject, [[paths.file, content]]);
     const reads = (await subject.run(synchronousReads)) - before;
     expectThat(reads === 0, `a small file was read; synchronous reads, during which nobody else gets a turn: ${reads}`);
   });
@@ -142,7 +145,11 @@ describe('robust', () => {
 
     for (const { did, account } of [...slowRuns, ...sideBySide, ...oneByOne])
       expectSame(wholeAccount(), withPlaces(withoutFreeTimer(account)), did);
-    await expectRead(subject, paths.medium, mediumContent, 2);
+    await expectRead(subject, [
+      [paths.medium, mediumContent],
+      [paths.other, otherContent],
+      [paths.medium, mediumContent],
+    ]);
   });
 
   test('When the file cannot be read, run must reject with that error after its first three steps.', async ({
@@ -215,14 +222,15 @@ describe('stretch', () => {
   });
 });
 
-/** Calls `run` that often at once with a file of that content. */
-async function expectRead(subject: Subject<typeof Kata>, path: string, written: string, times: number): Promise<void> {
-  const runs = Array.from({ length: times }, (): Run => ({
-    caller: 'I/O',
-    file: path,
-    letters: 10 + 2 * written.length,
-  }));
-  for (const { account, did } of await observe(subject, runs, times === 1 ? 'one by one' : 'side by side')) {
+/** Calls `run` for these files, at once if there are several. */
+async function expectRead(
+  subject: Subject<typeof Kata>,
+  files: readonly (readonly [path: string, written: string])[],
+): Promise<void> {
+  const runs = files.map(([file, written]): Run => ({ caller: 'I/O', file, letters: 10 + 2 * written.length }));
+  const seen = await observe(subject, runs, files.length === 1 ? 'one by one' : 'side by side');
+  for (const [at, { account, did }] of seen.entries()) {
+    const [, written] = files[at]!;
     const file = account.find(({ step }) => step.startsWith('file: '));
     const bytes = Buffer.byteLength(written);
     expectThat(file !== undefined, `${did}, with a file of ${bytes} bytes; "file: …" was not logged`);

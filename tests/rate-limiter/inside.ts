@@ -91,28 +91,34 @@ async function playOne(kata: typeof Kata, { startMs, isBare = false, steps, ...o
   return seen;
 }
 
+/** A key that is older than all others and calls twice a window. */
+const busy = 'busy';
+
 /** Makes the limiter on which `useKeys` and `callOften` work, and returns how many timers it added that hold the process. */
 export async function makeLimiter({ kata, args: options, kept, tools }: In<PlainOptions>): Promise<number> {
   clock.hold();
   const before = tools.timers();
   kept.nowMs = 1_800_000_000_000;
   kept.limiter = kata.createRateLimiter({ ...options, now: () => kept.nowMs });
-  for (const key of ['one', 'two', 'two']) await kept.limiter.check(key);
+  for (const key of [busy, 'one', 'two', 'two']) await kept.limiter.check(key);
   // These two never call again, and their calls are in the future from now on. That must not keep others from being forgotten.
   kept.nowMs -= 3_600_000;
   return tools.timers() - before;
 }
 
-/** Checks once with each of these keys, lets them become idle, and checks for others. Returns how many were allowed. */
+/** Checks once with each of these keys, lets them become idle while one key stays busy, and checks for others. Returns how many were allowed. */
 export async function useKeys({
-  args: { prefix, keys, restMs, checks },
+  args: { prefix, keys, windowMs, windows, checks },
   kept,
-}: In<{ prefix: string; keys: number; restMs: number; checks: number }>): Promise<number> {
+}: In<{ prefix: string; keys: number; windowMs: number; windows: number; checks: number }>): Promise<number> {
   let allowed = 0;
   for (let number = 0; number < keys; number++)
     if ((await kept.limiter.check(`${prefix} ${number} ${'x'.repeat(200)}`)).allowed) allowed++;
-  kept.nowMs += restMs;
-  await clock.step(restMs);
+  for (let half = 0; half < 2 * windows; half++) {
+    kept.nowMs += windowMs / 2;
+    await clock.step(windowMs / 2);
+    await kept.limiter.check(busy);
+  }
   for (let number = 0; number < checks; number++) await kept.limiter.check(`other ${number % 5}`);
   return allowed;
 }
@@ -122,7 +128,7 @@ export async function callOften({ args: { calls, everyMs }, kept }: In<{ calls: 
   let allowed = 0;
   for (let call = 0; call < calls; call++) {
     kept.nowMs += everyMs;
-    if ((await kept.limiter.check('busy')).allowed) allowed++;
+    if ((await kept.limiter.check(busy)).allowed) allowed++;
   }
   return allowed;
 }

@@ -146,12 +146,12 @@ describe('robust', () => {
       subject,
       perCycle: keys,
       cycle: async () => {
-        allowed = await subject.run(useKeys, { prefix: `round ${round++}`, keys, restMs: 3 * windowMs, checks });
+        allowed = await subject.run(useKeys, { prefix: `round ${round++}`, keys, windowMs, windows: 3, checks });
       },
     });
 
     expect(allowed, `of ${keys} new keys with one call each, how many were allowed`).toBe(keys);
-    const what = `${keys} keys called and became idle, and others made ${checks} calls, ${round} times; each idle key left`;
+    const what = `${keys} keys called and became idle while an older one went on, and others made ${checks} calls, ${round} times; each idle key left`;
     expectAtMost(growth, keyLimit, what);
   });
 
