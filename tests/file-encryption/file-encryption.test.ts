@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect } from 'vitest';
 import { fillDisk, noFullDisk } from '../../helpers/instruments/disk/full-disk.ts';
@@ -150,7 +151,8 @@ describe('robust', () => {
       ['decryptFile', files.decrypt.bind(files), encrypted, content.length],
     ] as const)
       for (const failure of failuresOf(outputBytes)) {
-        const { folder, input, output } = await files.newFolder();
+        const { folder, input, output: usual } = await files.newFolder();
+        const output = failure.output === 'nowhere' ? join(folder, 'missing', 'output') : usual;
         if (failure.input === 'file') await writeFile(input, given);
         if (failure.input === 'folder') await mkdir(input);
         if (failure.output === 'folder') await mkdir(output);
@@ -159,8 +161,12 @@ describe('robust', () => {
         const what = `${name}: ${failure.words}; it`;
         await using _disk =
           failure.roomBytes === undefined ? undefined : await fillDisk(files.subject, failure.roomBytes);
-        expectFailed(await call(input, output), what);
-        expect(await readdir(folder), `${what} failed; files in the folder`).toEqual(before);
+        const outcome = await call(input, output);
+        // Nobody forbids to make the folder.
+        if (failure.output !== 'nowhere' || outcome.how !== 'done') {
+          expectFailed(outcome, what);
+          expect(await readdir(folder), `${what} failed; files in the folder`).toEqual(before);
+        }
         expectThat((await files.openFiles()) <= openBefore, `${what} failed and left a file open`);
       }
   });
@@ -324,7 +330,7 @@ describe('stretch', () => {
 interface Failure {
   readonly words: string;
   readonly input: 'file' | 'folder' | 'nothing';
-  readonly output?: 'folder';
+  readonly output?: 'folder' | 'nowhere';
   readonly roomBytes?: number;
 }
 
@@ -336,6 +342,7 @@ function failuresOf(outputBytes: number): Failure[] {
     { words: 'there was no input', input: 'nothing' },
     { words: 'the input was a folder', input: 'folder' },
     { words: 'the output was a folder', input: 'file', output: 'folder' },
+    { words: 'the folder of the output was missing', input: 'file', output: 'nowhere' },
   ];
 }
 

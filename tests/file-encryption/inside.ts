@@ -29,7 +29,7 @@ export interface Outcome {
   readonly unfinished: readonly string[];
 }
 
-const { readdirSync, fstatSync } = fs;
+const { readdirSync, fstatSync, existsSync } = fs;
 const { setImmediate } = globalThis;
 const activeResources = process.getActiveResourcesInfo.bind(process);
 
@@ -63,7 +63,7 @@ inSubject(() => {
 export async function callOnce({ kata, args: call }: Inside<typeof Kata, Call>): Promise<Outcome> {
   const { name, args, holdsBack, keys, drawsAlike } = call;
   const [, output] = args;
-  const before = new Set(readdirSync(dirname(output)));
+  const before = new Set(namesIn(dirname(output)));
   usualOperations = fileOperations();
   [isHoldingBack, keysGiven, scrypts] = [holdsBack === true, keys, []];
   [derivedBefore, derived] = [derived, []];
@@ -82,7 +82,7 @@ export async function callOnce({ kata, args: call }: Inside<typeof Kata, Call>):
   while (underWay.size > 0);
   [isHoldingBack, keysGiven, nextDraw] = [false, undefined, undefined];
   if (ending.how === 'done') before.add(basename(output));
-  const left = readdirSync(dirname(output)).filter((file) => !before.has(file));
+  const left = namesIn(dirname(output)).filter((file) => !before.has(file));
   return { ...ending, left, scrypts, unfinished };
 }
 
@@ -264,4 +264,8 @@ function withCallback(words: string, step: Operation): Operation {
     };
     void mayBegin.then(() => step(...args, settle));
   };
+}
+
+function namesIn(folder: string): string[] {
+  return existsSync(folder) ? readdirSync(folder) : [];
 }
