@@ -25,11 +25,22 @@ const clock = installSteppedClock();
 /** After a call, a monitor that uses promises may go on in so many turns of the event loop. */
 const settleTurns = 3;
 
+/** What memlab names in a path to what the monitor's callback holds. */
+class TimerOfMonitor {
+  readonly callback: () => void;
+  readonly dueMs: number;
+
+  constructor(callback: () => void, dueMs: number) {
+    this.callback = callback;
+    this.dueMs = dueMs;
+  }
+}
+
 /** A monitor, the heap that it samples, and the clock that it hears. */
 class Bench {
   readonly monitor: Kata.LeakMonitor;
   readonly alerts: Alert[] = [];
-  readonly timers = new Set<{ callback: () => void; dueMs: number }>();
+  readonly timers = new Set<TimerOfMonitor>();
   readonly intervalMs: number;
   nowMs = 0;
   samples = 0;
@@ -65,7 +76,7 @@ class Bench {
   }
 
   #schedule(callback: () => void, ms: number): () => void {
-    const timer = { callback, dueMs: this.nowMs + ms };
+    const timer = new TimerOfMonitor(callback, this.nowMs + ms);
     this.timers.add(timer);
     return () => void this.timers.delete(timer);
   }
@@ -84,7 +95,7 @@ class Bench {
     for (;;) {
       // A monitor may set its next timer a moment later.
       if (this.timers.size === 0) await tools.turns(settleTurns);
-      const next = [...this.timers].reduce<{ callback: () => void; dueMs: number } | undefined>(
+      const next = [...this.timers].reduce<TimerOfMonitor | undefined>(
         (first, timer) => (first && first.dueMs <= timer.dueMs ? first : timer),
         undefined,
       );
