@@ -5,7 +5,7 @@ import type * as Kata from '../../katas/object-pool/object-pool.ts';
 /** What was seen, by what it was seen of. */
 type Seen<Value = unknown> = Record<string, Value>;
 
-type In<Args = undefined> = Inside<typeof Kata, Args, { desks: Map<string, Desk> }>;
+type In<Args = undefined> = Inside<typeof Kata, Args, { called: { name: string; desk: Desk } }>;
 
 /** What is pooled: buffers, or frozen objects that have one. */
 export type Kind = 'buffers' | 'frozen objects';
@@ -169,12 +169,15 @@ interface Counts {
   readonly held: number;
 }
 
-/** It stays in the process, so that two snapshots of the heap can tell who holds what has come between them. */
-function deskCalled(name: string, kata: typeof Kata, kept: { desks?: Map<string, Desk> }, options: DeskOptions): Desk {
-  kept.desks ??= new Map();
-  const desk = kept.desks.get(name) ?? new Desk(kata, options);
-  kept.desks.set(name, desk);
-  return desk;
+/** It stays in the process until another is asked for, so that snapshots of the heap can tell who holds what. */
+function deskCalled(
+  name: string,
+  kata: typeof Kata,
+  kept: { called?: { name: string; desk: Desk } },
+  options: DeskOptions,
+): Desk {
+  if (kept.called?.name !== name) kept.called = { name, desk: new Desk(kata, options) };
+  return kept.called.desk;
 }
 
 /** Takes objects, gives some back, and takes again: so many, one more, and one at a time. */
@@ -598,7 +601,7 @@ export async function forgetMany({
 
 /** What the pool still counts as held after `forgetMany`. */
 export function countForgotten({ kept }: In): number {
-  return kept.desks!.get('forgets many')!.pool.held;
+  return kept.called!.desk.pool.held;
 }
 
 /** Uses objects, `atOnce` at a time, while the clock moves by 1 ms a use. Returns how often `create` was called. */

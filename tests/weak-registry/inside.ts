@@ -184,6 +184,13 @@ export async function dropKeys({ kata, args: count, kept }: In<number>): Promise
   return { before, 'values left': desk.left(), 'keys left': keysLeft, size, 'size at last': desk.registry.size };
 }
 
+/** The same without asking for size, when a module may sweep. */
+export async function openAndDrop({ kata, args: count, kept }: In<number>): Promise<void> {
+  openPaths(deskCalled('keys', kata, kept), count);
+  await collectAndFinalize();
+  await collectAndFinalize();
+}
+
 /** Returns the keys of values that nobody holds; three for every held one, and two of them share a value. */
 function openPaths(desk: Desk, count: number): WeakRef<Path>[] {
   const paths: WeakRef<Path>[] = [];

@@ -21,6 +21,7 @@ import {
   holdHalf,
   iterate,
   replaceBeforeFinalizers,
+  openAndDrop,
   replaceOneOfThree,
   tellApart,
   throwing,
@@ -82,7 +83,7 @@ describe('core', () => {
         dropAll,
         keys.map((key) => `${key} of another`),
       );
-    const held = await holders(seen.left !== 0, dropOthers, { of: ['Doc'] });
+    const held = await holders(seen.left !== 0, dropOthers, { of: ['Doc'], atLeast: 1 });
     expect(seen.created, 'new keys; calls of create').toBe(keys.length);
     expectThat(seen.left === 0, `${held}nobody holds ${keys.length} values; ${seen.left} are left after a collection`);
     expect(seen['created again'], `${keys.length} values were collected; get again, calls of create`).toBe(keys.length);
@@ -94,10 +95,10 @@ describe('robust', () => {
     subject,
     holders,
   }) => {
-    const drop = () => subject.run(dropKeys, count);
-    const seen = await drop();
+    const seen = await subject.run(dropKeys, count);
+    const dropOthers = () => subject.run(openAndDrop, count);
 
-    const held = await holders(seen['keys left'] !== 0, drop, { of: ['Path'] });
+    const held = await holders(seen['keys left'] !== 0, dropOthers, { of: ['Path'], atLeast: 1 });
     expect(seen, `${held}${count} values are held, ${2 * count} under ${3 * count} keys are not`).toEqual({
       before: 4 * count,
       'values left': 0,
@@ -149,7 +150,7 @@ describe('robust', () => {
     const seen = await subject.run(annotate, firstFour);
 
     const annotateOthers = () => subject.run(annotateAndDrop, ofOthers(keys));
-    const held = await holders(seen['values left'] !== 0, annotateOthers, { of: ['Doc'] });
+    const held = await holders(seen['values left'] !== 0, annotateOthers, { of: ['Doc'], atLeast: 1 });
     expect(seen, `${held}metadata`).toEqual({
       'of a held value': 'the same object',
       'values left': 0,

@@ -15,13 +15,13 @@ export class Explained {
   }
 
   /**
-   * When something is kept, does once more what left it, and says who holds it: the beginning of a message, empty when there is
+   * When something is kept, does once more what left it (`'there'`: looks at what is there), and says who holds it: the beginning of a message, empty when there is
    * nothing to say. Never throws.
    */
   async holders(
     subject: Pick<Subject<never>, 'probe'>,
     isKept: boolean,
-    again: () => Promise<unknown>,
+    again: Parameters<typeof holdersAfter>[2],
     options?: HoldersOptions,
   ): Promise<string> {
     const { explain } = settings();

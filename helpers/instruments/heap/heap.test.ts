@@ -283,6 +283,74 @@ describe('holders', () => {
     expect(holdersText(holders)).toMatch(/^3 x \d+ B {2}a timer \(Timeout\) -> _onTimeout \(function tick\)$/);
   });
 
+  test('strings are named as such; what was there before is told of when that is asked for', async () => {
+    const subject = await startHub();
+    const holdMore = async () =>
+      await subject.evaluate(({ hub }) => {
+        class Held {}
+        for (let n = 0; n < 10; n++) hub.hold(`${'x'.repeat(100)} ${n}`);
+        for (let n = 0; n < 4; n++) hub.hold(new Held());
+      });
+    await holdMore();
+
+    const after = await holdersAfter(subject, 'Hub', holdMore, { atLeast: 10 });
+    const there = await holdersAfter(subject, 'Hub', 'there', { of: ['Held'] });
+
+    expect(holdersText(after)).toMatch(/^10 x \d+ B {2}Hub\.kept \(Array\) -> \[\*\] \(string\)$/);
+    expect(there.filter(({ path }) => path.startsWith('Hub.kept')).map(({ count }) => count)).toEqual([8]);
+  });
+
+  test('registrations of a FinalizationRegistry are named and counted, not chained to each other', async () => {
+    const subject = await startHub();
+
+    const holders = await holdersAfter(
+      subject,
+      'Hub',
+      async () =>
+        await subject.evaluate(({ hub }) => {
+          const finalizers = new FinalizationRegistry(() => {});
+          hub.hold(finalizers);
+          const target = {};
+          hub.hold(target);
+          for (let n = 0; n < 20; n++) finalizers.register(target, new Float64Array(1_000));
+        }),
+    );
+
+    const path = /^Hub\.kept \(Array\) -> \[\*\] \(FinalizationRegistry\) -> \[\*\] \(a registration\)$/;
+    const { count, retainedBytes } = holders.find((holder) => path.test(holder.path))!;
+    expect(count).toBe(20);
+    expect(retainedBytes / count).toBeGreaterThan(8_000);
+    expect(retainedBytes / count).toBeLessThan(8_500);
+  });
+
+  test('what a registration or an iterator of a Map holds is named with it', async () => {
+    const subject = await startHub();
+    await subject.evaluate(({ hub }) => {
+      const map = new Map<number, object>();
+      const finalizers = new FinalizationRegistry<object>(() => {});
+      for (const lasting of [map, map.values(), finalizers]) hub.hold(lasting);
+    });
+
+    const holders = await holdersAfter(
+      subject,
+      'Hub',
+      async () =>
+        await subject.evaluate(({ hub }) => {
+          class Held {}
+          const [map, , finalizers] = hub.kept as [Map<number, Held>, unknown, FinalizationRegistry<Held>];
+          for (let n = 0; n < 20; n++) finalizers.register(map, new Held());
+          // The Map makes larger tables, and leaves the iterator in the smallest.
+          for (let n = 0; n < 1_000; n++) map.set(n, new Held());
+          map.clear();
+        }),
+      { of: ['Held'] },
+    );
+
+    expect(holdersText(holders)).toMatch(
+      /^1000 x \d+ B {2}Hub\.kept \(Array\) -> \[\*\] \(MapIterator\) -> \[\*\] \(Held\)\n20 x \d+ B {2}Hub\.kept \(Array\) -> \[\*\] \(FinalizationRegistry\) -> \[\*\] \(a registration\) -> … \(Held\)$/,
+    );
+  });
+
   test('leave no folder behind', async () => {
     const left = (await readdir(tmpdir())).filter((name) => name.startsWith(`kata-heap-${process.pid}-`));
 

@@ -17,6 +17,8 @@ export interface Holder {
 
 type AnySubject = Pick<Subject<never>, 'probe'>;
 
+const stringTypes = ['string', 'concatenated string', 'sliced string'];
+
 /** Steps that a path shows at most. */
 const pathSteps = 5;
 
@@ -32,18 +34,18 @@ export interface HoldersOptions {
 /**
  * Tells who holds what `action` leaves behind in the subject's process, as far as an object of the class does: a heap
  * snapshot before and one after, the second read with memlab. Takes seconds. The most bytes come first.
+ *
+ * @param action `'there'` tells of all objects that are there, whenever they came; then `of` is needed
  */
 export async function holdersAfter(
   subject: AnySubject,
   className: string,
-  action: () => Promise<unknown>,
+  action: (() => Promise<unknown>) | 'there',
   options: HoldersOptions = {},
 ): Promise<Holder[]> {
   await using folder = await leashedFolder(tmpdir(), `kata-heap-${process.pid}-`);
-  const before: Uint8Array[] = [];
-  await subject.probe('snapshot', (chunk) => before.push(chunk));
-  const known = nodeIds(Buffer.concat(before).toString());
-  await action();
+  const known = action === 'there' ? undefined : await nodeIds(subject);
+  if (action !== 'there') await action();
   await subject.probe('collect');
   const file = join(folder.path, 'after.heapsnapshot');
   await takeSnapshot(subject, file);
@@ -92,11 +94,16 @@ async function readSnapshot(file: string, workDir: string): Promise<IHeapSnapsho
 }
 
 /** An object keeps its id from one snapshot to the next; for the ids alone memlab need not read the first one. */
-function nodeIds(snapshot: string): ReadonlySet<number> {
+async function nodeIds(subject: AnySubject): Promise<ReadonlySet<number>> {
+  const chunks: Uint8Array[] = [];
+  await subject.probe('snapshot', (chunk) => chunks.push(chunk));
   const {
     snapshot: { meta },
     nodes,
-  } = JSON.parse(snapshot) as { snapshot: { meta: { node_fields: string[] } }; nodes: number[] };
+  } = JSON.parse(Buffer.concat(chunks).toString()) as {
+    snapshot: { meta: { node_fields: string[] } };
+    nodes: number[];
+  };
   const ids = new Set<number>();
   for (let at = meta.node_fields.indexOf('id'); at < nodes.length; at += meta.node_fields.length) ids.add(nodes[at]!);
   return ids;
@@ -104,26 +111,63 @@ function nodeIds(snapshot: string): ReadonlySet<number> {
 
 function holdersOfNew(
   heap: IHeapSnapshot,
-  known: ReadonlySet<number>,
+  known: ReadonlySet<number> | undefined,
   className: string,
   { of, prefer, atLeast = 2 }: HoldersOptions,
 ): Holder[] {
   const paths = pathsFrom(heap, className);
   const groups = new Map<string, Holder>();
   heap.nodes.forEach((node) => {
-    if (known.has(node.id) || isInner(node) || (of && !of.includes(node.name))) return;
-    const top = topOf(node, known);
-    if (!top || (!of && top !== node)) return;
-    const path = paths.get(top.id) ?? timerPath(node);
+    if (known?.has(node.id) || (of && !of.includes(nameOf(node)))) return;
+    const path = known
+      ? pathOf(node, known, paths, of !== undefined)
+      : isInstance(node)
+        ? paths.get(node.id)
+        : undefined;
     if (path === undefined) return;
-    const whole = top === node || node.name === 'Timeout' ? path : `${path} -> … (${nameOf(node)})`;
-    const { count = 0, retainedBytes = 0 } = groups.get(whole) ?? {};
-    groups.set(whole, { path: whole, count: count + 1, retainedBytes: retainedBytes + node.retainedSize });
+    const { count = 0, retainedBytes = 0 } = groups.get(path) ?? {};
+    groups.set(path, { path, count: count + 1, retainedBytes: retainedBytes + sizeOf(node) });
   });
   const rank = ({ path }: Holder) => (prefer?.test(path) ? 1 : 0);
   return [...groups.values()]
     .filter(({ count }) => count >= atLeast)
     .sort((one, other) => rank(other) - rank(one) || other.retainedBytes - one.retainedBytes);
+}
+
+/** How it is held; nothing when that is told of what holds it, unless it was asked for. */
+function pathOf(
+  node: IHeapNode,
+  known: ReadonlySet<number>,
+  paths: ReadonlyMap<number, string>,
+  isAskedFor: boolean,
+): string | undefined {
+  if (isInner(node)) return undefined;
+  if (isRegistration(node)) return registrationPath(node, paths);
+  const top = topOf(node, known);
+  if (!top || (!isAskedFor && top !== node)) return undefined;
+  const path = paths.get(top.id) ?? registrationPath(top, paths) ?? timerPath(node);
+  if (path === undefined || top === node || nameOf(node) === 'Timeout') return path;
+  return `${path} -> … (${nameOf(node)})`;
+}
+
+/** What would be free if it were let go. V8 chains the registrations of a registry, so each seems to hold all that are older. */
+function sizeOf(node: IHeapNode): number {
+  if (!isRegistration(node)) return node.retainedSize;
+  const older = node.references.map(({ toNode }) => toNode).filter(isRegistration);
+  const held = older.filter(({ dominatorNode }) => dominatorNode?.id === node.id);
+  return held.reduce((rest, { retainedSize }) => rest - retainedSize, node.retainedSize);
+}
+
+/** What `register` of a FinalizationRegistry makes. */
+function isRegistration({ type, name }: IHeapNode): boolean {
+  return type === 'hidden' && name === 'system / WeakCell';
+}
+
+function registrationPath(node: IHeapNode, paths: ReadonlyMap<number, string>): string | undefined {
+  if (!isRegistration(node)) return undefined;
+  const registry = node.references.find(({ toNode }) => toNode.name === 'FinalizationRegistry')?.toNode;
+  const path = registry && paths.get(registry.id);
+  return path === undefined ? undefined : `${path} -> [*] (${nameOf(node)})`;
 }
 
 /** The topmost new object that holds it: when that goes, it goes. */
@@ -138,13 +182,15 @@ function topOf(node: IHeapNode, known: ReadonlySet<number>): IHeapNode | undefin
 
 /** Node itself holds a timer, no matter which code forgot it. */
 function timerPath(node: IHeapNode): string | undefined {
-  if (node.name !== 'Timeout') return undefined;
+  if (nameOf(node) !== 'Timeout') return undefined;
   const run = node.references.find(({ name_or_index: name }) => name === '_onTimeout')?.toNode;
   return `a timer (Timeout)${run ? ` -> _onTimeout (${nameOf(run)})` : ''}`;
 }
 
-/** What no reader knows: V8's own tables, hidden classes, code, contexts, numbers, strings. */
-function isInner({ type, name }: IHeapNode): boolean {
+/** What no reader knows: V8's own tables, hidden classes, code, contexts, numbers. */
+function isInner(node: IHeapNode): boolean {
+  const { type, name } = node;
+  if (isRegistration(node) || stringTypes.includes(type)) return false;
   return !['object', 'closure', 'native'].includes(type) || name.startsWith('system / ') || name.startsWith('Node / ');
 }
 
@@ -153,17 +199,17 @@ function pathsFrom(heap: IHeapSnapshot, className: string): Map<number, string> 
   const paths = new Map<number, string>();
   let edge: IHeapNode[] = [];
   heap.nodes.forEach((node) => {
-    if (node.type === 'object' && node.name === className && isInstance(node)) edge.push(node);
+    if (node.name === className && isInstance(node)) edge.push(node);
   });
   for (const node of edge) paths.set(node.id, className);
   for (let steps = 0; steps < pathSteps * 2 && edge.length > 0; steps++) {
     const next: IHeapNode[] = [];
     for (const from of edge) {
       for (const { type, name_or_index: name, toNode } of from.references) {
-        if (type === 'weak' || type === 'hidden' || name === '__proto__' || name === 'map' || paths.has(toNode.id))
-          continue;
+        if (paths.has(toNode.id) || !isWay(type, name, toNode)) continue;
         paths.set(toNode.id, paths.get(from.id)! + step(from, type, name, toNode));
-        next.push(toNode);
+        // A table of a Map links to the one that took its place, for those who iterate: any number of them are one step.
+        (from.type === 'array' && toNode.type === 'array' ? edge : next).push(toNode);
       }
     }
     edge = next;
@@ -171,9 +217,15 @@ function pathsFrom(heap: IHeapSnapshot, className: string): Map<number, string> 
   return paths;
 }
 
+/** What V8 hides are its own links, but for the table that an iterator of a Map or a Set goes through. */
+function isWay(type: string, name: string | number, to: IHeapNode): boolean {
+  if (type === 'weak' || name === '__proto__' || name === 'map') return false;
+  return type !== 'hidden' || to.type === 'array';
+}
+
 /** A class's prototype has its name too; only an instance has fields of values. */
 function isInstance(node: IHeapNode): boolean {
-  return !node.references.some(({ name_or_index: name }) => name === 'constructor');
+  return node.type === 'object' && !node.references.some(({ name_or_index: name }) => name === 'constructor');
 }
 
 function step(from: IHeapNode, type: string, name: string | number, to: IHeapNode): string {
@@ -183,6 +235,9 @@ function step(from: IHeapNode, type: string, name: string | number, to: IHeapNod
   return `${from.name === '' || !isField ? ' -> ' : '.'}${field} (${nameOf(to)})`;
 }
 
-function nameOf({ type, name }: IHeapNode): string {
+function nameOf(node: IHeapNode): string {
+  const { type, name } = node;
+  if (isRegistration(node)) return 'a registration';
+  if (stringTypes.includes(type)) return 'string';
   return type === 'closure' ? `function ${name}`.trimEnd() : name;
 }
