@@ -13,6 +13,7 @@ import { expectAtMost, expectThat, inWords } from '../../helpers/judging/verdict
 import { FileService, firstBytes } from './file-service.ts';
 import {
   changeFile,
+  changeWithinTheSecond,
   replaceFile,
   chartOfReading,
   difference,
@@ -369,6 +370,7 @@ describe('stretch', () => {
       ['changed', changeFile],
       ['replaced by another one of its name', replaceFile],
       ['replaced by an older one of its size', putOlderFile],
+      ['changed within the second of its last change', changeWithinTheSecond],
     ] as const) {
       const path = join(workspace, `${change.name}.bin`);
       await writeSmall(path, 4 * megabyte + smallBytes);

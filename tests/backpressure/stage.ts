@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
@@ -84,6 +84,16 @@ export async function putOlderFile(path: string): Promise<Buffer> {
   const before = new Date(Date.now() - 3_600_000);
   await utimes(aside, before, before);
   await rename(aside, path);
+  return content;
+}
+
+/** Writes other bytes of the same number into the file; its time of change stays in the same second. */
+export async function changeWithinTheSecond(path: string): Promise<Buffer> {
+  const { mtimeMs } = await stat(path);
+  const content = (await readFile(path)).reverse();
+  await writeFile(path, content);
+  const changed = new Date(mtimeMs % 1000 < 500 ? mtimeMs + 400 : mtimeMs - 400);
+  await utimes(path, changed, changed);
   return content;
 }
 

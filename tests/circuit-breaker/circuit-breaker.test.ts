@@ -371,6 +371,12 @@ describe('stretch', () => {
       'closed',
       'open',
     ]);
+    const long = await rated();
+    const underWay = [await long.hold(), await long.hold(), await long.hold()];
+    await long.pass({ nowMs: 2 * windowMs });
+    for (const call of underWay) await long.end(call, 503);
+    const ofLong = [long.report.state, ...(await statesOf(long, [503]))];
+    expect(ofLong, `${what}: 3 calls that took 2 windows failed, 1 more failure`).toEqual(['closed', 'open']);
     const excusing = await open({
       excused: [404],
       failureThreshold: 1000,

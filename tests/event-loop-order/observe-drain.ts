@@ -1,4 +1,5 @@
 import { createHook } from 'node:async_hooks';
+import { kindOfCallback } from './callbacks.ts';
 
 /** What one call of `drain` did. */
 export interface DrainSeen {
@@ -46,10 +47,11 @@ export async function observeDrainOf(kata: DrainModule, { count, throwsAt, throw
   const requestedAt = new Map<number, number>();
   const timers = new Set<number>();
   const hook = createHook({
-    init(id, type) {
-      if (['PROMISE', 'TickObject', 'Microtask'].includes(type)) return;
+    init(id, type, _trigger, resource) {
+      const kind = kindOfCallback(type, resource);
+      if (kind === undefined) return;
       requestedAt.set(id, order.length);
-      if (type === 'Timeout') timers.add(id);
+      if (kind === 'timer') timers.add(id);
     },
     before(id) {
       if (requestedAt.get(id) === order.length) inThisTurn = 0;

@@ -1,5 +1,6 @@
 import { createHook } from 'node:async_hooks';
 import { stat } from 'node:fs';
+import { kindOfCallback } from './callbacks.ts';
 
 /** One call of `run`, and what happens around it. */
 export interface Run {
@@ -54,8 +55,8 @@ export function startRuns(kata: RunModule, runs: readonly Run[], way: 'one by on
   let callback = 0;
   let callsToCome = runs.length;
   const hook = createHook({
-    init(id, type) {
-      const kind = kindOf(type);
+    init(id, type, _trigger, resource) {
+      const kind = kindOfCallback(type, resource);
       if (kind === undefined) return;
       kinds.set(id, kind);
       // An open file handle stays until it is collected, so it is not pending work.
@@ -154,12 +155,4 @@ export function startRuns(kata: RunModule, runs: readonly Run[], way: 'one by on
 function holdThread() {
   const began = performance.now();
   while (performance.now() - began < holdMs);
-}
-
-/** The kind of a callback that the loop itself calls; undefined for what runs before the loop goes on. */
-function kindOf(type: string): string | undefined {
-  if (['PROMISE', 'TickObject', 'Microtask'].includes(type)) return undefined;
-  if (type === 'Timeout') return 'timer';
-  if (type === 'Immediate') return 'immediate';
-  return /^FS|^FILEHANDLE/.test(type) ? 'I/O' : 'other';
 }

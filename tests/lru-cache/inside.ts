@@ -196,7 +196,7 @@ export async function storeValues({ kata, args: keys }: Inside<typeof Kata, read
 /** What happens to the loads of one cache. */
 export type FetchStep =
   | readonly ['fetch', key: string]
-  /** Ends a load: 1 is the first that began. */
+  /** Ends a load: 1 is the first that began. `sizeOf` refuses a negative value. */
   | readonly ['end', load: number, how: 'returns' | 'rejects', id: number]
   | readonly ['set', key: string, id: number]
   | readonly ['delete', key: string]
@@ -227,6 +227,14 @@ export async function playFetches({
     if (how === 'throw') throw new Error(`load ${loads.length} failed`);
     return how === 'return' ? loads.length : gate.promise;
   };
+  /** A value that cannot be stored may be returned all the same, or fetch rejects with any error. */
+  const isUnfit = (value: unknown) => (value as number) < 0;
+  const toldOf = (error: unknown) => {
+    if (!(error instanceof Error)) return inWords(error);
+    return unfitLoaded && !error.message.startsWith('load ') ? unfit : error.message;
+  };
+  const unfit = 'not stored';
+  let unfitLoaded = false;
   const seenNow = () => {
     const kept = [...keysAsked].flatMap((key) => (cache.has(key) ? [`${key}=${told(cache.peek(key))}`] : []));
     return `${loads.length} loads; ${answers.join(', ')}; cached ${kept.join(' ') || 'nothing'}`;
@@ -239,14 +247,15 @@ export async function playFetches({
       const settle = (text: string) => void (answers[at] = text);
       try {
         cache.fetch(step[1], load).then(
-          (value) => settle(String(value)),
-          (error: unknown) => settle(error instanceof Error ? error.message : inWords(error)),
+          (value) => settle(isUnfit(value) ? unfit : String(value)),
+          (error: unknown) => settle(toldOf(error)),
         );
       } catch {
         settle('fetch threw');
       }
     } else if (step[0] === 'end') {
       const gate = loads[step[1] - 1];
+      unfitLoaded ||= isUnfit(step[3]);
       if (step[2] === 'returns') gate?.resolve(step[3]);
       else gate?.reject(new Error(`load ${step[1]} failed`));
     } else if (step[0] === 'set') cache.set(step[1], step[2]);

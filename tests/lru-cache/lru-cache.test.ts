@@ -212,6 +212,16 @@ describe('robust', () => {
       ['fetch', 'b'],
       ['rest', `4 loads; load 1 failed, load 1 failed, ${one}, load 3 failed, 4; cached a=${one} b=4`],
     ]);
+    await expectFetches(subject, [
+      ['fetch', 'a'],
+      ['rest', '1 loads; waits; cached nothing'],
+      ['end', 1, 'returns', -1],
+      ['rest', '1 loads; not stored; cached nothing'],
+      ['fetch', 'a'],
+      ['rest', '2 loads; not stored, waits; cached nothing'],
+      ['end', 2, 'returns', one],
+      ['rest', `2 loads; not stored, ${one}; cached a=${one}`],
+    ]);
     // Its ttl begins when it is stored, and a second load may follow the first.
     await expectFetches(subject, [
       ['fetch', 'a'],

@@ -89,16 +89,15 @@ export class LruCache<K, V> {
     const ticket = { promise };
     this.pending.set(key, ticket);
     const isCurrent = () => this.pending.get(key) === ticket;
-    new Promise<V>((settle) => settle(load(key))).then(
-      (value) => {
-        if (isCurrent()) this.set(key, value);
-        resolve(value);
-      },
-      (error: unknown) => {
-        if (isCurrent()) this.pending.delete(key);
-        reject(error);
-      },
-    );
+    const loading = new Promise<V>((settle) => settle(load(key)));
+    const stored = loading.then((value) => {
+      if (isCurrent()) this.set(key, value);
+      return value;
+    });
+    stored.then(resolve, (error: unknown) => {
+      if (isCurrent()) this.pending.delete(key);
+      reject(error);
+    });
     return promise;
   }
 
