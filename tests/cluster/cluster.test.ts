@@ -261,7 +261,7 @@ describe('robust', () => {
       (await stage.worker(failures + 1)).order({ do: 'exit', code });
     }
     await failsAfter(stage, maxFailures);
-    await stage.pass(stopMs);
+    await stage.pass(stopMs + soonMs);
 
     await stage.sees('startCluster to reject', ({ start }) => start.ended !== 'pending');
     const { start } = stage.seen;

@@ -1,3 +1,4 @@
+import { readPipe } from '../../helpers/instruments/event-loop/read-pipe.ts';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import type * as Kata from '../../katas/large-dataset/large-dataset.ts';
 
@@ -26,6 +27,8 @@ export interface Call {
   readonly path: string;
   /** Without it, digestLog is given no signal. */
   readonly abortAt?: AbortAt;
+  /** A named pipe in which the process waits before an abort after so many turns. */
+  readonly pipe?: string;
 }
 
 /** A log of 300 MB has some thousand chunks. */
@@ -36,12 +39,15 @@ const turnsOfRest = 100;
 
 /** Calls digestLog, and tells how that ended. */
 export async function digest({ kata, args }: Inside<typeof Kata, Call>): Promise<Outcome> {
-  const { path, abortAt } = args;
+  const { path, abortAt, pipe } = args;
   const shares: number[] = [];
   const controller = new AbortController();
   const reason = typeof abortAt === 'object' && 'reason' in abortAt ? new Error(abortAt.reason) : undefined;
-  const abortIn = (turns: number) =>
-    turns === 0 ? controller.abort(reason) : void setImmediate(() => abortIn(turns - 1));
+  const abort = () => {
+    if (pipe !== undefined) readPipe(kata, pipe);
+    controller.abort(reason);
+  };
+  const abortIn = (turns: number) => (turns === 0 ? abort() : void setImmediate(() => abortIn(turns - 1)));
   if (typeof abortAt === 'object' && 'turns' in abortAt) abortIn(abortAt.turns);
   let isOver = false;
   const abortAtRest = (turns: number): void => {

@@ -86,7 +86,11 @@ describe('robust', () => {
   test('Memory must stay flat on a log of 300 MB.', async ({ largeLog, largeGzip }) => {
     for (const { words, outcome, grownBytes } of [largeLog, largeGzip]) {
       expectDone(outcome, words);
-      expectAtMost(grownBytes, memoryLimit, `${words}; at its peak the process held`);
+      expectAtMost(
+        grownBytes,
+        memoryLimit,
+        `${words}, after one of 36 MB; the most that the process held at any time went up by`,
+      );
     }
   });
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Gauged } from '../gauges/gauges.ts';
 import { until } from '../../foundations/waiting/until.ts';
+import { readPipe } from './read-pipe.ts';
 
 /** An event loop that stands still, until it is released. Disposing releases it as well. */
 export interface HeldLoop extends AsyncDisposable {
@@ -53,11 +54,4 @@ export async function holdLoop(
   };
   const release = () => (released ??= letGo());
   return { isHeld: writer !== undefined, release, [Symbol.asyncDispose]: () => release().catch(() => undefined) };
-}
-
-function readPipe(_kata: unknown, pipe: string): void {
-  const { closeSync, openSync, readSync } = process.getBuiltinModule('node:fs');
-  const descriptor = openSync(pipe, 'r');
-  readSync(descriptor, new Uint8Array(1));
-  closeSync(descriptor);
 }

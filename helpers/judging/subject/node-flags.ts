@@ -26,7 +26,7 @@ export function subjectEnvironment(): Record<string, string> {
 }
 
 /** The flags of Node's that hold a subject. */
-export function nodeFlags({ needs = [], workspace, inspect = false }: SubjectOptions): string[] {
+export function nodeFlags({ needs = [], workspace, inspect = false, collectsEarly = false }: SubjectOptions): string[] {
   const isContained = chosenSandbox() === 'docker';
   const folders = [...packageFolders(), insideFolder];
   const allows = new Set<string>(needs.map((need) => (need === 'mysql' ? 'net' : need)));
@@ -38,6 +38,7 @@ export function nodeFlags({ needs = [], workspace, inspect = false }: SubjectOpt
   const workspaces = workspace === undefined ? [] : [workspace, realpathSync(workspace)];
   return [
     ...(needs.includes('heap') ? exactHeap : []),
+    ...(collectsEarly ? ['--max-semi-space-size=4'] : []),
     ...(inspect ? ['--inspect=127.0.0.1:0'] : []),
     '--enable-source-maps',
     '--disable-warning=ExperimentalWarning',

@@ -19,7 +19,7 @@ export interface SubjectsOptions {
 }
 
 /** How a process of one's own differs from the others. `needs` may only leave out some: without `heap`, V8 optimizes the module. */
-export type FreshOptions = Pick<SubjectOptions, 'limitMs' | 'needs'>;
+export type FreshOptions = Pick<SubjectOptions, 'limitMs' | 'needs' | 'collectsEarly'>;
 
 const usualLimitMs = 10_000;
 /** What a process gets of its limit after so many processes of the same file have hung; the last one counts for all that follow. */
