@@ -15,8 +15,8 @@ export class Explained {
   }
 
   /**
-   * When something is kept, does once more what left it (`'there'`: looks at what is there), and says who holds it: the beginning of a message, empty when there is
-   * nothing to say. Never throws.
+   * When something is kept, does once more what left it (`'there'`: looks at what is there), and says who holds it: the beginning of a
+   * message, empty when there is nothing to say. Never throws.
    */
   async holders(
     subject: Pick<Subject<never>, 'probe'>,
