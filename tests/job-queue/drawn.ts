@@ -16,6 +16,8 @@ export const drawn = drawOne(
   fc.record({
     leaseMs: fc.integer({ min: 20_000, max: 90_000 }),
     retryMs: fc.integer({ min: 1_000, max: 4_000 }),
+    /** Hours, as others have seconds. */
+    longRetryMs: fc.integer({ min: 22_000_000, max: 30_000_000 }),
     maxAttempts: fc.integer({ min: 4, max: 5 }),
     startMs: fc.integer({ min: 1_900_000_000_000, max: 2_100_000_000_000 }),
     worker: word,

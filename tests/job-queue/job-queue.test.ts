@@ -19,6 +19,7 @@ import {
   enqueueForOrder,
   failedJobs,
   leaveOrder,
+  openQueue,
 } from './inside.ts';
 import { Pair, type QueueProcess, connectionLimit, failuresOf, idsOf, valueOf } from './pair.ts';
 
@@ -170,6 +171,7 @@ describe('robust', () => {
       await expectOneOfTwo(pair, a, b, deed);
       for (const end of ['complete', 'fail'] as const) if (deed !== end) await expectEndStays(pair, a, b, deed, end);
     }
+    await expectFirstClaimsDiffer(pair);
   });
 
   test('When attempt n fails, the job must be due again after retryMs × 2^(n−1), and no earlier.', async ({ pair }) => {
@@ -204,6 +206,7 @@ describe('robust', () => {
     await a.expectNone(`attempt 1 lost its lease, attempt 2 failed ${2 * retryMs - 1} ms ago, with retryMs ${retryMs}`);
 
     await expectDelayHolds(pair, a, b);
+    await expectLongDelays(pair);
   });
 
   test('A job whose last attempt failed must be set aside with its error; a lost lease counts, too.', async ({
@@ -518,6 +521,39 @@ async function expectDelayHolds(pair: Pair, a: QueueProcess, b: QueueProcess): P
       `${what}\n${timeline}\nthe first claim returned the job as attempt ${job?.attempt}, ${retryMs} ms early`,
     );
   }
+}
+
+/** The delays of a queue whose jobs wait for hours: nothing may shorten them. */
+async function expectLongDelays(pair: Pair): Promise<void> {
+  await pair.restart();
+  await pair.insert(1);
+  await using c = await pair.open('C');
+  const { longRetryMs } = drawn;
+  const settings = { leaseMs, retryMs: longRetryMs, maxAttempts };
+  await c.subject.run(openQueue, { mysql: c.account, settings });
+  for (let attempt = 1; attempt < maxAttempts; attempt++) {
+    await c.setClock(pair.startMs);
+    const job = await c.claimOne(`the delay after attempt ${attempt - 1} is over, with retryMs ${longRetryMs}`);
+    expect(await c.act('fail', job), `fail, in attempt ${attempt}`).toEqual({ value: true });
+    pair.startMs += longRetryMs * 2 ** (attempt - 1);
+    await c.setClock(pair.startMs - 1);
+    await c.expectNone(`1 ms before the delay after attempt ${attempt} is over, with retryMs ${longRetryMs}`);
+  }
+}
+
+/** The first claims of two processes, under the same name: the one whose lease has ended must not pass for the other. */
+async function expectFirstClaimsDiffer(pair: Pair): Promise<void> {
+  await pair.restart();
+  await pair.insert(1);
+  await using c = await pair.open('C');
+  await using d = await pair.open('D');
+  const ended = await c.claimOne('a new job', worker);
+  await d.setClock(pair.startMs + leaseMs + 5);
+  const next = await d.claimOne('a lease has ended', worker);
+  const what = 'the job was claimed again, by another process under the same name';
+  for (const deed of ['renew', 'fail', 'complete'] as const)
+    expect(await c.act(deed, ended), `${what}; ${deed} for the claim before`).toEqual({ value: false });
+  expect(await d.act('complete', next), `${what}; complete for the second claim`).toEqual({ value: true });
 }
 
 /** One call for a claim is stopped while `end`, for the same claim, runs: only one of the two may end it, and its effect must stay. */

@@ -201,6 +201,9 @@ export type FetchStep =
   | readonly ['set', key: string, id: number]
   | readonly ['delete', key: string]
   | readonly ['clear']
+  | readonly ['purge']
+  | readonly ['get', key: string]
+  | readonly ['iterate']
   | readonly ['wait', ms: number]
   /** From now on, `load` throws or returns at once. */
   | readonly ['loads', how: 'wait' | 'throw' | 'return']
@@ -261,6 +264,9 @@ export async function playFetches({
     } else if (step[0] === 'set') cache.set(step[1], step[2]);
     else if (step[0] === 'delete') cache.delete(step[1]);
     else if (step[0] === 'clear') cache.clear();
+    else if (step[0] === 'purge') cache.purge();
+    else if (step[0] === 'get') cache.get(step[1]);
+    else if (step[0] === 'iterate') void [...cache];
     else if (step[0] === 'wait') nowMs += step[1];
     else if (step[0] === 'loads') how = step[1];
     else {

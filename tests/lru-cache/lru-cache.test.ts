@@ -250,6 +250,21 @@ describe('robust', () => {
         ['rest', `1 loads; ${one}, ${one}; cached ${cached}`],
       ]);
     }
+    // Who meets what is left of an expired entry leaves the load of its key alone.
+    for (const meanwhile of [['purge'], ['get', 'a'], ['iterate']] as const satisfies FetchStep[])
+      await expectFetches(subject, [
+        ['fetch', 'a'],
+        ['rest', '1 loads; waits; cached nothing'],
+        ['end', 1, 'returns', one],
+        ['rest', `1 loads; ${one}; cached a=${one}`],
+        ['wait', 1000],
+        ['fetch', 'a'],
+        meanwhile,
+        ['fetch', 'a'],
+        ['rest', `2 loads; ${one}, waits, waits; cached nothing`],
+        ['end', 2, 'returns', two],
+        ['rest', `2 loads; ${one}, ${two}, ${two}; cached a=${two}`],
+      ]);
   });
 
   test('The constructor must refuse a max, maxBytes or ttlMs that is not a positive whole number.', async ({
