@@ -16,17 +16,20 @@ export class Caller implements Disposable {
   #isClosed = false;
   #changed = Promise.withResolvers<void>();
 
-  private constructor(port: number) {
-    this.#socket = connect({ host: '127.0.0.1', port, noDelay: true });
+  private constructor(port: number, staysOpen: boolean) {
+    this.#socket = connect({ host: '127.0.0.1', port, noDelay: true, allowHalfOpen: staysOpen });
     this.#socket.setEncoding('latin1');
     this.#socket.on('data', (text: string) => this.#note(() => (this.#text += text)));
     this.#socket.on('close', () => this.#note(() => (this.#isClosed = true)));
     this.#socket.on('error', () => undefined);
   }
 
-  /** Comes back when it is connected or refused. */
-  static async connect(port: number): Promise<Caller> {
-    const caller = new Caller(port);
+  /**
+   * Comes back when it is connected or refused.
+   * @param staysOpen whether its end stays open when the service has ended its own
+   */
+  static async connect(port: number, staysOpen = false): Promise<Caller> {
+    const caller = new Caller(port, staysOpen);
     await once(caller.#socket, 'connect').catch(() => undefined);
     return caller;
   }

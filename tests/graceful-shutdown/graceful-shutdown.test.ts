@@ -135,8 +135,9 @@ describe('robust', () => {
   }) => {
     for (const isBusy of [true, false]) {
       const service = await open({ holds: isBusy ? [] : ['readiness'] });
-      const unused = await service.connect();
-      const used = await service.connect();
+      const connect = () => service.connect({ staysOpen: true });
+      const unused = await connect();
+      const used = await connect();
       for (const number of [0, 1]) {
         used.ask(`/ping/${one}`);
         expect(await service.answerOn(used, number), 'an answer before the signal').toMatchObject({
@@ -145,8 +146,8 @@ describe('robust', () => {
       }
       const idle: Record<string, Caller> = { unused, used };
       if (isBusy) {
-        idle['whose headers were sent before'] = await service.hold('chunked', 'begun');
-        idle['whose request was held'] = await service.hold('end', 'held');
+        idle['whose headers were sent before'] = await service.hold('chunked', 'begun', await connect());
+        idle['whose request was held'] = await service.hold('end', 'held', await connect());
       }
 
       service.signal(first);
@@ -155,7 +156,7 @@ describe('robust', () => {
         await finish(service, idle['whose request was held']!, 'held', two, two);
         await finish(service, idle['whose headers were sent before']!, 'begun', three, `begun, ${three}`);
       } else if (await service.tells('readiness')) {
-        idle['opened while onReadiness was awaited'] = await service.connect();
+        idle['opened while onReadiness was awaited'] = await connect();
         await service.lives();
         service.answer('readiness', 'false');
       }
@@ -165,7 +166,7 @@ describe('robust', () => {
       const when = isBusy ? 'after the last answer' : 'with nothing in flight at the signal';
       expectThat(
         end === 'exit code 0',
-        `the process, ${when}: ${end}; connections that were open: ${stillOpen.join(', ')}`,
+        `the process, ${when}: ${end}; connections that were open, whose clients close none: ${stillOpen.join(', ')}`,
       );
     }
   });
@@ -387,17 +388,27 @@ describe('stretch', () => {
   }) => {
     const service = await open({ holds: ['readiness'] });
     const held = await service.hold('chunked', 'held');
+    const used = await service.connect();
+    used.ask('/ping/used');
+    await service.answerOn(used);
 
     service.signal(first);
     await service.told('onReadiness(false)', 'readiness', 'false');
     expectThat(await service.lives(), 'the process ended while onReadiness was awaited');
     const late = await service.hold('end', 'late');
+    // It was idle at the signal, so it may have been closed. If its route is called, it is in flight.
+    const isAgainInFlight = await service.reaches('end', 'again', used);
     const tried = [await service.tries(), await service.tries()];
     expect(tried, 'new connections while onReadiness is awaited').toEqual(['answered', 'answered']);
     service.answer('readiness', 'false');
     expectThat(await service.refuses(), 'new connections were still accepted after onReadiness had resolved');
 
     await finish(service, late, 'late', one, one);
+    if (isAgainInFlight) {
+      service.answer('query', 'again', { value: three });
+      const what = 'a request that came while onReadiness was awaited, on a connection that was idle before';
+      expect(await service.answerOn(used, 1), what).toMatchObject({ status: 200, body: three });
+    }
     await finish(service, held, 'held', two, `begun, ${two}`);
     expect(await service.end(), 'the process, after the last answer').toBe('exit code 0');
     expect(service.details('readiness'), 'what onReadiness was called with').toEqual(['false']);

@@ -106,9 +106,9 @@ export class Service implements AsyncDisposable {
     return await this.#obeys({ kind: 'step', ms });
   }
 
-  /** A new connection. */
-  async connect(): Promise<Caller> {
-    const caller = await Caller.connect(this.port);
+  /** A new connection. Its end may stay open when the service has ended its own. */
+  async connect({ staysOpen = false } = {}): Promise<Caller> {
+    const caller = await Caller.connect(this.port, staysOpen);
     this.#disposables.push(caller);
     return caller;
   }

@@ -62,6 +62,7 @@ describe('core', () => {
       { payload: unicodePayload, secret: drawSecret() },
       { payload: anyPayload, secret: secretInText },
       { payload: anyPayload, secret: drawSecret(), options: { kid: 'spring', typ: 'at+jwt' } },
+      { payload: anyPayload, secret: drawSecret(), options: { kid: String.raw`"Frühling" \ 春` } },
     ];
 
     const answers = await subject.run(signAll, signings);
