@@ -173,14 +173,17 @@ export class FileService implements AsyncDisposable {
     const taken = await this.countTaken();
     const disk = await this.stickDisk();
     const { arrived } = await this.traffic();
-    const first = this.reader('/summary');
-    await this.untilArrived(arrived + 1);
-    const others = Array.from({ length: 4 }, () => this.ask('/summary'));
+    const leavers: Reader[] = [];
+    for (let count = 1; count <= 3; count++) {
+      leavers.push(this.reader('/summary'));
+      await this.untilArrived(arrived + count);
+    }
+    const others = Array.from({ length: 2 }, () => this.ask('/summary'));
     await this.untilArrived(arrived + 5);
     let answered = 0;
     for (const other of others) void other.then(() => answered++);
     await this.#readOn(disk, taken, () => answered > 0);
-    return { first, others, taken, disk };
+    return { leavers, others, taken, disk };
   }
 
   /** The same with one who asks, and leaves when the server is in the middle of the file. */
@@ -205,9 +208,9 @@ export class FileService implements AsyncDisposable {
 }
 
 export interface SummariesHalfway {
-  /** The one who asked first. */
-  readonly first: Reader;
-  /** The four who asked a moment later. */
+  /** The three who asked first. They may leave. */
+  readonly leavers: readonly Reader[];
+  /** The two who asked a moment later. */
   readonly others: readonly Promise<Answer>[];
   /** Bytes that the server has read since before they asked. */
   taken(): Promise<number>;
