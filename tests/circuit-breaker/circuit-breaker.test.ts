@@ -1,10 +1,12 @@
 import { describe, expect } from 'vitest';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { expectForDrawn } from '../../helpers/judging/drawn/drawn.ts';
+import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/circuit-breaker/circuit-breaker.ts';
 import { Bench, type BenchChoice, type HeldCall, type Treatment, timing } from './bench.ts';
 import { type Report, playHistories } from './inside.ts';
 import { differenceByThrowing, faultOf, histories, historyInWords, playOf } from './model.ts';
+import type { Step } from './play-history.ts';
 
 const { timeoutMs, resetTimeoutMs } = timing;
 const test = judge<typeof Kata>('circuit-breaker').extend('open', async ({ subject }, { onCleanup }) => {
@@ -192,6 +194,19 @@ describe('robust', () => {
       'a failure while closed again, after another failure': 'failed: 503, closed',
     });
     await expectNoWordFromTheLastHalfOpenPeriod(await open({ atAbort: 'goes on' }));
+
+    const failureRate = { share: 0.5, minimumCalls: 4, windowMs: 4 * resetTimeoutMs };
+    const rated = await open({ failureThreshold: 4, failureRate });
+    const held = [await rated.hold(), await rated.hold(), await rated.hold()];
+    await rated.fire(503, 503, 503, 503);
+    await rated.end(await rated.halfOpen(), 200);
+    await rated.pass({ nowMs: 2 * failureRate.windowMs });
+    for (const call of held) await rated.end(call, 503);
+    await rated.fire(200, 200, 503);
+    expect(
+      rated.report.state,
+      'failureRate with share 0.5 and minimumCalls 4; three calls began, the breaker opened and closed again, two windows later they failed; then two successes and a failure; state',
+    ).toBe('closed');
   });
 
   test('A call that takes timeoutMs must be aborted and rejected with CallTimeoutError; no call may leave a timer.', async ({
@@ -208,13 +223,26 @@ describe('robust', () => {
       const held = await bench.hold();
       await bench.pass({ timersMs: timeoutMs - 1 });
       const before = bench.report;
+      await bench.hold();
       await bench.pass({ timersMs: 1 });
       const after = bench.report;
-      await bench.hold();
-      await bench.pass({ timersMs: timeoutMs });
+      await bench.pass({ timersMs: timeoutMs - 2 });
+      const beforeSecond = bench.report;
+      await bench.pass({ timersMs: 1 });
 
       expect([before.outcomes, before.aborted], `${what}; 1 ms before timeoutMs`).toEqual([['pending'], [false]]);
-      expect([after.outcomes, after.aborted], `${what}; after timeoutMs`).toEqual([['timed out'], [true]]);
+      const younger = [
+        ['timed out', 'pending'],
+        [true, false],
+      ];
+      expect(
+        [after.outcomes, after.aborted],
+        `${what}; after timeoutMs, and a second one 1 ms after its begin`,
+      ).toEqual(younger);
+      expect(
+        [beforeSecond.outcomes, beforeSecond.aborted],
+        `${what}; a second one, 1 ms before its timeoutMs are over`,
+      ).toEqual(younger);
       expect(after.state, `${what}; failureThreshold 2, state after one timeout`).toBe('closed');
       if (atAbort === 'ends') expect(await held.request?.isLeft(), 'the server saw the request closed').toBe(true);
       expect(bench.report.state, `${what}; failureThreshold 2, state after the second timeout`).toBe('open');
@@ -414,6 +442,14 @@ describe('stretch', () => {
   test('Any history of calls, results and time must lead to the results and states that these rules imply.', async ({
     subject,
   }) => {
+    // A call that has timed out counts once, whatever comes of it later.
+    for (const late of ['succeed', 'fail'] as const) {
+      const steps: Step[] = [['fire', 'fail'], ['fire'], ['time out'], [late, 0], ['fire', 'fail']];
+      const history = { failureThreshold: 3, successThreshold: 1, steps };
+      const [seen] = await subject.run(playHistories, [playOf(history)]);
+      const fault = faultOf(seen!, history);
+      expectThat(fault === undefined, `${historyInWords(history)}: ${fault}`);
+    }
     await expectForDrawn({
       examples: histories,
       count: 500,
