@@ -215,6 +215,19 @@ describe('robust', () => {
       {
         ...one,
         steps: [
+          ...calls(1),
+          ...calls(3, { signal: 'of all' }),
+          ['rest', at(1, 3)],
+          ['end'],
+          ['rest', list(at(1, 2), '1 returned')],
+          ['abort', 'of all'],
+          // Whether the one at work hears of it is up to promise 8.
+          ['rest', list(at(1, 0), '2 aborted', '1 returned'), '1 at work (1 aborted), 2 aborted, 1 returned'],
+        ],
+      },
+      {
+        ...one,
+        steps: [
           ['abort', 'before'],
           ['call', { signal: 'before' }],
           ['rest', '1 aborted'],

@@ -14,6 +14,7 @@ import { holdClock } from './inside.ts';
 const { intervals, numbers, sections } = drawn;
 /** Topics that are called like something else. */
 const oddTopics = ['online', 'constructor', '__proto__'];
+const again = 'ended and begun again';
 const { prices, news, text, toAll, toYou, tooLate, notice } = drawn.words;
 const longestMs = Math.max(...Object.values(intervals));
 
@@ -96,6 +97,10 @@ describe('core', () => {
     }
     await server.pass(30_000);
     const afterCrowd = await stays!.ask<Kata.MemoryStats>('get_memory_stats');
+    await server.leave([stays!]);
+    await server.pass(180_000);
+    const [next] = await server.connect(1);
+    const afterAbsence = await next!.ask<Kata.MemoryStats>('get_memory_stats');
 
     const again = () => server.visit(visitors, come);
     const held = await holders(afterOne.sessions !== 1, again, { prefer: /session/i });
@@ -114,6 +119,10 @@ describe('core', () => {
       `${first} messages, and then nothing at all for three minutes; messagesPerMinute`,
     ).toBe(0);
     expect(afterCrowd.messagesPerMinute, `${crowd} messages in the last minute; messagesPerMinute`).toBe(crowd);
+    expect(
+      afterAbsence.messagesPerMinute,
+      `${crowd} messages, and then three minutes without any client; messagesPerMinute`,
+    ).toBe(0);
   });
 
   test('When clients leave, all of their timers must end, including those of their subscriptions.', async ({
@@ -221,7 +230,9 @@ describe('core', () => {
     await server.visit(visitors, subscribe);
     const [one, other, third] = (await server.connect(3)) as [Client, Client, Client];
     for (const topic of [prices, news, news]) one.send('subscribe_updates', topic);
-    for (const topic of [news, one.id]) other.send('subscribe_updates', topic);
+    for (const topic of [news, one.id, again]) other.send('subscribe_updates', topic);
+    other.send('unsubscribe_updates', again);
+    other.send('subscribe_updates', again);
     for (const topic of ['heartbeat', ...oddTopics, news, news]) third.send('subscribe_updates', topic);
     await server.visit(visitors, subscribe);
 
@@ -237,8 +248,8 @@ describe('core', () => {
       [one, [prices], 'a client subscribed to two topics, one of them twice, and ended that one'],
       [
         other,
-        [news, one.id],
-        'a client subscribed to one topic, which two others then ended for themselves, and to one called like the first client’s id',
+        [news, one.id, again],
+        'a client subscribed to one topic, which two others then ended for themselves, to one called like the first client’s id, and to one that it ended and began again',
       ],
       [
         third,
