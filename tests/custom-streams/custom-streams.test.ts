@@ -28,7 +28,7 @@ import {
 const aheadLimit = 2.5;
 /** How many numbers may be on their way through a pipeline whose streams hold 64 bytes each. */
 const onTheWayLimit = 1000;
-const badLines = ['', '12x', '1.5', '1.0', '5.', '-', '1 2', ' 7', '7 ', 'two', '0x10'];
+const badLines = ['', '  ', '12x', '1.5', '1.0', '5.', '-', '1 2', ' 7', '7 ', 'two', '0x10'];
 /** Numbers that fill one or two saves, and one more. Their last line has no newline. */
 const fullSaves = [100, 101, 200, 201].map((length) => Array.from({ length }, (_, index) => index + 1));
 

@@ -103,6 +103,8 @@ describe('core', () => {
         message,
         `${inWords(thrown)} was thrown by ${options?.route === 'sync' ? 'a' : 'an async'} route`,
       );
+      const again = await api.ask([{ log: five }, { throw: 'again' }], options);
+      expectOneLine(again, message, `${inWords(thrown)} was thrown again, the same object, for another request`);
       const { name, stack } = seen.errorLines[0]!.error!;
       if ('name' in thrown) expect(name, `${inWords(thrown)} was thrown; the name in its line`).toBe(thrown.name);
       expect(stack, `${inWords(thrown)} was thrown; the stack in its line`).toMatch(/^\s+at /m);
@@ -196,6 +198,19 @@ describe('robust', () => {
           JSON.stringify(seen.errorLines[0]!.error).includes(three),
           `${what}; its line does not contain the last cause`,
         );
+    }
+    for (const cause of [0, false, '']) {
+      for (const thrown of [
+        { chain: [one], last: cause },
+        { api: [503, four], cause: { value: cause } },
+      ] satisfies Thrown[]) {
+        const { errorLines } = await api.ask([{ throw: thrown }]);
+        const written = JSON.stringify(errorLines[0]?.error?.cause) ?? 'undefined';
+        expectThat(
+          written !== 'undefined' && written.includes(String(cause)),
+          `${inWords(thrown)} was thrown; the cause in its line is ${written}`,
+        );
+      }
     }
     const known: Thrown = { api: [503, four], cause: { chain: [one, two] } };
     const seen = await api.ask([{ throw: known }]);
@@ -383,7 +398,7 @@ describe('stretch', () => {
     const after = await mute.ask([{ end: one }, { throw: { message: two } }]);
     expect(textIn(after.answer), `${what} after an answer; that answer`).toBe(one);
 
-    const unreadable = (['message', 'stack', 'name', 'cause'] as const).map((throwsOnRead) => ({
+    const unreadable = (['message', 'stack', 'name', 'cause', 'code', 'details'] as const).map((throwsOnRead) => ({
       throwsOnRead,
     }));
     const invalid = [0, 99, 200, 399, 600, 1000, NaN, -1].map((status): Thrown => ({ api: [status, one] }));
@@ -544,7 +559,8 @@ function inWords(thrown: Thrown): string {
   if ('api' in thrown) {
     const [status, title, options] = thrown.api;
     const kind = thrown.isSubclass ? 'a subclass of ApiError' : 'an ApiError';
-    return `${kind} (${status}, ${JSON.stringify(title)}${options ? `, ${JSON.stringify(options)}` : ''})`;
+    const cause = thrown.cause ? `, caused by ${inWords(thrown.cause)},` : '';
+    return `${kind} (${status}, ${JSON.stringify(title)}${options ? `, ${JSON.stringify(options)}` : ''})${cause}`;
   }
   if ('chain' in thrown) {
     const { chain, last, loopsTo } = thrown;

@@ -29,7 +29,7 @@ export type Thrown =
   | { readonly without: 'prototype' }
   | { readonly throwsOnRead: Getter };
 
-type Getter = 'message' | 'stack' | 'name' | 'cause';
+type Getter = 'message' | 'stack' | 'name' | 'cause' | 'code' | 'details';
 
 /** What a route does, step by step. */
 export type Step =
@@ -43,7 +43,8 @@ export type Step =
   | { readonly end: string | number }
   | { readonly read: true }
   | { readonly pipe: 'endless' | 'fails'; readonly message?: string; readonly code?: string }
-  | { readonly throw: Thrown };
+  /** `again` is the very object that was thrown before. */
+  | { readonly throw: Thrown | 'again' };
 
 /** One request: what its route does, and how far it is. */
 interface Play {
@@ -61,6 +62,7 @@ interface Kept {
   /** What was wrong with callbacks that went through bind. */
   faultsOfBind?: string[];
   watched?: (() => string[])[];
+  lastThrown?: unknown;
 }
 
 type In<Args = undefined> = Inside<typeof Kata, Args, Kept>;
@@ -232,7 +234,10 @@ function act(step: Step, { kata, kept, request, response }: Stage, play: Play): 
   else if ('end' in step) response.end(typeof step.end === 'number' ? Buffer.alloc(step.end, 'x') : step.end);
   else if ('read' in step) return request.toArray();
   else if ('pipe' in step) return pipeline(Readable.from(pieces(step.message, step.code)), response);
-  else throw watched(make(step.throw, kata), kept);
+  else {
+    if (step.throw !== 'again') kept.lastThrown = watched(make(step.throw, kata), kept);
+    throw kept.lastThrown;
+  }
 }
 
 /** Endless, or with one piece and then an error. */
@@ -335,9 +340,10 @@ function makeChain({ chain, last, loopsTo }: Extract<Thrown, { chain: unknown }>
   return errors[0]!;
 }
 
-/** An error of which one property throws when it is read. */
+/** An error of which one property throws when it is read. Those that no error has by itself can be enumerated. */
 function unreadable(name: Getter): Error {
   return Object.defineProperty(new Error('unreadable'), name, {
+    enumerable: name === 'code' || name === 'details',
     get() {
       throw new Error(`The getter of ${name} throws.`);
     },

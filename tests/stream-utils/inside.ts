@@ -42,6 +42,18 @@ export async function readWhole({
   return answers;
 }
 
+/** What a call returns for a text of ASCII, byte by byte, while another call waits in the middle of a character. */
+export async function readDuringAnother({ kata, args: { tool, text } }: In<{ tool: Consumer; text: string }>) {
+  const another = sourceOf([Buffer.from('é').subarray(0, 1)], { afterwards: 'stall' });
+  const source = sourceOf(Array.from(text, (character) => Buffer.from(character)));
+  let read = '';
+  const reading = ending(kata[tool](source).then((all) => (read = Buffer.from(all as string).toString())));
+  kata[tool](another).catch(() => undefined);
+  const how = await reading;
+  another.destroy();
+  return { read, how };
+}
+
 /** What split gives for each list of chunks. */
 export async function splitAll({
   kata,

@@ -22,6 +22,7 @@ import {
   failInPipeline,
   pullWithPauses,
   readBroken,
+  readDuringAnother,
   readWhole,
   readWithLimit,
   splitAll,
@@ -47,6 +48,12 @@ describe('core', () => {
       expected: whole,
       inWords,
     });
+    const text = 'one line, and another one';
+    for (const tool of ['toBuffer', 'toText'] as const) {
+      const seen = await subject.run(readDuringAnother, { tool, text });
+      const what = `${tool} of "${text}", byte by byte, while another call had read half a character and waited`;
+      expect(seen, what).toEqual({ read: text, how: 'done' });
+    }
   });
 
   test('split must give the same lines, however the document is cut.', async ({ subject }) => {
