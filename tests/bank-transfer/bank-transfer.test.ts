@@ -102,6 +102,18 @@ describe('core', () => {
       expect(await balances(process, scene.ids), `${what}: what balance() answers in process ${name}`).toEqual(
         expected,
       );
+
+    // Both have asked for balances now; what they read then must not be what they answer later.
+    for (const [mover, process] of Object.entries({ B: b, A: a })) {
+      const one = scene.transfer(0, 1, { key: done.length });
+      await transfer(process, one);
+      done.push(one);
+      for (const [name, asked] of Object.entries({ A: a, B: b }))
+        expect(
+          await balances(asked, scene.ids),
+          `both processes asked for balances, then process ${mover} moved ${one.amount}; what balance() answers in process ${name} after that`,
+        ).toEqual(scene.balancesAfter(done));
+    }
   });
 
   test('Transfers at once, in one or two processes, must neither make nor lose money.', async ({
@@ -223,8 +235,13 @@ describe('robust', () => {
     const answer = scene.firstAnswer(one);
     expect(await transfer(a, one), 'a transfer').toEqual(answer);
     expect(await transfer(b, rest), 'a transfer of all that was left then').toEqual({ moved: true, balance: 0 });
-    for (const [name, process] of Object.entries({ A: a, B: b }))
+    for (const [name, process] of Object.entries({ A: a, B: b })) {
       expect(await transfer(process, one), `the first one again, in process ${name}`).toEqual(answer);
+      expect(await transfer(process, rest), `the one that left 0 again, in process ${name}`).toEqual({
+        moved: true,
+        balance: 0,
+      });
+    }
     const eight = await crowd(
       services,
       scene,

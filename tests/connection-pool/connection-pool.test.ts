@@ -336,6 +336,15 @@ describe('robust', () => {
     for (const { report, what } of await played())
       expectThat(!states(report).includes('waiting'), `${what}: a caller still waits when all have released`);
 
+    for (const value of ['undefined', 'null', 'false', '0']) {
+      const silent = await openPool({ max: 1 });
+      const refused = await silent.play(`hold create, acquire 2; silently-fail create ${value}`);
+      const what = `of two callers with max 1, when create has rejected with ${value}`;
+      expect(states(refused).toSorted(), what).toEqual([`thrown: ${value}`, 'waiting']);
+      expect(countGot(await silent.play('flow create')), `${what}; how many have a connection in the end`).toBe(1);
+      await silent.expectAtServer(1, what);
+    }
+
     const unwanted = await openPool({ max: 2 });
     const what = 'create failed when its waiter had got another connection';
     await unwanted.play('acquire; hold create, acquire; release 0; fail create; flow create');

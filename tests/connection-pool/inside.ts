@@ -26,10 +26,13 @@ export interface Acquire {
 /** What the judge sees at a rest. Connections have numbers from 0, in the order in which they were opened. */
 export type Report = ReturnType<Bench['report']>;
 
+/** How a call ends: a failure rejects with an error, or with a value that is none. */
+type How = 'ok' | 'fails' | { readonly rejectsWith: unknown };
+
 interface Call {
   readonly part: Part;
   state: 'running' | 'held' | 'over';
-  go(how: 'ok' | 'fails' | 'fails silently'): void;
+  go(how: How): void;
 }
 
 interface Using {
@@ -49,6 +52,8 @@ type In<Args = undefined> = Inside<typeof Kata, Args, Kept>;
 /** Timers stand still. When nothing is under way for so many turns of the event loop, only the judge can make something happen. */
 const quietTurns = 25;
 const parts = ['create', 'validate', 'reset', 'destroy'] as const;
+/** Falsy values that a promise may reject with, by their names. */
+const falsy: Readonly<Record<string, unknown>> = { undefined, null: null, false: false, 0: 0 };
 const clock = installSteppedClock();
 
 /** One pool, the connections that it opened, and what the judge did with it. */
@@ -110,7 +115,7 @@ class Bench {
    * - `release 0 1`: what these acquires have got; `release all`: whatever anybody gets; or a `Stranger`, `release a copy`
    * - `using`, `using aborted`; `end 0 returns`, `end 0 rejects`: its fn
    * - `hold create`, `flow create`: from now on calls of this function wait, until they are let go by `pass create`, `fail create`,
-   *   `pass create last` or `flow create`; by `silently-fail reset` it rejects with undefined
+   *   `pass create last` or `flow create`; by `silently-fail reset null` it rejects with null, and by default with undefined
    * - `destroy rejects`: from now on it closes its connection and rejects
    * - `drain`, `microtasks 3`, `clock 500` (ms), `query 0 SELECT 7`
    */
@@ -145,7 +150,7 @@ class Bench {
       case 'silently-fail':
         return this.#heldCalls(part)
           .at(words[1] === 'last' ? -1 : 0)
-          ?.go(verb === 'pass' ? 'ok' : verb === 'fail' ? 'fails' : 'fails silently');
+          ?.go(verb === 'pass' ? 'ok' : verb === 'fail' ? 'fails' : { rejectsWith: falsy[words[1] ?? 'undefined'] });
       case 'destroy':
         return void (this.#destroyRejects = true);
       case 'drain':
@@ -225,7 +230,7 @@ class Bench {
 
   /** A call of one of the functions, which waits as long as the judge holds it, and works then. */
   async #call<T>(part: Part, work: () => Promise<T>, connection?: Connection): Promise<T> {
-    const gate = Promise.withResolvers<Parameters<Call['go']>[0]>();
+    const gate = Promise.withResolvers<How>();
     const call: Call = {
       part,
       state: 'held',
@@ -241,7 +246,7 @@ class Bench {
     if (!this.#holding.has(part)) call.go('ok');
     const how = await gate.promise;
     try {
-      if (how !== 'ok') throw how === 'fails' ? new Error(`${part} failed`) : undefined;
+      if (how !== 'ok') throw how === 'fails' ? new Error(`${part} failed`) : how.rejectsWith;
       const result = await work();
       if (connection && part !== 'destroy' && result !== false) this.#idle.add(connection);
       return result;
@@ -264,8 +269,12 @@ class Bench {
       await this.#call('create', async () => void this.#connections.push(opened));
       this.#idle.add(opened);
       return opened;
-    } catch {
+    } catch (failure) {
       await connection?.end();
+      if (!failure) {
+        this.#open -= 1;
+        throw failure;
+      }
       const refusal = await this.#connect('a wrong password').catch((error: Error) => error);
       const name = `refusal ${this.#seen.refusals.length}`;
       this.#seen.refusals.push(name);

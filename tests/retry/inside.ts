@@ -102,6 +102,38 @@ export async function playValues({
   return played;
 }
 
+/** Lets all calls throw the same kind of error: some are the program's own mistakes, others have a code or a status. */
+export async function playErrors({
+  kata,
+  args: retries,
+  tools,
+}: In<number>): Promise<{ what: string; report: Report }[]> {
+  const patience = { isSpent: false };
+  const errors: [what: string, make: () => unknown][] = [
+    ['a TypeError', () => new TypeError('rows.map is not a function')],
+    ['a TypeError of fetch', () => new TypeError('fetch failed', { cause: new Error('connect ECONNREFUSED') })],
+    ['a RangeError', () => new RangeError('Invalid array length')],
+    ['a ReferenceError', () => new ReferenceError('rows is not defined')],
+    ['a SyntaxError', () => new SyntaxError('Unexpected end of JSON input')],
+    ['an AggregateError', () => new AggregateError([new Error('one'), new Error('two')], 'All promises were rejected')],
+    ['an AbortError', () => new DOMException('The operation was aborted', 'AbortError')],
+    ['a TimeoutError', () => new DOMException('The operation was aborted due to timeout', 'TimeoutError')],
+    ['an error with code ENOENT', () => Object.assign(new Error('no such file'), { code: 'ENOENT' })],
+    ['an error with status 404', () => Object.assign(new Error('Not Found'), { status: 404, statusCode: 404 })],
+  ];
+  const played: { what: string; report: Report }[] = [];
+  for (const [what, make] of errors) {
+    const work = () => {
+      throw make();
+    };
+    const stage = new Stage(kata, { options: { retries }, work }, tools.turns, patience);
+    stage.start();
+    await stage.finish();
+    played.push({ what, report: await stage.report() });
+  }
+  return played;
+}
+
 /** Asks a server, call by call, whose answers may have the header Retry-After. Returns the waits. */
 export async function obey({
   kata,
@@ -122,7 +154,10 @@ export async function obey({
 
 /** Calls of `retry` with one budget. */
 export interface Phase {
-  /** Calls ask for a path that begins with `/succeeds`, with `/fails`, or with `/refused`, whose errors `shouldRetry` refuses. */
+  /**
+   * Calls ask for a path that begins with `/succeeds`, with `/fails`, with `/recovers`, which fails the first time only, or with
+   * `/refused`, whose errors `shouldRetry` refuses.
+   */
   readonly path: string;
   readonly calls: number;
   readonly isAtOnce: boolean;
@@ -205,9 +240,10 @@ class Crowd {
     return true;
   }
 
-  /** As in `20 gave up, 0 waits without a call`. */
+  /** As in `0 returned, 20 gave up, 0 waits without a call`. */
   account(): string {
-    const counts = [...Map.groupBy(this.#outcomes, (outcome) => outcome)].map(([what, all]) => `${all.length} ${what}`);
+    const kinds = new Set(['returned', 'gave up', ...this.#outcomes]);
+    const counts = [...kinds].map((kind) => `${this.#outcomes.filter((one) => one === kind).length} ${kind}`);
     const idle = this.#slept - (this.#requests - this.#started);
     return [...counts, `${idle} waits without a call`].join(', ');
   }

@@ -10,6 +10,7 @@ import {
   type Play,
   obey,
   playAll,
+  playErrors,
   playTogether,
   playTwice,
   playValues,
@@ -26,6 +27,7 @@ describe('core', () => {
 
     const reports = await subject.run(playTwice, plays);
     const together = await subject.run(playTogether, plays);
+    const kinds = await subject.run(playErrors, 2);
 
     for (const [at, { calls, overlaps, outcome }] of reports.entries()) {
       const { retries } = plays[at]!.options;
@@ -34,6 +36,8 @@ describe('core', () => {
       expect(outcome, `retries ${retries}; how the second retry ended`).not.toBe('not settled');
       expect(together[at]!.calls, `retries ${retries}; calls of fn, beside other calls of retry`).toBe(retries! + 1);
     }
+    for (const { what, report } of kinds)
+      expect(report.calls, `retries 2, no shouldRetry; fn throws ${what} each time; calls of fn`).toBe(3);
   });
 
   test('retry must return the first value of fn, or give up with the last error as cause.', async ({ subject }) => {
@@ -240,10 +244,13 @@ describe('stretch', () => {
   test('All callers of a budget must share it: each retry() adds ratio, up to max, and each repeated call of fn takes 1.', async ({
     subject,
   }) => {
-    await using peer = await openHttpPeer(({ path }) => ({
-      status: path.startsWith('/succeeds') ? 200 : 503,
-      body: 'an answer',
-    }));
+    const asked = new Set<string>();
+    await using peer = await openHttpPeer(({ path }) => {
+      const isRetry = asked.has(path);
+      asked.add(path);
+      const succeeds = path.startsWith('/succeeds') || (path.startsWith('/recovers') && isRetry);
+      return { status: succeeds ? 200 : 503, body: 'an answer' };
+    });
     const origin = await originOf(peer, subject);
     const budgets: { ratio: number; max: number; phases: Phase[]; limits: number[]; what: string }[] = [
       {
@@ -289,6 +296,16 @@ describe('stretch', () => {
         limits: [0, 7],
       },
       {
+        what: 'each first call of fn fails and each retry succeeds, after 16 calls that succeeded',
+        ratio: 0.25,
+        max: 20,
+        phases: [
+          { path: '/succeeds/c', calls: 16, isAtOnce: true },
+          { path: '/recovers/a', calls: 16, isAtOnce: false },
+        ],
+        limits: [0, 8],
+      },
+      {
         what: 'everything fails after 16 calls whose errors shouldRetry refuses',
         ratio: 0.5,
         max: 8,
@@ -319,8 +336,9 @@ describe('stretch', () => {
         const requests = peer.requests.filter((request) => request.path.startsWith(`${path}/`)).length;
         retries += requests - calls;
         const where = `${what}; ratio ${ratio}, max ${max}; ${calls} callers ${isAtOnce ? 'at once' : 'one by one'}`;
-        const outcome = path.startsWith('/succeeds') ? 'returned' : 'gave up';
-        expect(accounts[at], `${where}; what became of them`).toBe(`${calls} ${outcome}, 0 waits without a call`);
+        const returned = path.startsWith('/succeeds') ? calls : path.startsWith('/recovers') ? requests - calls : 0;
+        const account = `${returned} returned, ${calls - returned} gave up, 0 waits without a call`;
+        expect(accounts[at], `${where}; what became of them`).toBe(account);
         expectThat(
           retries <= limits[at]! && retries >= limits[at]! / 2,
           `${where}; the server has counted ${retries} retries so far; expected ${limits[at]! / 2} to ${limits[at]!}`,

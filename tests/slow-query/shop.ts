@@ -89,10 +89,10 @@ export class Shop {
     }
   }
 
-  /** Puts a new table in place of the present one: these orders, and no index but the primary key. Modules start anew. */
+  /** Puts a new table in place of all that the module may have made: these orders, and no index but the primary key. Modules start anew. */
   async newTable(rows: readonly NewRow[]): Promise<void> {
     for (const { subject } of this.#services.values()) if (subject.alive) await subject.run(reopen);
-    await this.database.admin.query('DROP TABLE orders');
+    for (const table of await this.tables()) await this.database.admin.query('DROP TABLE IF EXISTS ??', [table]);
     await this.database.admin.query('CREATE TABLE orders LIKE blank_orders');
     await this.insert(rows);
   }
@@ -159,6 +159,13 @@ export class Shop {
       [`${name}/orders`],
     );
     return Number(table!['id']);
+  }
+
+  /** The tables of the database without the judge's own, by name. */
+  async tables(): Promise<string[]> {
+    const [rows] = await this.database.admin.query<RowDataPacket[]>('SHOW TABLES');
+    const names = rows.map((row) => String(Object.values(row)[0]));
+    return names.filter((name) => name !== 'blank_orders').toSorted();
   }
 
   /** The columns, the primary key and the constraints, as SHOW CREATE TABLE has them. */

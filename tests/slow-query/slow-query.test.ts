@@ -313,7 +313,7 @@ describe('stretch', () => {
       expect(written.length, `${what}orders that were written, after migrate; one was deleted`).toBe(2);
     }
 
-    const { rowsWritten, isRebuilt, changed, indexes, sent } = await measured();
+    const { rowsWritten, isRebuilt, changed, tables, indexes, sent } = await measured();
     expectThat(indexes.size > 0, 'migrate added no index');
     // What the server does in the midst of a statement cannot be stopped, but these words tell it to keep writers out.
     const locking = sent.find((sql) => /\bLOCK\s*=?\s*(SHARED|EXCLUSIVE)\b/i.test(sql));
@@ -321,6 +321,7 @@ describe('stretch', () => {
     expectAtMost(rowsWritten, 1_000, `migrate of ${smallCount} orders made the server write`, 'rows');
     expectThat(!isRebuilt, 'migrate made the server write the whole table anew');
     expect(changed.after, 'columns and primary key of the table after migrate').toEqual(changed.before);
+    expect(tables.after, 'tables of the database after migrate').toEqual(tables.before);
   });
 
   test('migrate must add no index that no call uses.', async ({ measured }) => {
@@ -370,13 +371,14 @@ async function measure(shop: Shop) {
   const known = await history(300, 80, year - 2);
   await shop.insertCrowd(smallCount - ofTheYear().length - known - imported, drawn.step);
   await shop.insertImport(imported);
-  const [tableId, definition] = [await shop.tableId(), await shop.definition()];
+  const [tableId, definition, names] = [await shop.tableId(), await shop.definition(), await shop.tables()];
   const migrating = async () => expect(await subject.run(migrate), 'migrate').toEqual({ value: 'done' });
   const { value: sent, count: rowsWritten } = await shop.counted('Handler_write', () =>
     shop.sentBy(service, migrating),
   );
   const isRebuilt = (await shop.tableId()) !== tableId;
   const changed = { before: definition, after: await shop.definition() };
+  const tables = { before: names, after: await shop.tables() };
   const indexes = await shop.indexes();
   await shop.analyze();
   const small = await countCalls(shop, service);
@@ -398,7 +400,7 @@ async function measure(shop: Shop) {
     page: await shop.plansOf(service, () => subject.run(page, { after: undefined, limit })),
     nextPage: await shop.plansOf(service, () => subject.run(page, { after: next, limit })),
   };
-  return { small, latePages, large, plans, indexes, rowsWritten, isRebuilt, changed, sent };
+  return { small, latePages, large, plans, indexes, rowsWritten, isRebuilt, changed, tables, sent };
 }
 
 async function countCalls(shop: Shop, service: Service): Promise<Calls> {

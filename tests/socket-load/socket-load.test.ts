@@ -42,6 +42,8 @@ const [red, blue, ann, bob, cleo, dan, text, hall, den, nook] = drawn.words as [
 
 /** Sorted. */
 const oddUsers = ['__proto__', 'constructor'];
+/** What may stand between two names in a key that is made of them. */
+const separators = ['', ':', '::', '/', '|', '-', '_', '.', ',', '#', '@', ' ', '\n', '\0'];
 const crowdSize = 500;
 const groupCount = 20;
 /** Sockets on the small server whose cost of publishing is compared with that of the crowd. */
@@ -217,6 +219,25 @@ describe('core', () => {
     ).toEqual(seen.map(() => []));
     expect(await server.members(den), 'members of a room with two users of strange names').toEqual([oddUsers]);
     expect(await server.members(nook), 'a client sent join and leave in one go; members').toEqual([[]]);
+
+    // With the separator in between, two pairs of a room and a user read alike, and so do two of a user and a room.
+    for (const between of separators) {
+      const [front, back] = [`${ann}${between}${bob}`, `${bob}${between}${cleo}`];
+      const rooms = [ann, front, cleo, back];
+      const users = [back, cleo, front, ann];
+      const clients = await server.connect(...users);
+      for (const [at, client] of clients.entries()) await client.join(rooms[at]!);
+      const steps = [await server.members(...rooms)];
+      for (const [at, client] of clients.entries()) {
+        await client.leave(rooms[at]!);
+        await server.pass(1);
+        steps.push(await server.members(...rooms));
+      }
+      const what = users.map((user, at) => `${JSON.stringify(user)} joined the room ${JSON.stringify(rooms[at])}`);
+      expect(steps, `${what.join(', ')}; then each left in turn; members of the rooms before and after each`).toEqual(
+        steps.map((_, gone) => users.map((user, at) => (at < gone ? [] : [user]))),
+      );
+    }
   });
 });
 
