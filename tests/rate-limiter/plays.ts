@@ -118,6 +118,15 @@ export const crowds: fc.Arbitrary<Play> = fc
     return { ...options, steps: Array.from({ length: options.limit + 1 }, () => round).flat() };
   });
 
+/**
+ * More keys than caches usually keep, with one call each at one instant, and then one call too many of some: first of the oldest.
+ * Not more of them, since a limiter may look at all its keys in each check.
+ */
+export const multitudes: fc.Arbitrary<Play> = fc.record({ windowMs: windows, startMs: starts }).map((options) => {
+  const round = Array.from({ length: 2010 }, (_, number): Step => ['call', `user ${number}`, 1]);
+  return { ...options, limit: 1, steps: [...round, ...round.filter((_, number) => number < 10 || number % 50 === 0)] };
+});
+
 /** The first key that did not get `limit` calls and then a refusal. */
 export const wrongKey: Fault = (seen, { limit }) => {
   for (const [key, steps] of Map.groupBy(seen, (step) => step.key)) {
@@ -254,7 +263,8 @@ export const wrongBucket: Fault = (seen, play) => {
 export function inWords({ limit, windowMs, startMs, burst, isBare, steps }: Play): string {
   const told = steps.map(([what, ...rest]) => `${what} ${rest.map((one) => String(one).slice(0, 12)).join(' ')}`);
   const options = `limit ${limit}, windowMs ${windowMs}${burst === undefined ? '' : `, burst ${burst}`}`;
-  return `${options}, ${isBare ? 'without now' : `from ${startMs} ms`}; ${told.slice(0, 60).join('; ')}`;
+  const more = told.length > 60 ? `; and ${told.length - 60} steps more` : '';
+  return `${options}, ${isBare ? 'without now' : `from ${startMs} ms`}; ${told.slice(0, 60).join('; ')}${more}`;
 }
 
 function inTurn(allowed: readonly boolean[]): string {

@@ -28,6 +28,7 @@ import {
   histories,
   inWords,
   jumps,
+  multitudes,
   overLimit,
   refusedTooMany,
   wrongAfterJump,
@@ -67,6 +68,7 @@ describe('core', () => {
 
   test('Keys must not affect each other, whatever they are called.', async ({ subject }) => {
     await expectOfPlays(subject, crowds, wrongKey, 15);
+    await expectOfPlays(subject, multitudes, wrongKey, 1);
   });
 
   test('check must return the right remaining and resetMs, to the millisecond.', async ({ subject }) => {

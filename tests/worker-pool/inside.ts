@@ -3,8 +3,9 @@ import { getEventListeners } from 'node:events';
 import { isDeepStrictEqual } from 'node:util';
 import type { Worker } from 'node:worker_threads';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
+import { installSteppedClock } from '../../helpers/instruments/stepped-clock/stepped-clock.ts';
 import type * as Kata from '../../katas/worker-pool/worker-pool.ts';
-import { type Call, Stage, becomes, fault, faultOf, inWords, onStage } from './stage.ts';
+import { type Call, Stage, becomes, fault, faultOf, inWords, onStage, pollMs, sleep } from './stage.ts';
 
 interface Kept {
   /** All threads that were started in this process. */
@@ -27,6 +28,9 @@ interface Given {
   /** Drawn, so that no answer knows them. */
   readonly text: string;
 }
+
+const clock = installSteppedClock();
+const pauseMinutes = 5;
 
 type OnStage<Args extends Given = Given> = Inside<typeof Kata, Args, Kept>;
 
@@ -179,7 +183,7 @@ export async function leavePipe({ kept }: OnStage): Promise<void> {
   await kept.atPipe!.stage.end();
 }
 
-/** Bursts of tasks, and single ones. */
+/** Bursts of tasks, and single ones; and single ones with pauses, in which the module's timers fire. */
 export function reuse(inside: OnStage) {
   const { size, text } = inside.args;
   return play(inside, async (stage) => {
@@ -193,7 +197,46 @@ export function reuse(inside: OnStage) {
       if (started > size) fault(`${tasks} tasks were run in ${started} threads; the size is ${size}`);
       if (started === 0) fault(`${tasks} tasks were run, and no thread was started`);
     }
+    await expectReuseAfterPauses(stage, inside.args);
   });
+}
+
+/** One task more than there are threads, with minutes between them in which only the module's timers fire. */
+async function expectReuseAfterPauses(stage: Stage, { size, text }: Given): Promise<void> {
+  clock.hold();
+  try {
+    stage.open(size);
+    for (let done = 0; done <= size; done++) {
+      await whileTimePasses(() =>
+        stage.returns(stage.run('echo', { value: text, name: 'a task between pauses' }), text),
+      );
+      await clock.step(pauseMinutes * 60_000);
+    }
+  } finally {
+    clock.release();
+  }
+  const { length: started } = stage.threads;
+  if (started > size)
+    fault(
+      `${size + 1} tasks were run, with ${pauseMinutes} minutes between them, in ${started} threads; the size is ${size}`,
+    );
+}
+
+/** Moves the held clock as fast as time passes. */
+async function whileTimePasses(part: () => Promise<void>): Promise<void> {
+  let isOver = false;
+  const passing = (async () => {
+    while (!isOver) {
+      await sleep(pollMs);
+      await clock.step(pollMs);
+    }
+  })();
+  try {
+    await part();
+  } finally {
+    isOver = true;
+    await passing;
+  }
 }
 
 export function countTasks(inside: OnStage) {
@@ -465,10 +508,10 @@ interface Closing {
 /** Closes pools at work, pools whose threads die, and idle ones. */
 export function close(inside: OnStage) {
   const { text, size } = inside.args;
-  const isClosed = async (stage: Stage, closing: Closing) => {
+  const isClosed = async (stage: Stage, closing: Closing, when = '') => {
     await stage.until(
       () => closing.done,
-      () => `close() did not resolve; ${stage.living.length} threads live`,
+      () => `${when}close() did not resolve; ${stage.living.length} threads live`,
     );
     if ('error' in closing) fault(`close() rejected with ${inWords(closing.error)}`);
     if (closing.living > 0) fault(`close() resolved while ${closing.living} threads lived`);
@@ -528,6 +571,18 @@ export function close(inside: OnStage) {
       () => openResources().length <= before.length,
       () => `open before were ${inWords(before)}, and after close() ${inWords(openResources())}`,
     );
+
+    for (const when of ['before', 'after']) {
+      stage.open(size);
+      const starting = new AbortController();
+      const tasks = { controller: starting, name: `one of ${size + 1} first tasks, all aborted just ${when} close(),` };
+      const aborting = stage.runMany(size + 1, 'echo', tasks);
+      if (when === 'before') starting.abort(new Error(text));
+      const atStart = beginClose(stage);
+      starting.abort(new Error(text));
+      await stage.settles(...aborting);
+      await isClosed(stage, atStart, `a new pool got ${size + 1} tasks, and all were aborted just ${when} close(): `);
+    }
 
     for (const when of ['before', 'after']) {
       stage.open(1);

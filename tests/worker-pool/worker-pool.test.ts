@@ -203,10 +203,9 @@ describe('stretch', () => {
       many.onThreads <= few.onThreads,
       `the threads had ${few.onThreads} listeners after 60 tasks, and ${many.onThreads} after 400 more`,
     );
-    expectThat(
-      many.resources <= few.resources,
-      `the process had ${few.resources} timers and message ports after 60 tasks, and ${many.resources} after 400 more`,
-    );
+    // A short timer may just be under way; what each task leaves comes to 400.
+    const added = Math.max(0, many.resources - few.resources);
+    expectAtMost(added, 40, '400 more tasks have left', 'timers and message ports');
     expectAtMost(Math.max(0, held), heldLimit, '400 finished tasks of 16 KB still hold');
     const onLast = await subject.run(finishByDeath, given);
     expect(onLast, 'listeners on the signal of 2 tasks that ended their threads').toBe(0);
