@@ -3,12 +3,7 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** These take a minute or more. Vitest orders new files by size and would start these short files last, so the run would wait for them alone. */
-const longest = [
-  'for-interviewers/score/sandbox',
-  'for-authors/verify/main',
-  'for-interviewers/score/tampering',
-  'for-interviewers/score/main',
-];
+const longest = ['for-interviewers/score/tampering', 'for-authors/verify/main', 'for-interviewers/score/main'];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -20,11 +15,15 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/** What is scored in containers: as long as everything else together, so it has a run of its own, `npm run verify containers`. */
+export const containerTests = 'helpers/**/*.containers.test.ts';
+
 // The helpers' own tests: `npm run verify helpers`.
 export default defineConfig({
   test: {
     root: new URL('..', import.meta.url).pathname,
     include: ['helpers/**/*.test.ts'],
+    exclude: [containerTests],
     globalSetup: ['helpers/mysql-server/global-setup.ts'],
     setupFiles: [
       'helpers/judging/subject/inside/wake-pool.js',

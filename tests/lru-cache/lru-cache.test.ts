@@ -253,6 +253,7 @@ describe('robust', () => {
     // Who meets what is left of an expired entry leaves the load of its key alone.
     for (const meanwhile of [['purge'], ['get', 'a'], ['iterate']] as const satisfies FetchStep[])
       await expectFetches(subject, [
+        ['wait', 1],
         ['fetch', 'a'],
         ['rest', '1 loads; waits; cached nothing'],
         ['end', 1, 'returns', one],

@@ -14,7 +14,7 @@ import { holdClock } from './inside.ts';
 const { intervals, numbers, sections } = drawn;
 /** Topics that are called like something else. */
 const oddTopics = ['online', 'constructor', '__proto__'];
-const again = 'ended and begun again';
+const renewed = 'ended and begun again';
 const { prices, news, text, toAll, toYou, tooLate, notice } = drawn.words;
 const longestMs = Math.max(...Object.values(intervals));
 
@@ -230,9 +230,9 @@ describe('core', () => {
     await server.visit(visitors, subscribe);
     const [one, other, third] = (await server.connect(3)) as [Client, Client, Client];
     for (const topic of [prices, news, news]) one.send('subscribe_updates', topic);
-    for (const topic of [news, one.id, again]) other.send('subscribe_updates', topic);
-    other.send('unsubscribe_updates', again);
-    other.send('subscribe_updates', again);
+    for (const topic of [news, one.id, renewed]) other.send('subscribe_updates', topic);
+    other.send('unsubscribe_updates', renewed);
+    other.send('subscribe_updates', renewed);
     for (const topic of ['heartbeat', ...oddTopics, news, news]) third.send('subscribe_updates', topic);
     await server.visit(visitors, subscribe);
 
@@ -248,7 +248,7 @@ describe('core', () => {
       [one, [prices], 'a client subscribed to two topics, one of them twice, and ended that one'],
       [
         other,
-        [news, one.id, again],
+        [news, one.id, renewed],
         'a client subscribed to one topic, which two others then ended for themselves, to one called like the first client’s id, and to one that it ended and began again',
       ],
       [

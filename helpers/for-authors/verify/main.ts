@@ -36,9 +36,9 @@ await runCommand(async () => {
   const command = new Command('npm run verify')
     .usage('[name...] [-- options]')
     .description(
-      'Judges the judges: every accepted submission and the solution must pass, every rejected one and the starter must break\njust the promises that their files name. A verdict that differs is judged three more times alone, and is then "wrong"\nor "unsteady, n of 4". Without a name it does so for all katas, and runs the helpers’ own tests.',
+      'Judges the judges: every accepted submission and the solution must pass, every rejected one and the starter must break\njust the promises that their files name. A verdict that differs is judged three more times alone, and is then "wrong"\nor "unsteady, n of 4". Without a name it does so for all katas, and runs the helpers’ own tests. What is scored in\ncontainers takes as long again, and is tried by name only.',
     )
-    .argument('[name...]', 'names of katas, or "helpers"')
+    .argument('[name...]', 'names of katas, "helpers" or "containers"')
     .option(
       '--all',
       'judge every rejected submission by every promise, not only one for each promise by that one',
@@ -63,7 +63,7 @@ await runCommand(async () => {
     chosenSeed();
     return await judgeMutants(slug, options.limit ?? Infinity);
   }
-  const names = args.filter((name) => name !== 'helpers');
+  const names = args.filter((name) => name !== 'helpers' && name !== 'containers');
   const katas = args.length > 0 && names.length === 0 ? [] : chooseKatas(names).map((slug) => readKata(slug));
   chosenSeed();
   const lists = katas.map((kata) => {
@@ -133,11 +133,12 @@ await runCommand(async () => {
     }
   }
 
-  if (args.length === 0 || args.includes('helpers')) {
-    const helpers = await runHelperTests();
-    total.passed += helpers.passed;
-    total.failed += helpers.failed;
-    total.skipped += helpers.skipped;
+  for (const which of ['helpers', 'containers'] as const) {
+    if (!args.includes(which) && (args.length > 0 || which === 'containers')) continue;
+    const tests = await runHelperTests(which);
+    total.passed += tests.passed;
+    total.failed += tests.failed;
+    total.skipped += tests.skipped;
   }
   if (complaints.length > 0) say(`\n${complaints.join('\n')}`);
   say(`\n${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`);
