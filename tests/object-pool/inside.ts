@@ -653,9 +653,10 @@ export function useLeases({ kata, args: setup }: In<Setup>): Seen {
     thrown = caught === error ? 'the same error' : 'another error';
   }
   const afterThrow = desk.counts();
-  const objects = leases.map((lease) => attemptObject(lease));
-
   desk.take(2);
+  const others = [pool.lease(), pool.lease()];
+  for (const { object } of others) desk.held.push(object);
+  const objects = leases.map((lease) => attemptObject(lease));
   const again = leases.map((lease) => attemptDispose(lease));
   const counts = desk.counts();
   desk.take(2);
@@ -669,7 +670,7 @@ export function useLeases({ kata, args: setup }: In<Setup>): Seen {
     'object of a disposed lease': unique(objects),
     'dispose again': unique(again),
     'idle and held after that': counts,
-    'different objects of 4 held': desk.different(),
+    'different objects of 6 held': desk.different(),
     created: desk.created,
   };
 }
@@ -706,6 +707,8 @@ export interface Times {
 export function passTime({ kata, args: { setup, times } }: In<{ setup: Setup; times: readonly Times[] }>) {
   return times.map(({ idleMs, moments }): { fault?: string } => {
     const desk = new Desk(kata, { ...setup, idleMs, uses: 'leases' });
+    // As Date.now has it.
+    desk.ms = 1_790_000_000_000;
     for (const [number, { passMs, take }] of moments.entries()) {
       desk.ms += passMs;
       const young = desk.young();
@@ -748,6 +751,21 @@ export function callWithOld({ kata, args: { setup, idleMs } }: In<{ setup: Setup
       return [call, desk.pool.idle];
     }),
   );
+}
+
+/** Idle objects are released again when they are almost too old. How many are idle when they are too old, and one is acquired? */
+export function refuseAndPass({ kata, args: { setup, idleMs } }: In<{ setup: Setup; idleMs: number }>): number {
+  const desk = new Desk(kata, { ...setup, idleMs });
+  desk.take(setup.max);
+  const things = [...desk.held];
+  desk.giveBack();
+  desk.ms += idleMs - 1;
+  const errors = unique(things.map((thing) => desk.refusal(thing)));
+  // What is not refused is up to promise 4.
+  if (errors.join() !== 'DoubleReleaseError') return 0;
+  desk.ms += 1;
+  desk.take(1);
+  return desk.pool.idle;
 }
 
 /** After a burst, some objects stay in use. What is kept when `idleMs` have passed since the burst? */

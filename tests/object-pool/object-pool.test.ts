@@ -27,6 +27,7 @@ import {
   growOld,
   live,
   passTime,
+  refuseAndPass,
   releaseAgain,
   releaseForeign,
   reuse,
@@ -297,9 +298,9 @@ describe('stretch', () => {
         'idle and held after an error': counts,
         'object of a disposed lease': ['an error'],
         'dispose again': ['no error'],
-        'idle and held after that': { idle: 0, held: 2 },
-        'different objects of 4 held': 4,
-        created: 4,
+        'idle and held after that': { idle: 0, held: 4 },
+        'different objects of 6 held': 6,
+        created: 6,
       });
   });
 
@@ -326,6 +327,10 @@ describe('stretch', () => {
       'release, reset throws': unknown('release, reset throws'),
       'dispose, reset throws': unknown('dispose, reset throws'),
     });
+
+    const again = await subject.run(refuseAndPass, { setup: frames(few), idleMs });
+    const refused = `${few} idle objects were released again 1 ms before they were too old, and refused; 1 ms later one is acquired; idle`;
+    expect(again, refused).toBe(0);
 
     const large = 65_536;
     const steady = few;
