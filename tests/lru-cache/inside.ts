@@ -193,6 +193,39 @@ export async function storeValues({ kata, args: keys }: Inside<typeof Kata, read
   return faults;
 }
 
+/** Sets two more keys in a cache of two entries. Returns the odd keys that were not evicted then. */
+export function evictOddKeys({ kata }: Inside<typeof Kata, undefined>): string[] {
+  const odd = [undefined, null, NaN, 0, '', false];
+  return odd.flatMap((key) => {
+    const cache = new kata.LruCache<unknown, string>({ max: 2 });
+    cache.set(key, 'odd');
+    cache.set('one', 'one');
+    cache.set('two', 'two');
+    return cache.size === 2 && !cache.has(key) ? [] : [inWords(key)];
+  });
+}
+
+/** Keys are set, deleted and cleared while they are loaded. Returns when `dispose` got what was loaded then. */
+export async function overtakeLoads({ kata, tools }: Inside<typeof Kata, undefined>): Promise<string[]> {
+  const disposedOf: string[] = [];
+  for (const way of ['set', 'delete', 'clear'] as const) {
+    const disposed: string[] = [];
+    const cache = new kata.LruCache<string, string>({ max: 2, dispose: (value) => void disposed.push(value) });
+    const loading = Promise.withResolvers<string>();
+    const fetched = cache.fetch('a', () => loading.promise);
+    await tools.turns(5);
+    if (way === 'set') cache.set('a', 'newer');
+    else if (way === 'delete') cache.delete('a');
+    else cache.clear();
+    loading.resolve('loaded');
+    await fetched.catch(() => undefined);
+    await tools.turns(5);
+    // Whether it is stored is up to promise 8.
+    if (disposed.includes('loaded') && cache.peek('a') !== 'loaded') disposedOf.push(way);
+  }
+  return disposedOf;
+}
+
 /** What happens to the loads of one cache. */
 export type FetchStep =
   | readonly ['fetch', key: string]

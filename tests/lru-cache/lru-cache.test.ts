@@ -18,7 +18,9 @@ import {
   compareWithPackage,
   construct,
   holdClock,
+  evictOddKeys,
   leaveInAllWays,
+  overtakeLoads,
   playAll,
   playFetches,
   storeValues,
@@ -49,6 +51,8 @@ describe('core', () => {
     const few = small.map((max) => ({ max }));
 
     await expectHistories(subject, histories(few, { use: 1 }, [['size']], 40), 100);
+    const stayed = await subject.run(evictOddKeys);
+    expect(stayed, 'max 2; each of some odd keys was set, and then two more; those that were not evicted').toEqual([]);
   });
 
   test('undefined must be a value like any other: has finds it, and fetch does not load it again.', async ({
@@ -156,6 +160,9 @@ describe('robust', () => {
         'seen of dispose',
       ]);
     }
+
+    const overtaken = await subject.run(overtakeLoads);
+    expect(overtaken, 'calls that met a key while it was loaded, after which dispose got what was loaded').toEqual([]);
 
     const stays = await subject.run(leaveInAllWays, { count: leavers });
     for (const { way, stayed } of stays) expect(stayed, `${way}: 3 entries were set last; of them, has found`).toBe(3);

@@ -135,12 +135,15 @@ describe('robust', () => {
     const rejected = [];
     for (let call = 1; call <= manyCalls; call++) rejected.push(await increment(a, unknownId));
     const next = await increment(a);
+    await services.database.admin.query('UPDATE counters SET value = 0 WHERE id = ?', [otherId]);
+    const ofZero = await increment(a, otherId);
 
     expect(rejected, `${manyCalls} calls, one after the other, for the unknown id ${unknownId}`).toEqual(
       rejected.map(() => ({ error: expect.stringContaining(unknownId) })),
     );
     expect(await services.committedValue(unknownId), 'value of the unknown counter in the table').toBeUndefined();
     expect(next, `the next call, for a known id, from ${start}`).toEqual({ value: start + 1 });
+    expect(ofZero, 'a call for a known id whose value is 0').toEqual({ value: 1 });
   });
 
   test('close() must leave no connection open.', async ({ services }) => {
