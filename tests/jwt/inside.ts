@@ -1,6 +1,7 @@
 import crypto from 'node:crypto';
 import { inSubject } from '../../helpers/instruments/judge/in-subject.ts';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
+import { installSteppedClock } from '../../helpers/instruments/stepped-clock/stepped-clock.ts';
 import type * as Kata from '../../katas/jwt/jwt.ts';
 
 /** What `verify` is asked. `now` is in seconds here. */
@@ -27,6 +28,7 @@ export interface Comparison extends Answer {
 let compared: (boolean | 'threw')[] = [];
 let hmacs = 0;
 
+const clock = installSteppedClock();
 const { timingSafeEqual, createHmac } = crypto;
 inSubject(() => {
   crypto.timingSafeEqual = (left, right) => {
@@ -50,7 +52,31 @@ export function verifyAll({ kata, args }: Inside<typeof Kata, readonly Question[
   return args.map((question) => verifyOne(kata, question));
 }
 
-/** The same, and how the module compared. */
+/** The same, after each token was verified once before, and the payload from that call changed all through. */
+export function verifyAfterChanges({ kata, args }: Inside<typeof Kata, readonly Question[]>): Answer[] {
+  return args.map((question) => {
+    answerOf(() => changeAll(ask(kata, question)));
+    return verifyOne(kata, question);
+  });
+}
+
+/** Whether `verify` accepts each token, and whether it does after the time of the process has moved. */
+export async function verifyAsTimePasses({
+  kata,
+  args: { questions, passingMs },
+}: Inside<typeof Kata, { questions: readonly Question[]; passingMs: number }>) {
+  const look = () => questions.map((question) => (verifyOne(kata, question).json ? 'accepted' : 'refused'));
+  clock.hold();
+  try {
+    const before = look();
+    await clock.step(passingMs);
+    return { before, after: look() };
+  } finally {
+    clock.release();
+  }
+}
+
+/** What `verify` answers to each question, and how the module compared. */
 export function watchComparisons({ kata, args }: Inside<typeof Kata, readonly Question[]>): Comparison[] {
   return args.map((question) => {
     [compared, hmacs] = [[], 0];
@@ -72,8 +98,22 @@ export function signAll({
   );
 }
 
-function verifyOne(kata: typeof Kata, { token, keys, options, now }: Question): Answer {
-  return answerOf(() => kata.verify(token, keys, { ...options, ...(now !== undefined && { now: () => now * 1000 }) }));
+function verifyOne(kata: typeof Kata, question: Question): Answer {
+  return answerOf(() => ask(kata, question));
+}
+
+function ask(kata: typeof Kata, { token, keys, options, now }: Question): Kata.Payload {
+  return kata.verify(token, keys, { ...options, ...(now !== undefined && { now: () => now * 1000 }) });
+}
+
+/** Gives all that is in a payload another value, at every depth. What is frozen stays as it is. */
+function changeAll(value: unknown): void {
+  if (typeof value !== 'object' || value === null) return;
+  for (const [name, inner] of Object.entries(value)) {
+    changeAll(inner);
+    Reflect.set(value, name, 'changed by the caller');
+  }
+  Reflect.set(value, 'role', 'admin');
 }
 
 function answerOf(call: () => unknown): Answer {

@@ -6,7 +6,14 @@ import { drawOne } from '../../helpers/judging/drawn/drawn.ts';
 import { chosenSeed } from '../../helpers/judging/drawn/seed.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import type * as Kata from '../../katas/jwt/jwt.ts';
-import { type Question, signAll, verifyAll, watchComparisons } from './inside.ts';
+import {
+  type Question,
+  signAll,
+  verifyAfterChanges,
+  verifyAll,
+  verifyAsTimePasses,
+  watchComparisons,
+} from './inside.ts';
 import {
   drawNow,
   drawSecret,
@@ -40,7 +47,7 @@ describe('core', () => {
       })),
     );
 
-    await expectAccepted(subject, [
+    const all = [
       {
         what: 'the example in RFC 7515 A.1',
         token: rfcExample.token,
@@ -49,18 +56,33 @@ describe('core', () => {
         payload: rfcExample.payload,
       },
       ...ofJose,
-    ]);
+    ];
+
+    await expectAccepted(subject, all);
+    const again = all.map((one) => ({
+      ...one,
+      what: `${one.what}; the caller changed the payload, then verified the token again`,
+    }));
+    await expectAccepted(subject, again, verifyAfterChanges);
   });
 
   test('sign must make canonical tokens that pass verify and jose with their payload unchanged.', async ({
     subject,
   }) => {
     const drawn = fc.sample(fc.record({ payload: payloads, secret: secrets }), { seed: chosenSeed(), numRuns: 40 });
-    const secretInText = 'a secret in text, with 32 bytes €';
+    const encoded = Buffer.from(drawSecret().slice(0, 32));
+    // Text that could be read as other bytes too.
+    const secretsInText = [
+      'a secret in text, with 32 bytes €',
+      encoded.toString('hex'),
+      encoded.toString('hex').toUpperCase(),
+      encoded.toString('base64'),
+      encoded.toString('base64url'),
+    ];
     const signings = [
       ...drawn,
       { payload: unicodePayload, secret: drawSecret() },
-      { payload: anyPayload, secret: secretInText },
+      ...secretsInText.map((secret) => ({ payload: anyPayload, secret })),
       { payload: anyPayload, secret: drawSecret(), options: { kid: 'spring', typ: 'at+jwt' } },
       { payload: anyPayload, secret: drawSecret(), options: { kid: String.raw`"Frühling" \ 春` } },
     ];
@@ -75,9 +97,10 @@ describe('core', () => {
       expect(token, 'a token made by sign').toMatch(/^[\w-]+\.[\w-]+\.[\w-]{43}$/);
       const { payload, secret } = signings[at]!;
       const key = typeof secret === 'string' ? Buffer.from(secret) : secret;
+      const signed = typeof secret === 'string' ? `${token}, signed with the text secret "${secret}"` : token;
       const read = await jwtVerify(token, key).catch((error: Error) => error.message);
       const seen = typeof read === 'string' ? `jose refused it: ${read}` : read.payload;
-      expect(seen, `${token}, read by jose`).toEqual(payload);
+      expect(seen, `${signed}, read by jose`).toEqual(payload);
       if ('options' in signings[at]! && typeof read !== 'string')
         expect(read.protectedHeader, `${token}, its header`).toMatchObject({ alg: 'HS256', ...signings[at].options });
     }
@@ -272,6 +295,18 @@ describe('robust', () => {
       ask({ nbf: at }, at - toleranceSeconds - 1, toleranceSeconds),
       expiredByDefaultClock,
     ]);
+    const hour = 3600;
+    const { now: _ends, ...ends } = ask({ exp: today + hour }, today);
+    const { now: _begins, ...begins } = ask({ nbf: today + hour }, today);
+    const questions = [ends, begins].map(question);
+    const seen = await subject.run(verifyAsTimePasses, { questions, passingMs: 2 * hour * 1000 });
+    expect(
+      seen,
+      'no options.now; one token with exp in an hour, one with nbf; verified now, and two hours later',
+    ).toEqual({
+      before: ['accepted', 'refused'],
+      after: ['refused', 'accepted'],
+    });
   });
 
   test('verify must compare signatures with crypto.timingSafeEqual, and never pass it different lengths.', async ({
@@ -454,8 +489,12 @@ interface Case extends Question {
   readonly what: string;
 }
 
-async function expectAccepted(subject: Subject<typeof Kata>, cases: readonly (Case & { payload: unknown })[]) {
-  const answers = await subject.run(verifyAll, cases.map(question));
+async function expectAccepted(
+  subject: Subject<typeof Kata>,
+  cases: readonly (Case & { payload: unknown })[],
+  verifies = verifyAll,
+) {
+  const answers = await subject.run(verifies, cases.map(question));
   for (const [index, { what, token, payload }] of cases.entries()) {
     const { json, refused } = answers[index]!;
     const seen: unknown = json === undefined ? `refused: ${refused}` : JSON.parse(json);

@@ -13,7 +13,7 @@ export type Step =
 /** What `onChange` does. */
 export type Act =
   | { readonly disposes: readonly string[] }
-  | { readonly throws: 'an Error' | 'undefined' | 'a text' }
+  | { readonly throws: 'an Error' | 'undefined' | 'a text'; readonly disposesItself?: boolean }
   | 'disposes of the dashboard'
   | 'nothing more';
 
@@ -115,6 +115,7 @@ class Stage {
     if (act === 'disposes of the dashboard') this.#disposeAll();
     else if ('disposes' in act) for (const other of act.disposes) this.#dispose(other);
     else {
+      if (act.disposesItself) this.#dispose(name);
       const error = act.throws === 'an Error' ? new Error(`of ${name}`) : act.throws === 'a text' ? name : undefined;
       this.#thrown.push(error);
       throw error;
@@ -273,6 +274,34 @@ export function leaveBlocks({ kata, args: value }: Inside<typeof Kata, number>) 
     emit(bus, `after the block${isThrown ? ' threw' : ''}, ${bus.listenerCount('t')} listeners`);
   }
   return heard;
+}
+
+interface Forgotten {
+  readonly bus: EventEmitter;
+  readonly dashboard: Kata.Dashboard;
+  heard: number;
+}
+
+/** Adds widgets of one topic, and keeps the bus and the dashboard, but nothing that `addWidget` returned. */
+export function forgetWidgets({
+  kata,
+  args: count,
+  kept,
+}: Inside<typeof Kata, number, { forgotten?: Forgotten }>): void {
+  const bus = new EventEmitter();
+  bus.setMaxListeners(0);
+  const dashboard = kata.createDashboard(bus, { onError: () => undefined });
+  const forgotten = { bus, dashboard, heard: 0 };
+  kept.forgotten = forgotten;
+  for (let at = 0; at < count; at++)
+    dashboard.addWidget({ topic: 't', samples: [at], onChange: () => void (forgotten.heard += 1) });
+}
+
+/** How many of those widgets hear a value, and the size of their dashboard. */
+export function tellForgotten({ args: value, kept }: Inside<typeof Kata, number, { forgotten?: Forgotten }>) {
+  const { bus, dashboard } = kept.forgotten!;
+  bus.emit('t', value);
+  return { heard: kept.forgotten!.heard, size: dashboard.size };
 }
 
 class Samples extends Array<number> {}

@@ -1,13 +1,23 @@
 import fc from 'fast-check';
 import { describe, expect } from 'vitest';
 import { Explained } from '../../helpers/instruments/heap/explained.ts';
-import { type HeapFigures, collectUntil } from '../../helpers/instruments/heap/heap-figures.ts';
+import { type HeapFigures, collect, collectUntil } from '../../helpers/instruments/heap/heap-figures.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { drawOne, expectForDrawn } from '../../helpers/judging/drawn/drawn.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import { expectAtMost } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/leaky-listeners/leaky-listeners.ts';
-import { type Act, type Fault, type Step, disposeAgain, leaveBlocks, letWidgetsGo, playAll } from './inside.ts';
+import {
+  type Act,
+  type Fault,
+  type Step,
+  disposeAgain,
+  forgetWidgets,
+  leaveBlocks,
+  letWidgetsGo,
+  playAll,
+  tellForgotten,
+} from './inside.ts';
 
 const topics = ['load', 'memory', 'error rate'];
 const names = ['a', 'b', 'c', 'd', 'e'];
@@ -22,6 +32,12 @@ const test = judge<typeof Kata>('leaky-listeners').extend('explained', { scope: 
 describe('core', () => {
   test('Each value must reach every widget of its topic once, with the right summary.', async ({ subject }) => {
     await expectHistories(subject, histories({}, {}), ['heard']);
+    await subject.run(forgetWidgets, widgetsEach);
+    await collect(subject);
+    const seen = await subject.run(tellForgotten, drawOne(values));
+
+    const what = `${widgetsEach} widgets were added, nobody kept what addWidget returned, garbage was collected, then a value came;`;
+    expect(seen, `${what} widgets that heard it, and size`).toEqual({ heard: widgetsEach, size: widgetsEach });
   });
 
   test('A disposed widget must leave no listener on the bus and hear nothing more.', async ({ subject }) => {
@@ -65,6 +81,7 @@ describe('robust', () => {
 
   test('An onChange that throws must reach onError once, and must not stop the others.', async ({ subject }) => {
     await expectHistories(subject, histories({}, { act: throws }), ['heard', 'error']);
+    await expectHistories(subject, histories({}, { act: throwsAtItsEnd }), ['error']);
   });
 
   test('The dashboard’s dispose must dispose of all widgets; afterwards addWidget must throw.', async ({ subject }) => {
@@ -121,7 +138,10 @@ describe('stretch', () => {
   });
 });
 
-const throws = fc.constantFrom('an Error', 'undefined', 'a text').map((what): Act => ({ throws: what as 'a text' }));
+const throws = fc.constantFrom('an Error', 'undefined', 'a text').map((what) => ({ throws: what as 'a text' }));
+
+/** An onChange that disposes of its own widget first. */
+const throwsAtItsEnd = throws.map((act): Act => ({ ...act, disposesItself: true }));
 
 type More = Partial<Record<'dispose' | 'abort', number>>;
 
@@ -217,5 +237,6 @@ function stepInWords(step: Step): string {
 
 function actInWords(act: Exclude<Act, 'nothing more'>): string {
   if (typeof act === 'string') return act;
-  return 'throws' in act ? `throws ${act.throws}` : `disposes of ${act.disposes.join(' and ')}`;
+  if ('throws' in act) return `${act.disposesItself ? 'disposes of its widget and ' : ''}throws ${act.throws}`;
+  return `disposes of ${act.disposes.join(' and ')}`;
 }
