@@ -134,17 +134,32 @@ export async function playErrors({
   return played;
 }
 
+/** Lets a budget refuse each retry, or each but the first ones. Returns what was seen, by the number of calls. */
+export async function spendBudget({ kata, args: callCounts, tools }: In<readonly number[]>): Promise<Report[]> {
+  const reports: Report[] = [];
+  for (const calls of callCounts) {
+    const work = (call: number) => {
+      throw new Error(`call ${call} failed`);
+    };
+    const stage = new Stage(kata, { options: { retries: 9 }, work }, tools.turns);
+    stage.start({ ...stage.options(), budget: kata.createBudget({ ratio: calls - 0.5, max: 100 }) });
+    await stage.finish();
+    reports.push(await stage.report());
+  }
+  return reports;
+}
+
 /** Asks a server, call by call, whose answers may have the header Retry-After. Returns the waits. */
 export async function obey({
   kata,
   args: { origin, nowMs, plays },
   tools,
-}: In<{ origin: string; nowMs: number; plays: readonly Play['options'][] }>): Promise<Report[]> {
+}: In<{ origin: string; nowMs: number; plays: readonly Pick<Setup, 'options' | 'callMs'>[] }>): Promise<Report[]> {
   const patience = { isSpent: false };
   const reports: Report[] = [];
-  for (const [at, options] of plays.entries()) {
+  for (const [at, { options, callMs = 0 }] of plays.entries()) {
     const work = (call: number) => ask(`${origin}/${at}/${call}`);
-    const stage = new Stage(kata, { options, work, nowMs }, tools.turns, patience);
+    const stage = new Stage(kata, { options, work, nowMs, callMs }, tools.turns, patience);
     stage.start();
     await stage.finish();
     reports.push(await stage.report());

@@ -14,6 +14,7 @@ import {
   playTogether,
   playTwice,
   playValues,
+  spendBudget,
   spend,
 } from './inside.ts';
 
@@ -127,7 +128,7 @@ describe('robust', () => {
     const nowMs = Date.UTC(2031, 4, 6, 7, 8, 9);
     const inSeconds = (seconds: number) => new Date(nowMs + seconds * 1000).toUTCString();
     const usual = { retries: 1, baseMs: 2000, maxMs: 60_000 };
-    const cases: { options: Play['options']; headers: (string | undefined)[]; waits: number[] }[] = [
+    const cases: { options: Play['options']; callMs?: number; headers: (string | undefined)[]; waits: number[] }[] = [
       { options: usual, headers: ['7'], waits: [7000] },
       { options: usual, headers: ['1'], waits: [1000] },
       { options: { ...usual, jitter: 'full' }, headers: ['7'], waits: [7000] },
@@ -141,6 +142,7 @@ describe('robust', () => {
       { options: usual, headers: [undefined], waits: [2000] },
       { options: usual, headers: [''], waits: [2000] },
       { options: usual, headers: ['soon'], waits: [2000] },
+      { options: { ...usual, retries: 2 }, callMs: 20_000, headers: [undefined, inSeconds(45)], waits: [2000, 5000] },
       {
         options: { ...usual, retries: 4 },
         headers: [undefined, '1', undefined, 'soon'],
@@ -156,12 +158,12 @@ describe('robust', () => {
     const reports = await subject.run(obey, {
       origin: await originOf(peer, subject),
       nowMs,
-      plays: cases.map(({ options }) => options),
+      plays: cases.map(({ options, callMs = 0 }) => ({ options, callMs })),
     });
 
-    for (const [at, { options, headers, waits }] of cases.entries()) {
+    for (const [at, { options, callMs, headers, waits }] of cases.entries()) {
       const shown = headers.map((header) => (header === undefined ? 'none' : JSON.stringify(header))).join(', ');
-      const what = `${inWords(options)}; Retry-After: ${shown}; now: ${inSeconds(0)}; ms after each call but the last`;
+      const what = `${inWords(options)}; Retry-After: ${shown}; now: ${inSeconds(0)}${callMs ? `, and ${callMs} ms later after each call` : ''}; ms after each call but the last`;
       expect(reports[at]!.waits.slice(1, waits.length + 1), what).toEqual(waits.map(String));
     }
   });
@@ -208,6 +210,10 @@ describe('robust', () => {
       report,
     }));
     for (const calls of [1, 4]) played.push(...(await subject.run(playValues, { calls, succeeds: false })));
+
+    const counts = [1, 3];
+    for (const [at, report] of (await subject.run(spendBudget, counts)).entries())
+      played.push({ what: `a budget refuses the retry after ${counts[at]} calls`, report });
 
     for (const { what, report } of played) expect(report.errors, `${what}; errors`).toEqual(report.thrown);
   });

@@ -12,6 +12,8 @@ export interface Setup {
   readonly isRefused?: (call: number) => boolean;
   readonly random?: () => number;
   readonly nowMs?: number;
+  /** By how much the clock moves during each call. */
+  readonly callMs?: number;
 }
 
 /** What was seen of one `retry`. */
@@ -96,7 +98,7 @@ export class Stage {
     signal: this.#controller.signal,
     sleep: (ms, options) => this.#sleep(ms, options),
     random: this.#setup.random ?? (() => 0.5),
-    now: () => this.#setup.nowMs ?? 0,
+    now: () => (this.#setup.nowMs ?? 0) + this.#calls * (this.#setup.callMs ?? 0),
     ...(this.#setup.isRefused && {
       shouldRetry: (error) => !this.#thrown.some((one, at) => this.#setup.isRefused!(at + 1) && Object.is(one, error)),
     }),
