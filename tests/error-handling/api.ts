@@ -20,7 +20,8 @@ import {
 
 export interface AskOptions {
   /** `sync` for a route that is no async function; only steps that don't wait. */
-  readonly route?: 'sync' | 'async' | 'missing';
+  readonly route?: 'sync' | 'async' | 'missing' | '/' | '%';
+  readonly headers?: Readonly<Record<string, string>>;
   readonly method?: 'GET' | 'POST';
   readonly connection?: Client;
   /** How the client waits for its answer; by default as long as the file has patience. */
@@ -151,9 +152,9 @@ export class Api {
   }
 
   async #send(number: number, options: AskOptions = {}): Promise<Answer> {
-    const { route = 'async', method = 'GET', connection } = options;
+    const { route = 'async', method = 'GET', connection, headers = {} } = options;
     const comes = options.comes ?? ((answer) => this.#patience.settles(this.#subject, answer));
-    return await ask(this.port, `/${route}?${number}`, { method, comes, ...(connection && { connection }) });
+    return await ask(this.port, `/${route}?${number}`, { method, comes, headers, ...(connection && { connection }) });
   }
 
   async #count(): Promise<number> {

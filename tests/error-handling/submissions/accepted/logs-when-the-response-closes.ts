@@ -35,7 +35,7 @@ class Api extends Server {
     this.on('request', (request: IncomingMessage, response: ServerResponse) => {
       const scope = new RequestScope(logger, response);
       storage.run(scope, () => {
-        const route = routes.get(`${request.method} ${new URL(request.url ?? '/', 'http://api').pathname}`);
+        const route = routes.get(`${request.method} ${request.url!.replace(/\?.*/s, '')}`);
         void scope.follow(() => (route ?? missing)(request, response));
       });
     });
