@@ -37,6 +37,14 @@ const mostShares = 100_000;
 /** So many turns of the event loop without a request for a file: no more is read for now. */
 const turnsOfRest = 100;
 
+/** Digests these files at the same time. */
+export async function digestTogether({
+  args: paths,
+  ...inside
+}: Inside<typeof Kata, readonly string[]>): Promise<Outcome[]> {
+  return await Promise.all(paths.map((path) => digest({ ...inside, args: { path } })));
+}
+
 /** Calls digestLog, and tells how that ended. */
 export async function digest({ kata, args }: Inside<typeof Kata, Call>): Promise<Outcome> {
   const { path, abortAt, pipe } = args;

@@ -23,7 +23,7 @@ import {
   shuffled,
   triangular,
 } from './logs.ts';
-import { expectDone, expectReport, largeBlocks, test, turnLimit } from './stage.ts';
+import { type Digester, expectDone, expectReport, largeBlocks, test, turnLimit } from './stage.ts';
 
 const megabyte = 1024 * 1024;
 /** What the process may hold at its peak beyond what it held before. */
@@ -54,6 +54,7 @@ describe('core', () => {
     expect(report, `a log of ${inWords(log.content.length)} in which most characters have two to four bytes`).toEqual(
       reportOf(lines),
     );
+    await expectOwnReports(digester);
     expectReport(largeLog.outcome, largeReport(largeBlocks), largeLog.words);
   });
 
@@ -172,12 +173,6 @@ describe('robust', () => {
     const damaged = Buffer.from(compressed);
     const middle = compressed.length >> 1;
     damaged.fill(0x55, middle, middle + 8);
-    // Its second block is of a kind that there is not, so whoever reads on finds that out long before the file ends.
-    const damagedEarly = Buffer.concat([
-      compressed.subarray(0, 10),
-      deflateRawSync('{}\n', { finishFlush: constants.Z_SYNC_FLUSH }),
-      Buffer.alloc(4 * megabyte, 0x07),
-    ]);
     const cases: [words: string, content: Buffer | 'missing' | 'folder'][] = [
       ['there is no such file', 'missing'],
       ['it is a folder', 'folder'],
@@ -185,7 +180,7 @@ describe('robust', () => {
       ['a gzip without its last four bytes', compressed.subarray(0, -4)],
       ['a gzip of three bytes', compressed.subarray(0, 3)],
       ['a gzip that was damaged in its middle', damaged],
-      ['a gzip of 4 MB that was damaged near its begin', damagedEarly],
+      ['a gzip of 4 MB that was damaged near its begin', damagedEarly()],
     ];
 
     for (const [index, [words, content]] of cases.entries()) {
@@ -247,6 +242,7 @@ describe('stretch', () => {
 
   test('Progress must never go back, must follow the bytes read, and must end at 1.', async ({
     digester,
+    workspace,
     patientDigester,
     largeLog,
     largeGzip,
@@ -279,16 +275,58 @@ describe('stretch', () => {
       0.6 * size,
       `${largeGzip.words}, whose file has ${inWords(size)}; when progress first told 0.9, the process had read`,
     );
+    const broken = join(workspace, 'damaged-early.gz');
+    await writeFile(broken, damagedEarly());
+    const unfinished: [path: string, abortAt: AbortAt, what: string][] = [
+      [largeLog.path, { share: 0 }, `digestion of ${largeLog.words} was aborted in the turn after the first progress`],
+      [broken, 'never', 'digestion of a gzip of 4 MB that was damaged near its begin failed'],
+    ];
+    for (const [path, abortAt, what] of unfinished) {
+      const { read, shares } = await patientDigester.abort(path, abortAt);
+      const share = Math.max(0, ...shares);
+      expectAtLeast(
+        read,
+        (share - 0.3) * (await stat(path)).size,
+        `${what}; progress told ${share} at the most, and the process had read`,
+      );
+    }
   });
 });
 
-/** A gzip whose header has the flag FNAME and a name, as in RFC 1952. */
+/** Logs of a few megabytes, all of them other ones: in each of them many chunks end while the others are read. */
+async function expectOwnReports(digester: Digester): Promise<void> {
+  const logs = Array.from({ length: 4 }, (_, log) =>
+    Array.from({ length: 4000 }, (_unused, index) =>
+      lineOf(
+        { ...seeded, path: `${seeded.path}/${log}/${triangular(index)}`, bytes: seeded.bytes + log },
+        { agent: '日'.repeat(130 + log) },
+      ),
+    ),
+  );
+  const contents = logs.map((lines) => logOf(lines).content);
+  const outcomes = await digester.digestTogether(contents);
+  for (const [log, outcome] of outcomes.entries()) {
+    const what = `a log of ${inWords(contents[log]!.length)}, one of four that were digested at the same time`;
+    expectReport(outcome, reportOf(logs[log]!), what);
+  }
+}
+
+/** A gzip whose second block is of a kind that there is not, so whoever reads on finds that out long before the file ends. */
+function damagedEarly(): Buffer {
+  return Buffer.concat([
+    gzipSync('').subarray(0, 10),
+    deflateRawSync('{}\n', { finishFlush: constants.Z_SYNC_FLUSH }),
+    Buffer.alloc(4 * megabyte, 0x07),
+  ]);
+}
+
 /** So many paths, all of them twice, twelve of them once more. Their places tell nothing. */
 function manyPaths(count: number): string[] {
   const paths = shuffled(Array.from({ length: count }, (_, at) => `/${at}`));
   return [...paths, ...paths, ...shuffled(paths).slice(0, 12)];
 }
 
+/** A gzip whose header has the flag FNAME and a name, as in RFC 1952. */
 function namedGzip(content: Buffer, name: string): Buffer {
   const plain = gzipSync(content);
   const header = Buffer.from(plain.subarray(0, 10));

@@ -84,6 +84,8 @@ const anyEntry = fc
 
 /** Lines that are no entries, each for a reason of its own. */
 const malformedTexts = [
+  ...cutAndGlued(JSON.stringify({ ...seeded, agent: 'curl/8.5.0' })),
+  ...cutAndGlued(JSON.stringify({ agent: 'curl/8.5.0', ...seeded })),
   'no json',
   JSON.stringify(seeded).slice(0, -1),
   `${JSON.stringify(seeded)}${JSON.stringify(seeded)}`,
@@ -128,6 +130,12 @@ export const malformedLines: readonly Line[] = malformedTexts.map((text) => ({ t
 export const emptyLine: Line = { text: '', is: 'empty' };
 
 const anyEnds = fc.constantFrom(['\n'], ['\r\n'], ['\n', '\r\n', '\r\n']);
+
+/** An entry that was cut within each of its fields, and right after it a whole one, without a newline between them. */
+function cutAndGlued(text: string): string[] {
+  const fields = ['"agent', '"agent":"curl', '"time":"2026', '"path":"/', '"bytes":1'];
+  return fields.map((field) => text.slice(0, text.indexOf(field.replace(/\d$/, '')) + field.length) + text);
+}
 
 /** Logs of entries alone, drawn at random. */
 export const goodLogs: fc.Arbitrary<Log> = fc

@@ -10,7 +10,7 @@ import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import { expectThat, inWords } from '../../helpers/judging/verdict/expect-that.ts';
 import { until } from '../../helpers/foundations/waiting/until.ts';
 import type * as Kata from '../../katas/large-dataset/large-dataset.ts';
-import { type AbortAt, type Outcome, digest as digestInside } from './inside.ts';
+import { type AbortAt, type Outcome, digest as digestInside, digestTogether } from './inside.ts';
 import { type Log, largeBytes, largeText, reportOf, writeLarge, writeLargeGzip } from './logs.ts';
 
 const megabyte = 1024 * 1024;
@@ -38,6 +38,8 @@ export interface Digester {
   readonly subject: Subject<typeof Kata>;
   /** Digests these bytes, in a file of this name. */
   digest(content: Buffer, name?: string): Promise<Outcome>;
+  /** Digests these bytes at the same time, each in a file of its own. */
+  digestTogether(contents: readonly Buffer[]): Promise<Outcome[]>;
   /** Digests a file. */
   digestFile(path: string, abortAt?: AbortAt): Promise<Outcome>;
   /**
@@ -89,6 +91,11 @@ function digesterOf(subject: Subject<typeof Kata>, workspace: string): Digester 
   return {
     subject,
     digest,
+    async digestTogether(contents) {
+      const paths = contents.map((_, index) => join(workspace, `together-${index}.log`));
+      for (const [index, content] of contents.entries()) await writeFile(paths[index]!, content);
+      return await subject.run(digestTogether, paths);
+    },
     digestFile,
     async abort(path, abortAt) {
       await atRest(subject);

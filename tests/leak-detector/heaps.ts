@@ -88,6 +88,7 @@ export const shapes = [
   'leak after a step',
   'leak with pauses',
   'two leaks',
+  'four leaks',
 ] as const;
 export type Shape = (typeof shapes)[number];
 
@@ -149,6 +150,12 @@ export function drawHeap(shape: Shape, seed: number, { spikes = false } = {}): H
       leak(3, first);
       flat(4);
       leak(3.1, next);
+    },
+    'four leaks': () => {
+      for (let number = 1; number <= 4; number++) {
+        leak(3.1, growth * dice.magnitude(1, 4));
+        if (number < 4) flat(4);
+      }
     },
   };
   parts[shape]();

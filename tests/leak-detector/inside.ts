@@ -279,24 +279,36 @@ export async function restart({ kata, args: heap, tools }: In<Played>): Promise<
 export interface OnTimers {
   readonly 'timers that hold the process': number;
   readonly 'samples after the stop': number;
+  /** What each of two other monitors took in the intervals after the stop of this one. */
+  readonly samplesOfOthers: readonly number[];
   readonly watched: Watched;
 }
 
-/** A monitor without `schedule` samples a leak. Node's timers are moved. */
+/** So many intervals pass after a stop of a monitor on Node's timers. */
+export const intervalsAfterStop = 5;
+
+/** A monitor without `schedule` samples a leak, started between two others of a flat heap. Node's timers are moved. */
 export async function watchByTimers({ kata, args: heap, tools }: In<Played>): Promise<OnTimers> {
   clock.hold();
   try {
     const { values } = heap;
     const before = tools.timers();
     const bench = new Bench(kata, heap, (at) => values[Math.min(at, values.length - 1)]!, true);
+    const others = [1, 2].map(() => new Bench(kata, heap, () => values[0]!, true));
+    others[0]!.start();
     bench.start();
+    others[1]!.start();
     let held = tools.timers() - before;
     await clock.step((values.length - 1) * heap.intervalMs);
     held = Math.max(held, tools.timers() - before);
     const watched = { ...bench.watched, alerts: [...bench.alerts] };
     bench.stop();
-    await clock.step(5 * heap.intervalMs);
-    return { 'timers that hold the process': held, 'samples after the stop': bench.samples - watched.samples, watched };
+    const atStop = others.map(({ samples }) => samples);
+    await clock.step(intervalsAfterStop * heap.intervalMs);
+    const samplesOfOthers = others.map(({ samples }, at) => samples - atStop[at]!);
+    for (const other of others) other.stop();
+    const samplesAfter = bench.samples - watched.samples;
+    return { 'timers that hold the process': held, 'samples after the stop': samplesAfter, samplesOfOthers, watched };
   } finally {
     clock.release();
   }
