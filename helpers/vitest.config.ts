@@ -15,7 +15,7 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-/** What is scored in containers: as long as everything else together, so it has a run of its own, `npm run verify containers`. */
+/** What is scored in containers. It needs minutes and a Docker engine, so it has a run of its own: `npm run verify containers`. */
 export const containerTests = 'helpers/**/*.containers.test.ts';
 
 // The helpers' own tests: `npm run verify helpers`.

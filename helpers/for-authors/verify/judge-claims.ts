@@ -20,7 +20,7 @@ export async function startServers(
 ): Promise<AsyncDisposable & { readonly servers: readonly MysqlServer[]; readonly workers: number }> {
   const servers: MysqlServer[] = [];
   const needsMysql = slugs.some((slug) => readKata(slug).needs.includes('mysql'));
-  // One more than cores, for a judge also waits; a second one more makes no run shorter. Twice as many where each gets half as much.
+  // One more than cores, for a judge also waits; another one makes no run shorter. Twice as many under load, where each gets half as much.
   const workers = Math.min(needsMysql ? 4 : Infinity, availableParallelism() + 1) * (load ? 2 : 1);
   const dispose = async () => {
     for (const server of servers) await server[Symbol.asyncDispose]();

@@ -21,6 +21,9 @@ import { contentKey, recallPassed, rememberPassed } from './passed-cache.ts';
 import { type FullRow, explain, standingOf, standingText } from './row.ts';
 import { say } from '../../foundations/command-line/terminal.ts';
 
+/** The names that are no katas: sets of tests of our own. */
+const testNames = ['helpers', 'containers'] as const;
+
 interface Options {
   readonly all: boolean;
   readonly load: boolean;
@@ -36,7 +39,7 @@ await runCommand(async () => {
   const command = new Command('npm run verify')
     .usage('[name...] [-- options]')
     .description(
-      'Judges the judges: every accepted submission and the solution must pass, every rejected one and the starter must break\njust the promises that their files name. A verdict that differs is judged three more times alone, and is then "wrong"\nor "unsteady, n of 4". Without a name it does so for all katas, and runs the helpers’ own tests. What is scored in\ncontainers takes as long again, and is tried by name only.',
+      'Judges the judges: every accepted submission and the solution must pass, every rejected one and the starter must break\njust the promises that their files name. A verdict that differs is judged three more times alone, and is then "wrong"\nor "unsteady, n of 4". Without a name it does so for all katas, and runs the helpers’ own tests. What is scored in\ncontainers runs by name only: it needs minutes more, and a Docker engine.',
     )
     .argument('[name...]', 'names of katas, "helpers" or "containers"')
     .option(
@@ -63,7 +66,7 @@ await runCommand(async () => {
     chosenSeed();
     return await judgeMutants(slug, options.limit ?? Infinity);
   }
-  const names = args.filter((name) => name !== 'helpers' && name !== 'containers');
+  const names = args.filter((name) => !testNames.some((one) => one === name));
   const katas = args.length > 0 && names.length === 0 ? [] : chooseKatas(names).map((slug) => readKata(slug));
   chosenSeed();
   const lists = katas.map((kata) => {
@@ -133,8 +136,8 @@ await runCommand(async () => {
     }
   }
 
-  for (const which of ['helpers', 'containers'] as const) {
-    if (!args.includes(which) && (args.length > 0 || which === 'containers')) continue;
+  const chosenTests = args.length === 0 ? ['helpers' as const] : testNames.filter((name) => args.includes(name));
+  for (const which of chosenTests) {
     const tests = await runHelperTests(which);
     total.passed += tests.passed;
     total.failed += tests.failed;
