@@ -265,7 +265,7 @@ describe('robust', () => {
         allow: expect.stringMatching(new RegExp(`\\b${allowed}\\b`)),
       });
     }
-    for (const path of ['/', '/loginx', '/api', '/__proto__', '/constructor', '/toString'])
+    for (const path of ['/', '//', '/loginx', '/api', '/__proto__', '/constructor', '/toString'])
       expectStatus(await api.ask(path, { headers }), 404, `GET ${path}`);
     await api.expectAlive({ accessToken, refreshToken }, 'the session after all that');
   });

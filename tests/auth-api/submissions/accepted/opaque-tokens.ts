@@ -87,7 +87,7 @@ class App extends http.Server {
     this.#options = options;
     this.#vault = new Vault(options.clock);
     this.on('request', (request: http.IncomingMessage, response: http.ServerResponse) => {
-      const path = new URL(request.url ?? '/', 'http://localhost').pathname;
+      const path = request.url!.replace(/\?.*/s, '');
       this.#serve(request, response, path)
         .catch(() => this.#reply(response, 500))
         .finally(() => options.log(JSON.stringify({ method: request.method, path, status: response.statusCode })));
