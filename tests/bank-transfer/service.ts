@@ -17,13 +17,6 @@ interface BankOfMany {
   readonly transfer: (one: Kata.Transfer) => Promise<Outcome>;
 }
 
-/** Which write the server refuses, by the place of the account in the scene that `Services.refusing` returns. */
-const refusals = [
-  ['debit', 'BEFORE UPDATE ON accounts', 'OLD.id', 0],
-  ['credit', 'BEFORE UPDATE ON accounts', 'OLD.id', 2],
-  ['entry', 'BEFORE INSERT ON ledger', 'NEW.from_account', 3],
-] as const;
-
 /** The processes of this test file, by name, and the accounts and the ledger that they work on. */
 export class Services extends ModuleProcesses<typeof Kata> implements AsyncDisposable {
   readonly database: TestDatabase;
@@ -67,11 +60,18 @@ export class Services extends ModuleProcesses<typeof Kata> implements AsyncDispo
     // Without figures on the table, the server may read all of it for two accounts, and lock what it reads.
     await database.admin.query('INSERT INTO accounts VALUES ?; ANALYZE TABLE accounts', [rows]);
     const services = new Services(database, await database.connect(), subjects, { scenes, alike });
-    for (const [name, event, column, account] of refusals)
-      await database.admin.query(
-        `CREATE TRIGGER ${name} ${event} FOR EACH ROW IF ${column} = '${services.refusing.ids[account]}' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'disk full'; END IF`,
-      );
+    await services.#refuseWrites();
     return services;
+  }
+
+  /** A trigger on the accounts would hide what LAST_INSERT_ID(balance - ...) of an UPDATE returns, so a constraint keeps their balances. */
+  async #refuseWrites(): Promise<void> {
+    const [debited, , credited, paying] = this.refusing.accounts;
+    for (const sql of [
+      `ALTER TABLE accounts ADD CONSTRAINT disk_full CHECK (balance = CASE id WHEN '${debited.id}' THEN ${debited.opening} WHEN '${credited.id}' THEN ${credited.opening} ELSE balance END)`,
+      `CREATE TRIGGER disk_full BEFORE INSERT ON ledger FOR EACH ROW IF NEW.from_account = '${paying.id}' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'disk full'; END IF`,
+    ])
+      await this.database.admin.query(sql);
   }
 
   /** Accounts that nobody has used. */

@@ -5,7 +5,7 @@ import { expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-t
 import type * as Kata from '../../katas/cache-stampede/cache-stampede.ts';
 import { type CacheProcess, Pair } from './cache-process.ts';
 import { callers, longKeys, maxKeys, missingMs, newKey, newValue, oddKeys, staleMs, startMs, ttlMs } from './drawn.ts';
-import { type Outcome, askThroughout, loadLarge } from './inside.ts';
+import { type Outcome, askThroughout, keysInMemory, loadLarge } from './inside.ts';
 
 const settings = { ttlMs, staleMs, missingMs, maxKeys: 10_000 };
 /** A value loaded at the start is stale from here on, and expired from there on. */
@@ -427,18 +427,25 @@ describe('stretch', () => {
       `with maxKeys ${maxKeys}, after ${maxKeys + 2} keys of which load found nothing: ${await pair.rows()} rows in cache_entries`,
     );
 
-    const keys = Array.from({ length: 100 }, newKey);
+    const prefix = newKey();
+    const [keys, perCall] = [100, 10];
     const before = await a.subject.heldBytes();
     let received = 0;
     // Few in a call, because a call has a time limit.
-    for (let from = 0; from < keys.length; from += 10)
-      received += await a.subject.run(loadLarge, { keys: keys.slice(from, from + 10), bytes: megabyte / 16 });
-    expect(received, 'keys of 64 KB that were loaded, of 100').toBe(100);
+    for (let from = 0; from < keys; from += perCall)
+      received += await a.subject.run(loadLarge, { prefix, from, count: perCall, bytes: megabyte / 16 });
+    expect(received, `keys of 64 KB that were loaded, of ${keys}`).toBe(keys);
     await a.rest();
     expectAtMost(
       (await a.subject.heldBytes()) - before,
       heldLimit,
-      `with maxKeys ${maxKeys}, 100 loaded keys of 64 KB made the process hold`,
+      `with maxKeys ${maxKeys}, ${keys} loaded keys of 64 KB made the process hold`,
+    );
+    expectAtMost(
+      await a.subject.run(keysInMemory, prefix),
+      keys / 2,
+      `with maxKeys ${maxKeys}, of ${keys} loaded keys the process had in memory`,
+      'keys',
     );
     expectThat(
       await pair.patience.sees(async () => (await pair.rows()) <= maxKeys),

@@ -1,3 +1,4 @@
+import { getHeapSnapshot } from 'node:v8';
 import { createPool, type Pool } from 'mysql2/promise';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import type { AccountOptions } from '../../helpers/instruments/mysql/test-database.ts';
@@ -139,19 +140,43 @@ export async function askThroughout({
   }
 }
 
-/** Loads so many keys, one after the other, each with a value of so many bytes, and keeps none of them. */
+/** Loads keys, one after the other, each with a value of so many bytes, and keeps none of them. See `keyOf`. */
 export async function loadLarge({
-  args: { keys, bytes },
+  args: { prefix, from, count, bytes },
   kept: { bench },
-}: In<{ readonly keys: readonly string[]; readonly bytes: number }>): Promise<number> {
+}: In<{
+  readonly prefix: string;
+  readonly from: number;
+  readonly count: number;
+  readonly bytes: number;
+}>): Promise<number> {
   let received = 0;
-  for (const [index, key] of keys.entries()) {
+  for (let index = from; index < from + count; index++) {
     const value = Buffer.alloc(bytes, 97 + (index % 26)).toString('latin1');
     bench.plan = { value };
-    if ((await bench.loader.get(key)) === value) received += 1;
+    if ((await bench.loader.get(keyOf(prefix, index))) === value) received += 1;
   }
   bench.plan = 'held';
+  bench.loads.length = 0;
   return received;
+}
+
+/** A key that begins with these letters and shows where it ends. */
+function keyOf(prefix: string, number: number | string): string {
+  return `${prefix}${number}!`;
+}
+
+/** How many keys with this prefix are in memory, as strings or within some. */
+export async function keysInMemory({ args: prefix }: In<string>): Promise<number> {
+  const found = new Set<string>();
+  const pattern = new RegExp(keyOf(prefix, '\\d+'), 'g');
+  let rest = '';
+  for await (const chunk of getHeapSnapshot()) {
+    const text = rest + Buffer.from(chunk as Uint8Array).toString('latin1');
+    for (const [key] of text.matchAll(pattern)) found.add(key);
+    rest = text.slice(-100);
+  }
+  return found.size;
 }
 
 /** Ends the loads of a key that are held, and says how many they were. */
