@@ -11,7 +11,7 @@ import { expectAtMost, expectThat, inWords } from '../../helpers/judging/verdict
 import type { ScryptCost } from '../../katas/file-encryption/file-encryption.ts';
 import { type Change, changes, pieceChanges, smallChanges } from './changes.ts';
 import type { Outcome } from './inside.ts';
-import { percentEqual, samplesOf } from './likeness.ts';
+import { haveRunInCommon, percentEqual, samplesOf } from './likeness.ts';
 import { type Files, expectDone, expectFailed, megabyte, memoryLimit, password, readOutput, test } from './stage.ts';
 
 /** What may be written before a change near the beginning of a large file is noticed: one piece, however large. */
@@ -29,6 +29,8 @@ describe('core', () => {
       expectDone(back, `${bytes} bytes were encrypted; decryption`);
       expectThat(back.output!.equals(content), `${bytes} bytes were encrypted and decrypted, and came back changed`);
     }
+
+    await expectApart(files);
 
     expectDone(large.encrypted, `encryption of ${large.words}`);
     expectDone(large.decrypted, `decryption of ${large.words}`);
@@ -49,6 +51,10 @@ describe('core', () => {
       5,
       `a file of ${content.length} bytes was encrypted twice with one password; bytes of the two outputs that are the same at the same place:`,
       '%',
+    );
+    expectThat(
+      !haveRunInCommon(one.subarray(16), other.subarray(16)),
+      `a file of ${content.length} bytes was encrypted twice with one password; 16 bytes in a row are in both outputs`,
     );
     const isShown = samplesOf(content, 1000).some((sample) => one.includes(sample));
     expectThat(!isShown, '16 bytes of the file are in its output');
@@ -188,7 +194,7 @@ describe('robust', () => {
       const { input, output } = await files.newFolder();
       await writeFile(input, given);
       if (isFolder) await mkdir(output);
-      const outcome = await call(input, output, { holdsBack: true });
+      const outcome = await call(input, output, { holdsBack: 'all' });
       if (isDone) expectDone(outcome, words);
       expect(outcome.unfinished, `${words} had settled; its steps that were still under way`).toEqual([]);
     }
@@ -325,6 +331,35 @@ describe('stretch', () => {
     );
   });
 });
+
+/** Two files at once, in one folder: fails unless both come back. */
+async function expectApart(files: Files): Promise<void> {
+  const { folder } = await files.newFolder();
+  const contents = [randomBytes(200_000), randomBytes(200_001)];
+  const paths = (kind: string) => contents.map((_, index) => join(folder, `${kind}${index}`));
+  const [inputs, outputs, backs] = [paths('in'), paths('out'), paths('back')];
+  for (const [index, content] of contents.entries()) await writeFile(inputs[index]!, content);
+  for (const [name, from, to] of [
+    ['encryptFile', inputs, outputs],
+    ['decryptFile', outputs, backs],
+  ] as const) {
+    const endings = await files.all(
+      name,
+      from.map((path, index) => [path, to[index]!]),
+    );
+    for (const { how, message } of endings)
+      expectThat(
+        how === 'done',
+        `${name} was called for two files at once, with outputs in one folder; one ${how}: ${message}`,
+      );
+  }
+  for (const [index, content] of contents.entries())
+    expectThat(
+      (await readOutput(backs[index]!)).equals(content),
+      'two files were encrypted at once, and decrypted at once, with outputs in one folder; one came back changed',
+    );
+  await rm(folder, { recursive: true });
+}
 
 /** What a call may meet with. */
 interface Failure {

@@ -9,8 +9,8 @@ import type * as Kata from '../../katas/file-encryption/file-encryption.ts';
 export interface Call {
   readonly name: 'encryptFile' | 'decryptFile';
   readonly args: [input: string, output: string, password: string, cost?: Kata.ScryptCost];
-  /** Begins each step that changes the disk only when the module waits for nothing else. */
-  readonly holdsBack?: boolean;
+  /** Begins steps that change the disk only when the module waits for nothing else: each of them, or the first writes. */
+  readonly holdsBack?: 'all' | 'first writes';
   /** Makes scrypt return other keys than it has derived: changed ones, or those of the call before in this process. */
   readonly keys?: 'changed' | 'of the call before';
   /** Makes node:crypto draw the same random bytes in each of these calls. */
@@ -18,9 +18,13 @@ export interface Call {
 }
 
 /** How a call has ended. */
-export interface Outcome {
+export interface Ending {
   readonly how: 'done' | 'failed' | 'threw something that is not an Error';
   readonly message: string;
+}
+
+/** The same, and what was seen meanwhile. */
+export interface Outcome extends Ending {
   /** Names that are in the folder of the output now and were not before. After a success the output is not among them. */
   readonly left: readonly string[];
   /** The numbers of each scrypt that was run meanwhile. */
@@ -33,11 +37,14 @@ const { readdirSync, fstatSync, existsSync } = fs;
 const { setImmediate } = globalThis;
 const activeResources = process.getActiveResourcesInfo.bind(process);
 
+/** So many writes are the first: some for what begins a file, and some for its first pieces. */
+const firstWrites = 20;
 /** So many turns of the event loop must pass without a file operation before the module counts as idle. */
 const idleTurns = 5;
 /** The file operations that were under way before the call. */
 let usualOperations = 0;
-let isHoldingBack = false;
+let holdsBack: Call['holdsBack'];
+let writes = 0;
 let keysGiven: Call['keys'];
 /** What scrypt has derived in this call and in the one before, in the order in which it was asked. */
 let derived: Buffer[] = [];
@@ -61,29 +68,38 @@ inSubject(() => {
 
 /** Calls the module, and comes back when the call has settled and nothing is under way any more. */
 export async function callOnce({ kata, args: call }: Inside<typeof Kata, Call>): Promise<Outcome> {
-  const { name, args, holdsBack, keys, drawsAlike } = call;
+  const { args, keys, drawsAlike } = call;
   const [, output] = args;
   const before = new Set(namesIn(dirname(output)));
   usualOperations = fileOperations();
-  [isHoldingBack, keysGiven, scrypts] = [holdsBack === true, keys, []];
+  [holdsBack, writes, keysGiven, scrypts] = [call.holdsBack, 0, keys, []];
   [derivedBefore, derived] = [derived, []];
   nextDraw = drawsAlike ? 0 : undefined;
-  const run = async () => await kata[name](...args);
-  const ending = await run().then(
-    () => ({ how: 'done', message: '' }) as const,
-    (error: unknown) =>
-      error instanceof Error
-        ? ({ how: 'failed', message: String(error.message).slice(0, 2000) } as const)
-        : ({ how: 'threw something that is not an Error', message: '' } as const),
-  );
+  const ending = await endingOf(kata, call);
   const unfinished = [...underWay].map(({ words }) => words);
   // Whatever was not awaited must not disturb the next call.
   do await idle();
   while (underWay.size > 0);
-  [isHoldingBack, keysGiven, nextDraw] = [false, undefined, undefined];
+  [holdsBack, keysGiven, nextDraw] = [undefined, undefined, undefined];
   if (ending.how === 'done') before.add(basename(output));
   const left = namesIn(dirname(output)).filter((file) => !before.has(file));
   return { ...ending, left, scrypts, unfinished };
+}
+
+/** Calls the module so often at once, and says how each call has ended. */
+export async function callAtOnce({ kata, args: calls }: Inside<typeof Kata, readonly Call[]>): Promise<Ending[]> {
+  return await Promise.all(calls.map((call) => endingOf(kata, call)));
+}
+
+async function endingOf(kata: typeof Kata, { name, args }: Call): Promise<Ending> {
+  const run = async () => await kata[name](...args);
+  return await run().then(
+    () => ({ how: 'done', message: '' }),
+    (error: unknown) =>
+      error instanceof Error
+        ? { how: 'failed', message: String(error.message).slice(0, 2000) }
+        : { how: 'threw something that is not an Error', message: '' },
+  );
 }
 
 /** How many files the process has open. */
@@ -240,9 +256,13 @@ function isForWriting(flags: unknown): boolean {
   return typeof flags === 'string' && /[wa+]/.test(flags);
 }
 
+function isHeldBack(words: string): boolean {
+  return holdsBack === 'first writes' ? words.startsWith('write') && writes++ < firstWrites : holdsBack === 'all';
+}
+
 function withPromise(words: string, step: Operation): Operation {
   return async (...args) => {
-    if (!isHoldingBack) return await step(...args);
+    if (!isHeldBack(words)) return await step(...args);
     const { mayBegin, finish } = holdBack(words);
     await mayBegin;
     try {
@@ -255,7 +275,7 @@ function withPromise(words: string, step: Operation): Operation {
 
 function withCallback(words: string, step: Operation): Operation {
   return (...args) => {
-    if (!isHoldingBack) return step(...args);
+    if (!isHeldBack(words)) return step(...args);
     const { mayBegin, finish } = holdBack(words);
     const done = typeof args.at(-1) === 'function' ? (args.pop() as Operation) : () => undefined;
     const settle: Operation = (...results) => {

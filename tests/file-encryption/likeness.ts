@@ -16,6 +16,21 @@ export function samplesOf(bytes: Buffer, apart: number): Buffer[] {
   return Array.from({ length: count }, (_, index) => bytes.subarray(from + index * apart).subarray(0, sampleBytes));
 }
 
+/** Whether 16 bytes of one are somewhere in the other, too. Bytes that hardly differ from each other are no more than a size. */
+export function haveRunInCommon(one: Buffer, other: Buffer): boolean {
+  const half = sampleBytes / 2;
+  for (let at = 0; at + half <= one.length; at += half) {
+    const block = one.subarray(at, at + half);
+    const found = new Set(block).size >= half - 2 ? other.indexOf(block) : -1;
+    if (found === -1) continue;
+    let [before, after] = [0, half];
+    while (before < at && before < found && one[at - before - 1] === other[found - before - 1]) before++;
+    while (at + after < one.length && one[at + after] === other[found + after]) after++;
+    if (before + after >= sampleBytes) return true;
+  }
+  return false;
+}
+
 /** After how many bytes the 16 bytes at this place of the file come again; undefined when they don't. */
 export async function comesAgainAfter(path: string, place: number): Promise<number | undefined> {
   const sample = Buffer.alloc(sampleBytes);

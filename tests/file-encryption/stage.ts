@@ -9,7 +9,7 @@ import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import { expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/file-encryption/file-encryption.ts';
 import { type Change, type Layout, apply, inPlainWords } from './changes.ts';
-import { type Call, type Outcome, callOnce, openFiles } from './inside.ts';
+import { type Call, type Ending, type Outcome, callAtOnce, callOnce, openFiles } from './inside.ts';
 import { comesAgainAfter } from './likeness.ts';
 
 export const megabyte = 1024 * 1024;
@@ -114,6 +114,14 @@ export class Files {
     return { ...outcome, output: bytes };
   }
 
+  /** Calls one function for each pair of files at once. */
+  async all(name: Call['name'], pairs: readonly (readonly [input: string, output: string])[]): Promise<Ending[]> {
+    const calls = pairs.map(([input, output]): Call => {
+      return { name, args: name === 'encryptFile' ? [input, output, password, cheap] : [input, output, password] };
+    });
+    return await this.subject.run(callAtOnce, calls);
+  }
+
   /** How many files the process has open. */
   async openFiles(): Promise<number> {
     return await this.subject.run(openFiles);
@@ -202,13 +210,16 @@ interface Refusal extends Outcome {
   readonly input: string;
 }
 
+/** On a disk that is slower with the output than with the input. */
+const slowly = { holdsBack: 'first writes' } as const;
+
 async function observeLargeFile(encrypting: Files, decrypting: Files): Promise<LargeFile> {
   const { folder, input, output } = await encrypting.newFolder();
   const back = join(folder, 'back');
   const file = await SparseFile.create(input, largeFileBytes);
-  const [encrypted, encryptionBytes] = await grownBy(encrypting, () => encrypting.encrypt(input, output));
+  const [encrypted, encryptionBytes] = await grownBy(encrypting, () => encrypting.encrypt(input, output, slowly));
   const [[decrypted, decryptionBytes], distance] = await Promise.all([
-    grownBy(decrypting, () => decrypting.decrypt(output, back)),
+    grownBy(decrypting, () => decrypting.decrypt(output, back, slowly)),
     encrypted.how === 'done' ? comesAgainAfter(output, 600_000) : undefined,
   ]);
   const differsAt = decrypted.how === 'done' ? await file.differsFrom(back) : undefined;
