@@ -47,8 +47,9 @@ export class Caller implements Disposable {
     this.#socket.write(text);
   }
 
-  ask(path: string): void {
-    this.send(`GET ${path} HTTP/1.1\r\nHost: service\r\n\r\n`);
+  /** @param headers whole lines beside `host` */
+  ask(path: string, headers: readonly string[] = []): void {
+    this.send([`GET ${path} HTTP/1.1`, 'Host: service', ...headers, '', ''].join('\r\n'));
   }
 
   /** The whole answers that have come so far. */

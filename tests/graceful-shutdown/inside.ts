@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
-import { type Socket, connect } from 'node:net';
+import { Socket, connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Inside } from '../../helpers/instruments/judge/judge.ts';
 import { installSteppedClock } from '../../helpers/instruments/stepped-clock/stepped-clock.ts';
@@ -18,6 +18,7 @@ export interface ServiceOptions {
 }
 
 const clock = installSteppedClock();
+const idleClock = installIdleClock();
 
 /** Opens a service with the module installed, and returns its port. */
 export async function openService({ kata, args, tools }: Inside<typeof Kata, ServiceOptions>): Promise<number> {
@@ -38,6 +39,7 @@ export async function openService({ kata, args, tools }: Inside<typeof Kata, Ser
 
   const { signals, graceMs, isBare, holdsClock } = args;
   if (holdsClock) clock.hold();
+  idleClock.isHeld = holdsClock;
   const logError = (error: unknown) => link.tell('error', error instanceof Error ? error.message : String(error));
   const onReadiness = (isReady: false) => link.ask('readiness', String(isReady)).then(() => undefined);
   const required = { signals, graceMs, pool: { end: () => database.end() }, logError };
@@ -118,6 +120,22 @@ function addRoutes(server: Server, { link, database, clients }: Parts): void {
       else socket.write(`echo ${line}\n`);
     });
   });
+}
+
+/** While it is held, `setTimeout` of a socket obeys the clock too: as if nothing came or went meanwhile. Otherwise it is Node's own. */
+function installIdleClock(): { isHeld: boolean } {
+  const idle = { isHeld: false };
+  const { setTimeout: setIdleTimeout } = Socket.prototype;
+  const timers = new WeakMap<Socket, NodeJS.Timeout>();
+  Socket.prototype.setTimeout = function (this: Socket, ms: number, callback?: () => void) {
+    if (!idle.isHeld) return setIdleTimeout.call(this, ms, callback);
+    clearTimeout(timers.get(this));
+    if (ms > 0) timers.set(this, setTimeout(() => this.emit('timeout'), ms).unref());
+    if (callback && ms > 0) this.once('timeout', callback);
+    else if (callback) this.off('timeout', callback);
+    return this;
+  };
+  return idle;
 }
 
 /** A client whose connection breaks when it is asked to leave. */

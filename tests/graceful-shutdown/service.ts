@@ -121,9 +121,9 @@ export class Service implements AsyncDisposable {
   }
 
   /** Asks on a new connection, and waits until the route asks the database. */
-  async hold(route: string, name: string, caller?: Caller): Promise<Caller> {
+  async hold(route: string, name: string, caller?: Caller, headers: readonly string[] = []): Promise<Caller> {
     const own = caller ?? (await this.connect());
-    own.ask(`/${route}/${name}`);
+    own.ask(`/${route}/${name}`, headers);
     await this.told(`the request /${route}/${name}`, 'query', name);
     return own;
   }
