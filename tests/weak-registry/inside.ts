@@ -54,6 +54,14 @@ class Desk {
     }
   }
 
+  /** Gets a key, for which `create` returns this value, and holds what came. */
+  hold(key: unknown, doc: object): void {
+    this.held.set(
+      key,
+      this.registry.get(key, () => doc),
+    );
+  }
+
   get(key: unknown): object {
     // Who keeps `create` keeps the value.
     let doc: Doc | undefined;
@@ -355,6 +363,21 @@ export async function annotateAndDrop({ kata, args: keys, kept }: In<readonly st
   await collectAndFinalize();
 }
 
+/** One value stands in two registries, each of which has metadata of its own. */
+export function annotateInTwo({ kata, args: key }: In<string>): Seen {
+  const [first, second] = [new Desk(kata).registry, new Desk(kata).registry];
+  const doc = new Doc(key);
+  for (const registry of [first, second]) registry.get(key, () => doc);
+  first.setMetadata(doc, 'of the first');
+  const before = second.getMetadata(doc);
+  second.setMetadata(doc, 'of the second');
+  return {
+    'in the second, before it is set': before,
+    'in the first': first.getMetadata(doc),
+    'in the second': second.getMetadata(doc),
+  };
+}
+
 /** Of a held value; objects in words. */
 function metadataOf({ registry, held }: Desk, key: string): unknown {
   const data = registry.getMetadata(held.get(key)!);
@@ -428,14 +451,10 @@ function replace(desk: Desk, key: string): boolean {
 }
 
 /** One value under two keys, held once. */
-function share({ registry, held }: Desk, one: string, two: string): void {
+function share(desk: Desk, one: string, two: string): void {
   const shared = new Doc(two);
-  for (const key of [one, two])
-    held.set(
-      key,
-      registry.get(key, () => shared),
-    );
-  held.delete(one);
+  for (const key of [one, two]) desk.hold(key, shared);
+  desk.held.delete(one);
 }
 
 /** Deletes one key of a value. Is the value still there under the other? */
@@ -494,6 +513,16 @@ async function iterateByObjects(kata: typeof Kata, names: readonly string[]): Pr
   return yielded.sort();
 }
 
+/** The keys that come when each of some held values stands under several keys. */
+export function iterateOverShared({ kata, args: groups }: In<readonly (readonly string[])[]>): string[] {
+  const desk = new Desk(kata);
+  for (const group of groups) {
+    const shared = new Doc(group);
+    for (const key of group) desk.hold(key, shared);
+  }
+  return desk.entries().map(String).sort();
+}
+
 /** Opens the next documents, which nobody holds, and lets them be collected. */
 export async function churn({
   kata,
@@ -522,7 +551,7 @@ function openNext({ registry }: Desk, prefix: string, count: number): number {
   return created;
 }
 
-/** Gets two held values over and over. One of them is deleted each time. Returns how often all went well. */
+/** Gets two held values over and over. One is deleted each time: under a new key, and under its own. How often did all go well? */
 export async function getOverAndOver({
   kata,
   args: { keys, count },
@@ -533,15 +562,17 @@ export async function getOverAndOver({
   for (const key of keys) if (!desk.held.has(key)) desk.held.set(key, new Doc(key));
   let went = 0;
   for (let time = 0; time < count; time++) {
-    const isRight = getHeld(desk, stays) && getHeld(desk, deleted);
-    if (desk.registry.delete(deleted) && isRight) went++;
+    const passing = `${deleted} ${opened++}`;
+    const isRight = getHeld(desk, stays) && getHeld(desk, passing, deleted);
+    if (!desk.registry.delete(passing) || !isRight) continue;
+    if (getHeld(desk, deleted) && desk.registry.delete(deleted)) went++;
   }
   await collectAndFinalize();
   return went;
 }
 
-/** Returns whether the held value came. */
-function getHeld({ registry, held }: Desk, key: string): boolean {
-  const doc = held.get(key)!;
+/** Returns whether the held value came, which may be one of another key. */
+function getHeld({ registry, held }: Desk, key: string, of = key): boolean {
+  const doc = held.get(of)!;
   return registry.get(key, () => doc) === doc;
 }

@@ -10,6 +10,7 @@ import type * as Kata from '../../katas/weak-registry/weak-registry.ts';
 import {
   annotate,
   annotateAndDrop,
+  annotateInTwo,
   churn,
   deleteAndBringBack,
   deleteBeforeFinalizers,
@@ -20,6 +21,7 @@ import {
   getsWhatIsCreated,
   holdHalf,
   iterate,
+  iterateOverShared,
   replaceBeforeFinalizers,
   openAndDrop,
   replaceOneOfThree,
@@ -160,6 +162,14 @@ describe('robust', () => {
       'of a new value of the old key': undefined,
       'simple values': [0, '', false, null, Number.NaN, 'text'],
     });
+    expect(
+      await subject.run(annotateInTwo, firstFour[0]),
+      'a held value stands in two registries, and metadata is set in the second, too; metadata',
+    ).toEqual({
+      'in the second, before it is set': undefined,
+      'in the first': 'of the first',
+      'in the second': 'of the second',
+    });
   });
 
   test('delete must forget one key at once, whoever holds its value, and must not harm what follows.', async ({
@@ -199,6 +209,12 @@ describe('stretch', () => {
     const byObjectsWhat =
       'values are held, whose keys are objects that only the registry has; after a collection it yields';
     expect(byObjects, byObjectsWhat).toEqual([...keys].sort());
+
+    const groups = [keys.slice(0, 1), keys.slice(1, 3), keys.slice(3, 6)];
+    expect(
+      await subject.run(iterateOverShared, groups),
+      'three held values stand under one, two and three keys; keys that iteration yields',
+    ).toEqual(groups.flat().sort());
   });
 
   test('100,000 short-lived entries must leave the heap flat.', async ({ subject, holders }) => {
@@ -221,7 +237,10 @@ describe('stretch', () => {
     const perCycle = 1_000;
     const cycle = async () => {
       const went = await subject.run(getOverAndOver, { keys: [firstFour[0], firstFour[1]], count: perCycle });
-      expect(went, `${perCycle} times get two held values and delete one; how often this went well`).toBe(perCycle);
+      expect(
+        went,
+        `${perCycle} times get two held values, and delete one under a new key and under its own; how often this went well`,
+      ).toBe(perCycle);
     };
 
     const growth = await growthPerVisit({ subject, cycle, perCycle, cycles: 8 });
@@ -230,7 +249,7 @@ describe('stretch', () => {
     expectAtMost(
       growth,
       smallestLeak,
-      `${held}8 times ${perCycle} times get two held values and delete one; on the heap each time left`,
+      `${held}8 times ${perCycle} times get two held values, and delete one under a new key and under its own; on the heap each time left`,
     );
   });
 });
