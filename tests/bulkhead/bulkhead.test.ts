@@ -11,6 +11,7 @@ import {
   type Play,
   type Seen,
   type Step,
+  abortWithOneFn,
   costOfLongQueue,
   costOfShortQueues,
   countListeners,
@@ -283,6 +284,16 @@ describe('robust', () => {
         },
       ]),
     ]);
+
+    expect(
+      await subject.run(abortWithOneFn),
+      'six calls pass the same fn, one may be at work; call 2 is aborted, then calls 5 and 6, and the others end; each call',
+    ).toEqual({
+      'after call 2': ['open', 'aborted', 'open', 'open', 'open', 'open'],
+      'after calls 5 and 6': ['open', 'aborted', 'open', 'open', 'aborted', 'aborted'],
+      'at last': ['returned', 'aborted', 'returned', 'returned', 'aborted', 'aborted'],
+      begun: 3,
+    });
   });
 
   test('An abort at work must reach fn’s signal; only the end of fn frees the slot.', async ({ subject }) => {

@@ -180,6 +180,47 @@ export async function throwInARow({ kata, args: { waiters }, tools }: Inside<typ
   return rejected;
 }
 
+/**
+ * Six calls pass one and the same `fn`. The first is at work when call 2 is aborted, and then calls 5 and 6, which have the same options.
+ * Then the others end, in any order. Returns what became of each call after each abort and at last.
+ */
+export async function abortWithOneFn({ kata, tools }: Inside<typeof Kata>) {
+  const bulkhead = kata.createBulkhead({ concurrency: 1, queueLimit: 5 });
+  const ends: (() => void)[] = [];
+  const fn = () => new Promise<void>((resolve) => ends.push(resolve));
+  const controllers = Array.from({ length: 5 }, () => new AbortController());
+  const all = controllers.map(({ signal }) => ({ signal }));
+  const calls = [...all, all[4]!].map((options) => {
+    const call = { outcome: 'open' };
+    bulkhead.run(fn, options).then(
+      () => (call.outcome = 'returned'),
+      (thrown: unknown) => (call.outcome = thrown === options.signal.reason ? 'aborted' : 'rejected'),
+    );
+    return call;
+  });
+  const outcomes = () => calls.map(({ outcome }) => outcome);
+  const rest = async (isThere: () => boolean) => {
+    const end = performance.now() + 250;
+    for (let turn = 0; !isThere() && (turn < 100 || performance.now() < end); turn++) await tools.turns(1);
+    await tools.turns(2);
+  };
+  const settled = () => outcomes().filter((outcome) => outcome !== 'open').length;
+  const abort = async (id: number, settledThen: number) => {
+    controllers[id]!.abort();
+    await rest(() => settled() >= settledThen);
+    return outcomes();
+  };
+
+  await rest(() => ends.length > 0);
+  const afterFirst = await abort(1, 1);
+  const afterSecond = await abort(4, 3);
+  for (let at = 0; at < ends.length; at++) {
+    ends[at]!();
+    await rest(() => ends.length > at + 1 || settled() === calls.length);
+  }
+  return { 'after call 2': afterFirst, 'after calls 5 and 6': afterSecond, 'at last': outcomes(), begun: ends.length };
+}
+
 /** Ends calls in every way on one signal that lives on. Returns how many abort listeners it has after each. */
 export async function countListeners({ kata, tools }: Inside<typeof Kata>) {
   const states: { state: string; listeners: number }[] = [];
