@@ -233,20 +233,7 @@ export async function waitForTime({ kata, args: { size, items, maxWaitMs } }: In
  */
 export async function writeWhileReaderPauses({ kata, args: { size, most, maxWaitMs } }: In<SlowItems>) {
   clock.hold();
-  const stream = kata.batch(size, { maxWaitMs });
-  const given: unknown[] = [];
-  let isPausing = true;
-  let goOn = () => {};
-  const reader = new Writable({
-    objectMode: true,
-    highWaterMark: 1,
-    write(batch: unknown[], _encoding, callback) {
-      given.push(...batch);
-      if (isPausing) goOn = callback;
-      else callback();
-    },
-  });
-  const flowing = flow([stream, reader]);
+  const { stream, given, goOn, flowing } = pausingReader(kata.batch(size, { maxWaitMs }));
   const moveOn = () => clock.step(1.01 * maxWaitMs);
   let written = 0;
   try {
@@ -256,16 +243,63 @@ export async function writeWhileReaderPauses({ kata, args: { size, most, maxWait
       if (stream.writableNeedDrain) await standstill(() => Number(stream.writableNeedDrain));
       if (stream.writableNeedDrain) break;
     }
-    isPausing = false;
     goOn();
     await standstill(() => given.length);
     await moveOn();
     await standstill(() => given.length);
-    return { written, given };
+    return { written, given: given.flat() };
   } finally {
     stream.destroy();
     clock.release();
     await flowing;
+  }
+}
+
+/**
+ * Batches of 3, each with a reader that pauses at its first batch. It gets up to `most` full batches; then one or two single items, after each
+ * of which `maxWaitMs` passes; and two more items. The reader takes all. Then come two items, and a third. How large were the batches
+ * that came after these?
+ */
+export async function fillAfterPause({ kata, args: { most, maxWaitMs } }: In<{ most: number; maxWaitMs: number }>) {
+  clock.hold();
+  const paused = [1, 2].flatMap((singles) =>
+    Array.from({ length: most }, (_, index) => {
+      return { ahead: index + 1, singles, written: 0, ...pausingReader(kata.batch(3, { maxWaitMs })) };
+    }),
+  );
+  const takenOf = ({ given }: { given: unknown[][] }) => given.flat().length;
+  const rest = () => standstill(() => paused.reduce((sum, all) => sum + all.stream.writableLength - takenOf(all), 0));
+  const writeAll = async (count: (to: { ahead: number; singles: number }) => number) => {
+    for (const to of paused) for (let left = count(to); left > 0; left--) to.stream.write(to.written++);
+    await rest();
+  };
+  try {
+    await writeAll(({ ahead }) => 3 * ahead);
+    await writeAll(({ singles }) => singles - 1);
+    await clock.step(1.01 * maxWaitMs);
+    await writeAll(() => 1);
+    await clock.step(1.01 * maxWaitMs);
+    await writeAll(() => 2);
+    for (const { goOn } of paused) goOn();
+    await rest();
+    // What was taken last may have to wait for its clock.
+    if (paused.some((all) => takenOf(all) < all.written)) {
+      await clock.step(1.01 * maxWaitMs);
+      await rest();
+    }
+    const before = paused.map(({ given }) => given.length);
+    const sizes = () => paused.map(({ given }, index) => given.slice(before[index]).map(({ length }) => length));
+    await writeAll(() => 2);
+    const afterTwo = sizes();
+    await writeAll(() => 1);
+    const afterThree = sizes();
+    return paused.map(({ ahead, singles }, index) => {
+      return { ahead, singles, afterTwo: afterTwo[index]!, afterThree: afterThree[index]! };
+    });
+  } finally {
+    for (const { stream } of paused) stream.destroy();
+    clock.release();
+    await Promise.all(paused.map(({ flowing }) => flowing));
   }
 }
 
@@ -279,6 +313,27 @@ interface TimedBatch {
   readonly size: number;
   readonly items: readonly string[];
   readonly maxWaitMs: number;
+}
+
+/** A stream whose reader pauses at the first batch, until `goOn`. */
+function pausingReader(stream: Duplex) {
+  const given: unknown[][] = [];
+  let isPausing = true;
+  let take = () => {};
+  const reader = new Writable({
+    objectMode: true,
+    highWaterMark: 1,
+    write(batch: unknown[], _encoding, callback) {
+      given.push(batch);
+      if (isPausing) take = callback;
+      else callback();
+    },
+  });
+  const goOn = () => {
+    isPausing = false;
+    take();
+  };
+  return { stream, given, goOn, flowing: flow([stream, reader]) };
 }
 
 /** A stream with somebody who reads it, and notes what comes. */

@@ -20,6 +20,7 @@ import {
   costOf,
   countTimers,
   failInPipeline,
+  fillAfterPause,
   pullWithPauses,
   readBroken,
   readDuringAnother,
@@ -259,6 +260,16 @@ describe('stretch', () => {
     expect(given, 'batch(1000), maxWaitMs 300: an item per 303 ms while its reader paused; given after that').toEqual(
       all,
     );
+
+    const afterPause = await subject.run(fillAfterPause, { most: 20, maxWaitMs: 300 });
+    for (const { ahead, singles, afterTwo, afterThree } of afterPause) {
+      const what =
+        `batch(3), maxWaitMs 300: while its reader paused, it got ${ahead} full batches, ` +
+        `${singles === 1 ? 'an item, and after maxWaitMs' : 'two items, each followed by maxWaitMs, and'} two more; ` +
+        'the reader took all; then came two items, and a third; sizes of the batches after';
+      expect(afterTwo, `${what} the two`).toEqual([]);
+      expect(afterThree, `${what} the third`).toEqual([3]);
+    }
   });
 
   test('batch must keep no timer while it holds no items, after its end, or after destroy().', async ({ subject }) => {
