@@ -164,17 +164,28 @@ describe('robust', () => {
         const logged = account.map(({ step }) => step).filter((step) => !step.startsWith('('));
         expectSame([...steps.slice(0, 3), `run rejected with ${code}`], [...logged, `run ${end}`], `${what}; ${did}`);
       }
+    const failing = Array.from({ length: 100 }, (): Run => ({ caller: 'timer', file: paths.missing }));
+    const good = [{ caller: 'timer', file: paths.file }] as const;
+    const last = (await observe(subject, [...failing, ...good], 'one by one')).at(-1)!;
+    expectThat(
+      last.end === 'resolved',
+      `after ${failing.length} calls with a file that does not exist, run was called with one that does, and ${last.end}`,
+    );
   });
 
   test('drain must run each task once, in order, and resolve; when a task throws, drain must stop and reject.', async ({
     subject,
   }) => {
     for (const count of [0, 1, 25]) {
-      const { order, end } = await subject.run(observeDrain, { count });
+      const { order, end, looks, alive } = await subject.run(observeDrain, { count });
       expectSame(
         [...taskLines(count), 'drain resolved'],
         [...order.map(taskLine), `drain ${end}`],
         `drain was called with ${count} tasks`,
+      );
+      expectThat(
+        looks === 0 || alive > 0,
+        `drain was called with ${count} tasks; while some were left, nothing that it waited for kept the process alive, so in a process that has nothing else to do they never run`,
       );
     }
     for (const throwsAt of [0, 12]) {

@@ -88,7 +88,8 @@ async function standsStill(progress: () => number): Promise<string> {
   return 'did not settle';
 }
 
-/** What `predict` returns for each program. */
+/** What `predict` returns for each program; each list is read when the last one has been returned. */
 export function predictAll({ kata, args: programs }: Inside<typeof Kata, readonly Kata.Program[]>): string[][] {
-  return programs.map((program) => [...kata.predict(program)].map(String).slice(0, 1000));
+  const predicted = programs.map((program) => kata.predict(program));
+  return predicted.map((names) => [...names].map(String).slice(0, 1000));
 }

@@ -8,6 +8,9 @@ export interface DrainSeen {
   /** The most tasks that ran in one turn of the event loop. */
   readonly mostInOneTurn: number;
   readonly end: string;
+  /** In how many turns the judge looked while tasks were left, and in how many of them the call kept the process alive. */
+  readonly looks: number;
+  readonly alive: number;
 }
 
 /** With how many tasks `drain` is called, and which of them throws what. */
@@ -17,6 +20,8 @@ export interface DrainCall {
   /** Undefined or null, which is thrown instead of an error. */
   readonly thrown?: readonly [undefined | null];
 }
+
+const activeResources = process.getActiveResourcesInfo.bind(process);
 
 interface DrainModule {
   drain(tasks: readonly (() => void)[]): Promise<void>;
@@ -63,8 +68,16 @@ export async function observeDrainOf(kata: DrainModule, { count, throwsAt, throw
   }).enable();
 
   // Our immediate is set before any of drain's, so it is the first of each check phase.
+  let usual: number | undefined;
+  let looks = 0;
+  let alive = 0;
   const turn = () => {
     inThisTurn = 0;
+    if (usual === undefined) usual = activeResources().length;
+    else if (!isOver && order.length < count) {
+      looks += 1;
+      if (activeResources().length > usual) alive += 1;
+    }
     if (!isOver) setImmediate(turn);
   };
   await new Promise<void>((resolve) => setImmediate(() => (turn(), resolve())));
@@ -77,7 +90,7 @@ export async function observeDrainOf(kata: DrainModule, { count, throwsAt, throw
   for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve));
   isOver = true;
   hook.disable();
-  return { order, mostInOneTurn, end: order.length === atEnd ? end : `${end} before other tasks ran` };
+  return { order, mostInOneTurn, end: order.length === atEnd ? end : `${end} before other tasks ran`, looks, alive };
 }
 
 function holdThread(ms: number) {
