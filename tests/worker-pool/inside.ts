@@ -74,6 +74,9 @@ export function deliver(inside: OnStage<Given & { turns: readonly number[]; oddF
     for (const end of ['returned', 'threw', 'ended its thread', 'was aborted'] as const)
       await expectLastInLine(stage, end, text);
 
+    for (const deed of ['throw in a timer and go on', 'reject unheard and go on'])
+      await expectOwnResult(stage, deed, text);
+
     stage.open(1, oddFile);
     await stage.returns(stage.run('echo', { value: text, name: `a task of the file ${inWords(oddFile)}` }), text);
   });
@@ -105,6 +108,24 @@ async function expectLastInLine(stage: Stage, end: keyof typeof deedOf, text: st
   const sorted = orders.toSorted((one, other) => one - other);
   if (!isDeepStrictEqual(orders, sorted))
     fault(`two tasks waited when another one ${end}, and one that was called only then began before them`);
+}
+
+/** A task fails outside of its function and goes on, if its thread lives. Its result is not that of the next task. */
+async function expectOwnResult(stage: Stage, deed: string, text: string): Promise<void> {
+  stage.open(1);
+  const first = stage.run(deed, { value: `${text} of the first` });
+  const next = stage.run('hold', { value: text });
+  // What else may go wrong after a death is up to promise 6.
+  if (!(await becomes(() => stage.order(next) > 0 && first.outcome !== undefined))) return;
+  stage.letGo(first);
+  if (!(await becomes(() => stage.thread(first) === undefined || stage.beats(first) > 0))) return;
+  stage.letGo(next);
+  await becomes(() => next.outcome !== undefined);
+  const { outcome } = next;
+  if (outcome && 'value' in outcome && outcome.value !== text)
+    fault(
+      `the call of a task ${stage.told(next)} instead of ${inWords(text)}; the task before it ("${deed}") ${stage.told(first)} and returned later`,
+    );
 }
 
 const deedOf = { returned: 'hold', threw: 'reject', 'ended its thread': 'exit', 'was aborted': 'hold' } as const;
@@ -283,6 +304,13 @@ const failures = [
   ['echo', 'data'],
 ] as const;
 
+/** Whether this is what a structured clone of the error of that task is. Its stack is not compared. */
+const isCloneOf = (text: string) => (reason: unknown) =>
+  reason instanceof Error &&
+  reason.name === 'TypeError' &&
+  reason.message === text &&
+  isDeepStrictEqual(reason.cause, { what: text });
+
 /** Tasks that fail without harm to their thread, beside one that goes on. */
 export function fail(inside: OnStage) {
   const { size, text } = inside.args;
@@ -298,7 +326,7 @@ export function fail(inside: OnStage) {
     };
     const expectFailure = async (call: Call, kind: string) => {
       if (kind === 'an error')
-        await stage.rejects(call, (reason) => reason instanceof Error && reason.message === text, `an error "${text}"`);
+        await stage.rejects(call, isCloneOf(text), `a TypeError "${text}", whose cause is ${inWords({ what: text })}`);
       else if (kind === 'text') await stage.rejects(call, (reason) => reason === `text ${text}`, `"text ${text}"`);
       else if (kind === 'undefined') await stage.rejects(call, (reason) => reason === undefined, 'undefined');
       else await stage.rejects(call, (reason) => reason instanceof Error, 'an error');
@@ -334,11 +362,14 @@ export function die(inside: OnStage<Given & { exitCode: number }>) {
     const dies = async (deed: string, value?: number) => {
       const beside = stage.run('hold', { value: text, name: `a task beside one that ends its thread (${deed})` });
       await stage.begins(beside);
+      const { begun } = stage;
       const call = stage.run(deed, {
         value,
         name: `a task that ends its thread (${deed}${value === undefined ? '' : ` ${value}`})`,
       });
       await stage.rejects(call, (reason) => reason instanceof Error, 'an error');
+      if (stage.begun > begun + 1)
+        fault(`${call.name} was begun ${stage.begun - begun} times before its call rejected`);
       stage.letGo(beside);
       await stage.returns(beside, text);
     };

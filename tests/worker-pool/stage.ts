@@ -42,20 +42,29 @@ const firstCell = 4;
 const newBoard = () => new Int32Array(new SharedArrayBuffer(4 * 4096));
 
 /** A process that uses less than this share of a processor, over all of its threads, has nothing to do. */
-const idleShare = 0.1;
-/** What does not come while the process has nothing to do for so long does not come at all. */
+const idleShare = 0.05;
+/** Over so long that is looked at: on a busy machine a thread runs for moments, and waits for many times as long. */
+const windowMs = 100;
+/** What does not come while the process has nothing to do for so long without a break does not come at all. */
 const idleLimitMs = 1_000;
 
-/** Waits for a state, and says whether it came. The time in which this process gets no processor hardly counts. */
+/** Waits for a state, and says whether it came. Time in which this process gets no processor does not count. */
 export async function becomes(holds: () => boolean): Promise<boolean> {
-  for (let spentMs = 0, idleMs = 0; !holds();) {
+  let [spentMs, idleMs] = [0, 0];
+  while (!holds()) {
     if (spentMs > patienceMs || idleMs > Math.min(idleLimitMs, patienceMs / 2)) return false;
-    const [before, cpu] = [nowMs(), process.cpuUsage()];
-    await sleep(pollMs);
-    const [ms, { user, system }] = [nowMs() - before, process.cpuUsage(cpu)];
-    const counted = Math.min(ms, 5 * pollMs);
-    spentMs += counted;
-    if ((user + system) / 1000 < idleShare * ms) idleMs += counted;
+    const [began, cpu] = [nowMs(), process.cpuUsage()];
+    let countedMs = 0;
+    while (countedMs < windowMs && !holds()) {
+      const before = nowMs();
+      await sleep(pollMs);
+      countedMs += Math.min(nowMs() - before, 5 * pollMs);
+    }
+    const { user, system } = process.cpuUsage(cpu);
+    const usedMs = (user + system) / 1000;
+    const isIdle = usedMs < idleShare * (nowMs() - began);
+    idleMs = isIdle ? idleMs + countedMs : 0;
+    spentMs += isIdle ? countedMs : Math.min(countedMs, usedMs);
   }
   return true;
 }
@@ -301,5 +310,7 @@ export class Stage {
 
 /** A value as a message shows it. */
 export function inWords(value: unknown): string {
-  return value instanceof Error ? `${value.name} "${value.message}"` : inspect(value, { breakLength: Infinity });
+  if (value instanceof Error)
+    return `${value.name} "${value.message}"${value.cause === undefined ? '' : ` with the cause ${inWords(value.cause)}`}`;
+  return inspect(value, { breakLength: Infinity });
 }

@@ -1,7 +1,7 @@
 // The judge gives this file to the pool. Its default export is what the threads run. It notes on a board that is shared with the
 // judge what happens: in cell 0 how many tasks run, in 1 how many ran at once at most, in 2 how many have begun, and from `at` on
 // the task's own cells: as which one it began, in which thread, whether it may end, and how often an endless one went round, or
-// whether the thread of a blocking one has gone on since.
+// whether the thread of one that blocked it, or went on, has gone on since.
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
@@ -58,6 +58,17 @@ const deeds = {
     void Promise.reject(new Error('nobody hears this'));
     return new Promise(() => undefined);
   },
+  /** Does the same, and goes on until it is told to end, if its thread lives. */
+  'throw in a timer and go on': (order) => {
+    setTimeout(() => {
+      throw new Error('thrown in a timer');
+    });
+    return goOn(order);
+  },
+  'reject unheard and go on': (order) => {
+    void Promise.reject(new Error('nobody hears this'));
+    return goOn(order);
+  },
   'take all memory': () => {
     // In a few steps, since V8 tries hard to find room before it gives up; and so that it cannot leave the arrays out.
     /** @type {number[][]} */
@@ -84,12 +95,20 @@ const deeds = {
     ],
 };
 
+/** @param {Order} order */
+async function goOn({ board, at, value }) {
+  while (Atomics.load(board, at + 2) === 0) await sleep(1);
+  // By then its result has been sent.
+  setImmediate(() => Atomics.store(board, at + 3, 1));
+  return value;
+}
+
 /** @param {string} what */
 function made(what) {
   if (what === 'undefined') return undefined;
   if (what === 'a function') return () => undefined;
   if (what === 'an error with a function as its cause') return new Error(what, { cause: () => undefined });
-  return what.startsWith('text ') ? what : new TypeError(what);
+  return what.startsWith('text ') ? what : new TypeError(what, { cause: { what } });
 }
 
 /** @param {Order} order */
