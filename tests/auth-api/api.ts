@@ -47,6 +47,19 @@ export const ann = person(0, texts[2]!);
 export const bob = person(3, texts[5]!);
 /** Not everything is one byte long. */
 export const zoe = person(6, `${texts[8]}ü東🦊`);
+/** Users for an app of their own. Their passwords are others once they are trimmed, lower-cased or normalized. */
+export const literal = [
+  { what: 'has blanks around it and capital letters', who: person(0, ` ${texts[2]!.toUpperCase()} `) },
+  {
+    what: 'has a decomposed accent, a composed one, a ligature and a full-width letter',
+    who: person(3, `${texts[5]}e\u0301éﬁＡ`),
+  },
+];
+
+/** What the app is told of them. */
+export function usersOf(people: readonly Person[]): Kata.User[] {
+  return people.map(({ id, name, passwordHash }) => ({ id, name, passwordHash }));
+}
 
 /** What a request is told to send. */
 type Ask = Omit<Question, 'body'> & { readonly json?: unknown; readonly body?: string | Buffer };
@@ -83,8 +96,7 @@ export class Api {
     choice: Partial<AppSettings> = {},
   ): Promise<Api> {
     const nowMs = drawOne(fc.integer({ min: 1_000_000_000, max: 1_700_000_000 })) * second;
-    const users = [ann, bob, zoe].map(({ id, name, passwordHash }) => ({ id, name, passwordHash }));
-    const settings = { secret: `${randomUUID()}${randomUUID()}`, nowMs, users, ...choice };
+    const settings = { secret: `${randomUUID()}${randomUUID()}`, nowMs, users: usersOf([ann, bob, zoe]), ...choice };
     const port = await subject.run(startApp, settings);
     return new Api(subject, patience, settings, await subject.portOutside(port), port);
   }

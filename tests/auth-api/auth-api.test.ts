@@ -5,7 +5,22 @@ import type { Answer } from '../../helpers/instruments/readers/ask.ts';
 import { expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import { Patience } from '../../helpers/judging/subject/patience.ts';
 import type * as Kata from '../../katas/auth-api/auth-api.ts';
-import { Api, ann, bob, connect, day, expectStatus, jsonOf, minute, pairOf, second, words, zoe } from './api.ts';
+import {
+  Api,
+  ann,
+  bob,
+  connect,
+  day,
+  expectStatus,
+  jsonOf,
+  literal,
+  minute,
+  pairOf,
+  second,
+  usersOf,
+  words,
+  zoe,
+} from './api.ts';
 import { changedTokens, decoded } from './tokens.ts';
 import {
   type AppSettings,
@@ -41,6 +56,7 @@ const test = judge<typeof Kata>('auth-api')
 describe('core', () => {
   test('Login and refresh must each give a new pair of tokens, and the access token must open the profile.', async ({
     api,
+    open,
   }) => {
     for (const who of [ann, bob, zoe]) {
       const first = await api.login(who);
@@ -59,6 +75,10 @@ describe('core', () => {
       const refreshTokens = new Set([first, next, last].map(({ refreshToken }) => refreshToken));
       expect(refreshTokens.size, 'a login and two refreshes; different refresh tokens').toBe(3);
     }
+
+    const strict = await open({ users: usersOf(literal.map(({ who }) => who)) });
+    for (const { what, who } of literal)
+      pairOf(await strict.tryLogin(who.name, who.password), `POST /login with the right password, which ${what}`);
 
     const body = Buffer.from(JSON.stringify({ name: zoe.name, password: zoe.password }));
     using upload = await api.upload('/login', body.length);

@@ -386,6 +386,7 @@ describe('stretch', () => {
       expectSummary(await late, summaryOf(content), whatOfLate);
       await Promise.all(early.others);
     }
+    await expectNoOldSummary(serve, workspace);
 
     // One who comes when all have left, while their reading has not ended yet.
     const left = await shared.lonelySummaryHalfway();
@@ -446,6 +447,25 @@ async function expectSummaryToClose(serve: (path: string) => Promise<FileService
       before,
       `a reader of the summary left after ${operations} of the operations by which the server opens the file`,
     );
+  }
+}
+
+/** Nobody asks between the change and the end of the summary that was under way. */
+async function expectNoOldSummary(serve: (path: string) => Promise<FileService>, workspace: string): Promise<void> {
+  for (const [how, change] of [
+    ['changed', changeFile],
+    ['replaced by another one of its name', replaceFile],
+  ] as const) {
+    const path = join(workspace, `${change.name}-alone.bin`);
+    await writeSmall(path, 4 * megabyte + smallBytes);
+    const service = await serve(path);
+    const early = await service.fiveSummariesHalfway();
+    const content = await change(path, smallBytes);
+    await early.disk.release();
+    await Promise.all(early.others);
+
+    const what = `the file was ${how} while a summary was being made; a summary asked for when that one was done`;
+    expectSummary(await service.ask('/summary'), summaryOf(content), what);
   }
 }
 

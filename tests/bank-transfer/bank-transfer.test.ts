@@ -55,6 +55,7 @@ const keyInUse = { moved: false, reason: 'key in use' };
 /** More than any account has. */
 const moreThanAll = 1e15;
 const tooLittle = { moved: false, reason: 'insufficient funds' };
+const unknown = { moved: false, reason: 'unknown account' };
 const anError = { error: expect.any(String) };
 
 const test = judge<typeof Kata>('bank-transfer', { spares: 1 })
@@ -180,6 +181,25 @@ describe('core', () => {
     const cent = scene.transfer(0, 2, { amount: 1, key: 2 });
     expect(await transfer(a, cent), 'one of a cent, from an account with 0').toEqual(tooLittle);
     expectNone(differenceIn(scene, await services.settledBooks(scene), scene.balancesAfter([all])), 'after both\n');
+
+    const [from, to] = [
+      { ...scene.transfer(0, 1, { key: 3 }), from: stranger },
+      { ...scene.transfer(2, 1, { key: 4 }), to: stranger },
+    ];
+    for (const one of [from, to])
+      expect(await transfer(a, one), `a transfer from ${one.from} to ${one.to}, before ${stranger} was opened`).toEqual(
+        unknown,
+      );
+    const opens = services.database.admin.query('INSERT INTO accounts VALUES (?, ?)', [stranger, opening]);
+    opens.catch(() => undefined);
+    expectThat(
+      await settles(opens),
+      `account ${stranger} could not be opened: refused transfers with it had left a lock`,
+    );
+    await opens;
+    const then = `account ${stranger} was opened, after transfers with it had been refused; the same transfer again,`;
+    expect(await transfer(a, from), `${then} from it`).toMatchObject({ moved: true });
+    expect(await transfer(a, to), `${then} to it`).toMatchObject({ moved: true });
   });
 });
 
@@ -318,13 +338,18 @@ describe('stretch', () => {
   test('When a connection or process dies, the same key tried again must move the money once in all.', async ({
     deaths,
   }) => {
-    for (const { what, scene, one, dying, rival, afterwards, again, atEnd } of await deaths()) {
+    for (const { what, scene, one, dying, rival, afterwards, again, between, atEnd } of await deaths()) {
       const answer = scene.firstAnswer(one);
       for (const [who, outcome] of Object.entries({ 'the transfer': dying, 'a second call at the same time': rival })) {
         if (!outcome || 'error' in outcome) continue;
         expect(outcome, `${what}answer of ${who}`).toEqual(answer);
         expect(afterwards.rows.length, `${what}rows of the ledger after ${who} was answered as moved`).toBe(1);
       }
+      if (!('error' in again[0]!) && again[0]!.moved)
+        expect(
+          between.rows.length,
+          `${what}the same key tried again in process A was answered as moved; rows of the ledger then`,
+        ).toBe(1);
       expect(again, `${what}the same key tried again, in two processes`).toEqual([answer, answer]);
       expectNone(differenceIn(scene, atEnd, scene.balancesAfter([one])), `${what}in the end, `);
     }
@@ -366,7 +391,6 @@ describe('stretch', () => {
     const one = scene.transfer(0, 1);
     const known = used.transfer(0, 1);
     await transfer(b, known);
-    const unknown = { moved: false, reason: 'unknown account' };
     // What the others are answered is promised elsewhere.
     const cases: [what: string, bad: Kata.Transfer, outcome?: unknown][] = [
       ['whose account could not be debited', refusing.transfer(0, 1), anError],

@@ -22,6 +22,8 @@ export interface Death {
   readonly meanwhile: Books;
   /** What it saw when these calls had ended. */
   readonly afterwards: Books;
+  /** What it saw when the first of the calls after them had ended. */
+  readonly between: Books;
   /** What it saw when the calls after them had ended. */
   readonly atEnd: Books;
 }
@@ -91,9 +93,12 @@ async function deathAt(services: Services, way: Way, step: number): Promise<Deat
     const meanwhile = await reading;
     const afterwards = await services.settledBooks(scene);
 
-    const again = [await transfer(isProcess ? await services.running('A') : a, one), await transfer(b, one)];
+    const first = await transfer(isProcess ? await services.running('A') : a, one);
+    const between = await services.settledBooks(scene);
+    const again = [first, await transfer(b, one)];
     const what = `${name} ${at} the server ran statement ${step}\n${timeline.toString()}\n`;
-    return { what, scene, one, dying, rival, again, meanwhile, afterwards, atEnd: await services.settledBooks(scene) };
+    const atEnd = await services.settledBooks(scene);
+    return { what, scene, one, dying, rival, again, meanwhile, afterwards, between, atEnd };
   } finally {
     hold.release();
     for (const { proxy } of [a, b]) proxy.record(undefined);

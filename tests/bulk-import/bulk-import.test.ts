@@ -21,6 +21,7 @@ import {
   drawnProducts,
   plainProducts,
   productsOfSeveralLines,
+  rareProducts,
   recordOf,
   widestProducts,
   withRecord,
@@ -83,6 +84,11 @@ describe('core', () => {
       ],
       ['a file with awkward texts, in quotes where they need them', documentOf(awkwardProducts)],
       ['a file with awkward texts, all of them in quotes', documentOf(awkwardProducts, { quote: () => true })],
+      ['a file with U+2028, U+2029, U+0085, U+00A0 and other rare characters', documentOf(rareProducts)],
+      [
+        'a file with rare characters such as U+2028, all texts in quotes',
+        documentOf(rareProducts, { quote: () => true }),
+      ],
       ['a file with a quote, line end or character across each multiple of 16 KB', cutDocument()],
       [
         `a file of 2,000 drawn rows, KATA_SEED=${chosenSeed()}`,

@@ -175,6 +175,20 @@ export const awkwardProducts: readonly Product[] = [
   description: text,
 }));
 
+/** Texts with what JavaScript or others take for line ends, blanks or no character at all. */
+export const rareProducts: readonly Product[] = [
+  'a line\u2028separator',
+  'a paragraph\u2029separator',
+  '\u2028',
+  '\u2029',
+  '\u0085next line\u0085',
+  '\vtabs and pages\f',
+  '\u00A0blanks\u3000',
+  'ends with a byte order mark\uFEFF',
+  'Ctrl-Z \u001A, and \b \u0001 \u001B \u007F',
+  '\uE000 \uFFFF \u{10FFFF}',
+].map((text, index) => ({ sku: `rare-${index}`, name: text, price: index, description: text }));
+
 /** Products whose texts are drawn from awkward pieces. */
 export function drawnProducts(count: number): Product[] {
   const pieces = [

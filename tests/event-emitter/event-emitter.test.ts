@@ -233,6 +233,8 @@ describe('stretch', () => {
       [[['next'], ['next']], [['error']], [['next']]],
       [[['emit', 1], ['abort']], [['emit', 2]], [['next'], ['next'], ['next']]],
       [[['next'], ['next']], [['abort']], [['next']]],
+      [[['next'], ['next']], [['return']]],
+      [[['emit', 1], ['next'], ['next'], ['next']], [['return']]],
     ];
     const ask = async (some: readonly LoopHistory[]) =>
       (await playOnBoth(subject, some)).map(({ nodes, yours }) => contrast(nodes.lines, yours.lines, titles));

@@ -138,8 +138,8 @@ export function releaseClock(): void {
   clock.release();
 }
 
-/** Starts an HTTP server that limits requests by their header `x-user`, and returns its port. */
-export async function startServer({ kata, args: options, kept }: In<PlainOptions>): Promise<number> {
+/** Starts an HTTP server that limits requests by their header `x-user`, and returns its port. Its handler throws for the user `eve`. */
+export async function startServer({ kata, args: options, kept, tools }: In<PlainOptions>): Promise<number> {
   kept.nowMs = 1_800_000_000_000;
   const limiter = kata.createRateLimiter({ ...options, now: () => kept.nowMs });
   const limit = limiter.middleware((request) => String(request.headers['x-user']));
@@ -147,12 +147,22 @@ export async function startServer({ kata, args: options, kept }: In<PlainOptions
     limit(request, response, (...args: unknown[]) => {
       kept.handled.calls++;
       kept.handled.args.push(...args.map(String));
+      if (request.headers['x-user'] === 'eve') {
+        // Nobody else may end this request.
+        void tools.turns(20).then(() => response.destroy());
+        throw new Error('the handler throws');
+      }
       if (!response.headersSent) response.writeHead(200);
       if (!response.writableEnded) response.end('served');
     });
   });
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
   return (server.address() as AddressInfo).port;
+}
+
+/** From now on, errors that nobody catches do not end this process: a middleware may pass on what next throws. */
+export function outliveErrors(): void {
+  process.on('uncaughtException', () => undefined).on('unhandledRejection', () => undefined);
 }
 
 /** Moves the clock of the server, and starts to count what its handler sees. */

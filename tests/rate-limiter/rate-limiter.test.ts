@@ -13,6 +13,7 @@ import {
   type Seen,
   callOften,
   makeLimiter,
+  outliveErrors,
   pass,
   playAll,
   readHandled,
@@ -79,6 +80,7 @@ describe('core', () => {
 describe('robust', () => {
   test('The middleware must call next once for an allowed request, and answer a refused one with 429 itself.', async ({
     subject,
+    fresh,
   }) => {
     const { limit, windowMs } = drawOptions();
     const server = await Server.start(subject, { limit, windowMs });
@@ -103,6 +105,11 @@ describe('robust', () => {
       next: 1,
       args: [],
     });
+
+    const lasting = await fresh();
+    await lasting.run(outliveErrors);
+    const { next } = await (await Server.start(lasting, { limit, windowMs })).request('eve', 1);
+    expect(next, 'a request whose handler throws an error; how often the middleware called next for it').toBe(1);
   });
 
   test('The RateLimit headers and Retry-After must be true to the second.', async ({ subject }) => {

@@ -35,10 +35,10 @@ export function at(micros: number, ofYear = year): string {
 
 /**
  * Sixty orders of three customers, in a few bursts. Many are at equal times, some a microsecond apart; ids and cents do not follow
- * the times.
+ * the times. The first ones come a few microseconds before a second, where a time that is rounded is another one.
  */
 export function bursts(): NewRow[] {
-  let micros = seconds * 1_000_000;
+  let micros = (seconds + 1) * 1_000_000 - 5;
   const rows = drawn.gaps.map((gap, index) => ({
     customerId: customer + Math.floor((drawn.cents[index]! + 5_000) % 3),
     at: at((micros += gap)),
@@ -58,6 +58,11 @@ export function yearsEnds(): NewRow[] {
       cents: 10 ** number * (index + 1) * 7 + (number === 3 ? 2 ** 40 : 0),
     })),
   );
+}
+
+/** Orders of one customer whose refunds outweigh them. */
+export function refunds(): NewRow[] {
+  return [drawn.many, -100 * drawn.many].map((cents) => ({ customerId: customer + 4, at: at(1), cents }));
 }
 
 /** The orders of the year that those customers have whom the judge asks about. */

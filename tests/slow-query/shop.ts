@@ -1,7 +1,7 @@
 import type { RowDataPacket } from 'mysql2/promise';
 import { Timeline } from '../../helpers/instruments/mysql/timeline.ts';
 import type { Session } from '../../helpers/instruments/mysql/schedule-explorer.ts';
-import type { TestDatabase } from '../../helpers/instruments/mysql/test-database.ts';
+import { TestDatabase } from '../../helpers/instruments/mysql/test-database.ts';
 import type { Subject } from '../../helpers/judging/subject/subject.ts';
 import type { SubjectsOfFile } from '../../helpers/judging/subject/subjects-of-file.ts';
 import type * as Kata from '../../katas/slow-query/slow-query.ts';
@@ -95,6 +95,19 @@ export class Shop {
     for (const table of await this.tables()) await this.database.admin.query('DROP TABLE IF EXISTS ??', [table]);
     await this.database.admin.query('CREATE TABLE orders LIKE blank_orders');
     await this.insert(rows);
+  }
+
+  /** Another database with this table and its indexes. The module's account may read it. */
+  async copy(): Promise<TestDatabase> {
+    const { admin, name } = this.database;
+    const { host, port, user, password } = admin.config;
+    const other = await TestDatabase.create(
+      { host: host!, port: port!, user: user!, password: password! },
+      'slow-query',
+    );
+    await other.admin.query(`DROP TABLE orders; CREATE TABLE orders LIKE ${name}.orders`);
+    await admin.query(`GRANT SELECT ON ${other.name}.* TO '${name}'@'%'`);
+    return other;
   }
 
   async insert(rows: readonly NewRow[]): Promise<void> {

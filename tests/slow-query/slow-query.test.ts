@@ -5,7 +5,7 @@ import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { explore, heldCommand, standstillOf } from '../../helpers/instruments/mysql/schedule-explorer.ts';
 import { expectAtMost, expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/slow-query/slow-query.ts';
-import { at, bursts, drawn, ofTheYear, watched, yearsEnds } from './drawn.ts';
+import { at, bursts, drawn, ofTheYear, refunds, watched, yearsEnds } from './drawn.ts';
 import { type OnePage, type Outcome, latest, migrate, page, pageAfterPages, totals } from './inside.ts';
 import { type PlanLine, type Row, type Service, Shop } from './shop.ts';
 
@@ -92,11 +92,18 @@ describe('core', () => {
 
   test('totals must return the exact sum of the year for each customer, or 0.', async ({ shop }) => {
     const { subject } = await shop.service();
-    await shop.newTable([...bursts(), ...yearsEnds()]);
+    await shop.newTable([...bursts(), ...yearsEnds(), ...refunds()]);
     await expectMigrated(shop);
-    const all = [customer, customer + 1, customer + 2, customer + 3];
+    const all = [customer, customer + 1, customer + 2, customer + 3, customer + 4];
     for (const ofYear of [year - 1, year, year + 1])
-      for (const customerIds of [all, all.slice(0, 1), all.slice(3), [customer, customer + 1, customer], []]) {
+      for (const customerIds of [
+        all,
+        all.slice(0, 1),
+        all.slice(3, 4),
+        all.slice(4),
+        [customer, customer + 1, customer],
+        [],
+      ]) {
         const rows = await shop.rows('created_at >= ? AND created_at < ?', [`${ofYear}-01-01`, `${ofYear + 1}-01-01`]);
         const sums = customerIds.map(
           (id) =>
@@ -192,6 +199,7 @@ describe('robust', () => {
     await expectMigrated(shop);
     const wanted = await columnsOfIndexes(shop);
     expectThat(wanted.length > 0, 'migrate added no index');
+    await expectMigratedBesideACopy(shop, wanted);
 
     for await (const { first, others, step } of explore({
       first: { ...a, call: () => a.subject.run(migrate) },
@@ -540,6 +548,17 @@ function idsOf(pages: readonly OnePage[]): number[] {
 async function expectMigrated(shop: Shop): Promise<void> {
   const { subject } = await shop.service();
   expect(await subject.run(migrate), 'migrate').toEqual({ value: 'done' });
+}
+
+/** The account sees two other tables with all indexes: one in another database, and one by another name. */
+async function expectMigratedBesideACopy(shop: Shop, wanted: readonly string[]): Promise<void> {
+  await using other = await shop.copy();
+  await shop.newTable([]);
+  await shop.database.admin.query(`CREATE TABLE orders_of_the_past LIKE ${other.name}.orders`);
+  await expectMigrated(shop);
+  const what =
+    'migrate of a new table orders, where another database that the account sees has a migrated table orders, and this database has a copy of that, orders_of_the_past';
+  expect(await columnsOfIndexes(shop), `${what}; columns of the indexes of the new table`).toEqual(wanted);
 }
 
 async function columnsOfIndexes(shop: Shop): Promise<string[]> {
