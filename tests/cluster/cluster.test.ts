@@ -3,6 +3,7 @@ import { describe, expect } from 'vitest';
 import { until } from '../../helpers/foundations/waiting/until.ts';
 import { judge } from '../../helpers/instruments/judge/judge.ts';
 import { Patience } from '../../helpers/judging/subject/patience.ts';
+import { expectThat } from '../../helpers/judging/verdict/expect-that.ts';
 import type * as Kata from '../../katas/cluster/cluster.ts';
 import { Boss, type SeenWorker } from './boss.ts';
 import { ReservedPort } from './reserved-port.ts';
@@ -76,8 +77,13 @@ describe('core', () => {
       await stage.serves();
       await stage.answeredBy([newcomer]);
     }
-    for (const worker of stage.boss.living) worker.order({ do: 'die' });
-    await stage.worker(5);
+    const [killed, leaving] = stage.boss.living as [SeenWorker, SeenWorker];
+    killed.order({ do: 'die' });
+    leaving.order({ do: 'leave' });
+    await stage.sees(
+      'two new workers, after one was killed and one ended itself by cluster.worker.kill()',
+      () => stage.boss.workers.length > 5,
+    );
     await stage.sees('the death of two workers', () => stage.boss.living.length === 2);
     await stage.serves();
 
@@ -371,18 +377,18 @@ describe('stretch', () => {
     running,
   }) => {
     const { pingMs, hangMs } = pings;
-    const stage = await running(pings);
+    const stage = await running({ ...pings, maxFailures: 1 });
 
     await stage.pass(2 * hangMs);
     expect(stage.seen.forks, 'processes started, for 2 workers that answer pings').toBe(2);
-    const hangs = async (expectLife: (hung: SeenWorker) => Promise<void>) => {
+    const hangs = async (expectLife: (hung: SeenWorker) => Promise<void>, when = '') => {
       const { forks, exits: ended } = stage.seen;
       const [hung, other] = stage.boss.living as [SeenWorker, SeenWorker];
       const started = stage.boss.workers.length;
       await expectLife(hung);
       await stage.pass(4 * pingMs);
 
-      await stage.sees('the worker that hangs to be killed', () => hung.isGone);
+      await stage.sees(`the worker that hangs${when} to be killed`, () => hung.isGone);
       await stage.sees('the module to hear of its end', ({ exits }) => exits > ended);
       // Promise 2 says how soon it is replaced.
       await stage.pass(pingMs);
@@ -431,8 +437,13 @@ describe('stretch', () => {
       'processes started for a worker that died with a ping unanswered; the new one listened late',
     ).toBe(1);
 
-    // If it cannot reload, promise 9 says so.
-    if (await stage.reloads()) await hangs(freezes);
+    // New workers, that have been through a reload() that failed. If it cannot reload, promises 9 and 10 say so.
+    if (!(await stage.reloads())) return;
+    const failing = stage.boss.workers.length;
+    stage.boss.plan = (index) => (index === failing ? { exit: code } : 'wait');
+    if (!(await stage.reloads('rejected'))) return;
+    stage.boss.plan = () => 'listen';
+    await hangs(freezes, ', after a reload() that failed,');
   });
 
   test('stop() may come at any time: no worker, retry, timer or listener must be left.', async ({
@@ -601,6 +612,11 @@ async function fail(stage: Stage, starts: readonly number[], exits: number): Pro
 async function startsAfter(stage: Stage, delayMs: number, before: number, count = 1): Promise<void> {
   const early = await stage.pass(delayMs - 1);
   expect(early.forks, `processes started, ${delayMs - 1} ms after number ${before} has failed`).toBe(before);
+  if (early.exits === early.forks)
+    expectThat(
+      early.timers > 0,
+      `no worker was alive, and the next start waited for its time: no timer held the primary process, so it would have ended (is the timer unref'd?)`,
+    );
   await stage.pass(delayMs / 10);
   await stage.sees(
     `${count} more to start, ${delayMs} ms after number ${before} has failed`,

@@ -212,11 +212,11 @@ export class Stage {
     await this.serves();
   }
 
-  /** Calls reload(). Whether it resolved, with as many workers as before; if not, promises 9 and 10 say why. */
-  async reloads(): Promise<boolean> {
+  /** Calls reload(). Whether it ended so, with as many workers as before; if not, promises 9 and 10 say why. */
+  async reloads(ended: 'resolved' | 'rejected' = 'resolved'): Promise<boolean> {
     const number = await this.call('reload');
     await this.#patience.sees(async () => (await this.look()).calls[number]!.ended !== 'pending');
-    if (this.seen.calls[number]!.ended !== 'resolved') return false;
+    if (!this.seen.calls[number]!.ended.startsWith(ended)) return false;
     const { size } = this.settings;
     const isWhole = await this.#patience.sees(async () => {
       const { forks, exits } = await this.look();

@@ -1,4 +1,5 @@
 // What each worker process runs. It does what the judge orders over a connection of its own; the module hears nothing of that.
+import cluster from 'node:cluster';
 import { type ServerResponse, createServer } from 'node:http';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -9,6 +10,8 @@ export type Order =
   | { readonly do: 'listen' }
   | { readonly do: 'exit'; readonly code: number }
   | { readonly do: 'die' }
+  /** Ends by itself, as cluster.worker.kill() does it: closes its channel, and then exits. */
+  | { readonly do: 'leave' }
   /** Never comes back to its event loop. */
   | { readonly do: 'freeze' }
   | { readonly do: 'answer'; readonly path: string }
@@ -60,6 +63,7 @@ function obey(order: Order): void {
   if (order.do === 'listen') server.listen(Number(process.env['PORT']), '127.0.0.1', () => tell({ told: 'listens' }));
   if (order.do === 'exit') process.exit(order.code);
   if (order.do === 'die') process.kill(process.pid, 'SIGKILL');
+  if (order.do === 'leave') cluster.worker?.kill();
   if (order.do === 'ignore') ignores = true;
   if (order.do === 'mute') isMute = true;
   if (order.do === 'speak') isMute = false;
