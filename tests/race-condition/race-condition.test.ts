@@ -28,6 +28,8 @@ const points = ['after', 'before'] as const;
 
 /** More than a pool has connections, also one that the module makes as large as mysql2 does by itself: 10. */
 const manyCalls = 12;
+/** As many as a pool of the judge's size has connections, each of which may have to notice a loss. */
+const someCalls = 3;
 
 const test = judge<typeof Kata>('race-condition', { spares: 1 })
   .extend('servicesOfFile', { scope: 'file' }, async ({ database, subjects }, { onCleanup }) => {
@@ -198,6 +200,7 @@ describe('stretch', () => {
         const call = increment(a);
         const command = await heldCommand(hold, call, a.subject);
         if (!command) {
+          hold.release();
           expect(await services.settledValue(), `value in the table, from ${start}, after an undisturbed call`).toBe(
             start + 1,
           );
@@ -235,6 +238,7 @@ describe('stretch', () => {
         expect(next, `${what}the next call of A, from ${start + counted}`).toEqual({ value: start + counted + 1 });
       }
     }
+    await expectToConnectAgain(a, services);
   });
 
   test('A deadlock or a lock wait timeout must be retried and must not reach the caller.', async ({ services }) => {
@@ -251,6 +255,34 @@ describe('stretch', () => {
       ).toEqual(counted);
   });
 });
+
+/** The connections are lost, and so is the one that the module makes after that, before the server has let it in. */
+async function expectToConnectAgain(a: Service, services: Services): Promise<void> {
+  await services.reset();
+  const stall = a.proxy.stallAfter(0);
+  a.proxy.drop();
+  await a.subject.turns(20);
+  const calls: Promise<Outcome>[] = [];
+  // A call may fail because the module has not noticed yet.
+  for (let made = 0; made < someCalls && !a.proxy.pending.connecting; made++) {
+    let isOver = false;
+    calls.push(increment(a).finally(() => (isOver = true)));
+    await until(() => a.proxy.pending.connecting || isOver);
+  }
+  a.proxy.drop();
+  stall.release();
+  await Promise.all(calls);
+
+  const later: Outcome[] = [];
+  let counted = 0;
+  do {
+    await a.subject.turns(20);
+    counted = (await services.settledValue())! - start;
+    later.push(await increment(a));
+  } while ('error' in later.at(-1)! && later.length < someCalls);
+  const what = `A lost its connections, and a new one before the server had let it in; then the server could be reached again, and A made ${later.length} more calls${failuresOf(later)}`;
+  expect(later.at(-1), `${what}; the last one, from ${start + counted}`).toEqual({ value: start + counted + 1 });
+}
 
 interface CallsAtOnce extends Pick<Schedule<Outcome, Outcome[]>, 'first' | 'early'> {
   readonly outcomes: readonly Outcome[];
