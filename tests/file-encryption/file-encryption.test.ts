@@ -52,9 +52,11 @@ describe('core', () => {
       `a file of ${content.length} bytes was encrypted twice with one password; bytes of the two outputs that are the same at the same place:`,
       '%',
     );
+    const short = content.subarray(0, 2000);
+    const [shortOne, shortOther] = [await files.encrypted(short), await files.encrypted(short)];
     expectThat(
-      !haveRunInCommon(one.subarray(16), other.subarray(16)),
-      `a file of ${content.length} bytes was encrypted twice with one password; 16 bytes in a row are in both outputs`,
+      !haveRunInCommon(shortOne.subarray(16), shortOther.subarray(16)),
+      `a file of ${short.length} bytes was encrypted twice with one password; 16 bytes in a row are in both outputs`,
     );
     const isShown = samplesOf(content, 1000).some((sample) => one.includes(sample));
     expectThat(!isShown, '16 bytes of the file are in its output');

@@ -41,30 +41,25 @@ export const sleep = async (ms: number) => await new Promise<void>((resolve) => 
 const firstCell = 4;
 const newBoard = () => new Int32Array(new SharedArrayBuffer(4 * 4096));
 
-/** A process that uses less than this share of a processor, over all of its threads, has nothing to do. */
-const idleShare = 0.05;
-/** Over so long that is looked at: on a busy machine a thread runs for moments, and waits for many times as long. */
-const windowMs = 100;
-/** What does not come while the process has nothing to do for so long without a break does not come at all. */
+/** A process that uses less than this share of a processor, over all of its threads, has nothing to do, or does not get one. */
+const idleShare = 0.1;
+/** And one that uses more than this has a thread at work. On a busy machine such moments are far apart. */
+const workShare = 0.5;
+/** What does not come in so much idle time, without a moment of work, does not come at all. */
 const idleLimitMs = 1_000;
 
-/** Waits for a state, and says whether it came. Time in which this process gets no processor does not count. */
+/** Waits for a state, and says whether it came. The time in which this process gets no processor hardly counts. */
 export async function becomes(holds: () => boolean): Promise<boolean> {
-  let [spentMs, idleMs] = [0, 0];
-  while (!holds()) {
+  for (let spentMs = 0, idleMs = 0; !holds();) {
     if (spentMs > patienceMs || idleMs > Math.min(idleLimitMs, patienceMs / 2)) return false;
-    const [began, cpu] = [nowMs(), process.cpuUsage()];
-    let countedMs = 0;
-    while (countedMs < windowMs && !holds()) {
-      const before = nowMs();
-      await sleep(pollMs);
-      countedMs += Math.min(nowMs() - before, 5 * pollMs);
-    }
-    const { user, system } = process.cpuUsage(cpu);
-    const usedMs = (user + system) / 1000;
-    const isIdle = usedMs < idleShare * (nowMs() - began);
-    idleMs = isIdle ? idleMs + countedMs : 0;
-    spentMs += isIdle ? countedMs : Math.min(countedMs, usedMs);
+    const [before, cpu] = [nowMs(), process.cpuUsage()];
+    await sleep(pollMs);
+    const [ms, { user, system }] = [nowMs() - before, process.cpuUsage(cpu)];
+    const share = (user + system) / 1000 / ms;
+    const counted = Math.min(ms, 5 * pollMs);
+    spentMs += share < idleShare ? counted / 4 : counted;
+    if (share > workShare) idleMs = 0;
+    else if (share < idleShare) idleMs += counted;
   }
   return true;
 }
