@@ -257,7 +257,7 @@ function isForWriting(flags: unknown): boolean {
 }
 
 function isHeldBack(words: string): boolean {
-  return holdsBack === 'first writes' ? words.startsWith('write') && writes++ < firstWrites : holdsBack === 'all';
+  return holdsBack === 'first writes' ? /^(write|append)/.test(words) && writes++ < firstWrites : holdsBack === 'all';
 }
 
 function withPromise(words: string, step: Operation): Operation {

@@ -47,6 +47,8 @@ const idleShare = 0.1;
 const workShare = 0.5;
 /** What does not come in so much idle time, without a moment of work, does not come at all. */
 const idleLimitMs = 1_000;
+/** How much of its time counts: it may be a module that hangs, or a machine that is busy. */
+const idleWeight = 0.25;
 
 /** Waits for a state, and says whether it came. The time in which this process gets no processor hardly counts. */
 export async function becomes(holds: () => boolean): Promise<boolean> {
@@ -57,7 +59,7 @@ export async function becomes(holds: () => boolean): Promise<boolean> {
     const [ms, { user, system }] = [nowMs() - before, process.cpuUsage(cpu)];
     const share = (user + system) / 1000 / ms;
     const counted = Math.min(ms, 5 * pollMs);
-    spentMs += share < idleShare ? counted / 4 : counted;
+    spentMs += share < idleShare ? idleWeight * counted : counted;
     if (share > workShare) idleMs = 0;
     else if (share < idleShare) idleMs += counted;
   }
